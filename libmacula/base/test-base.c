@@ -1,0 +1,74 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mac-base.h"
+#include "base/mac-problem.h"
+
+static void utf8_accepts_what_rfc_3629_does(void **state) {
+    (void)state;
+    assert_true(mac_utf8_valid("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 10));
+    assert_true(mac_utf8_valid("", 0));
+    static const char *bad[] = {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80", "\xe2\x82", "\xff", "\xe0\x80\xaf"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++)
+        assert_false(mac_utf8_valid(bad[i], strlen(bad[i])));
+    assert_false(mac_utf8_valid("a\0b", 3));
+}
+
+static void buffer_grows_and_is_taken(void **state) {
+    (void)state;
+    mac_buffer buffer = {0};
+    for (unsigned i = 0; i < 1000; i++)
+        mac_buffer_printf(&buffer, "%u,", i);
+    assert_int_equal(buffer.length, strlen(buffer.data));
+    mac_autofree char *text = mac_buffer_take(&buffer);
+    assert_true(mac_ends_with(text, "998,999,"));
+    assert_null(buffer.data);
+    mac_autofree char *empty = mac_buffer_take(&buffer);
+    assert_string_equal(empty, "");
+}
+
+static void problems_are_bounded_and_counted(void **state) {
+    (void)state;
+    mac_problems *problems = mac_problems_new();
+    mac_place place = {"a.yaml", 3, 7};
+    for (unsigned i = 0; i < MAC_PROBLEMS_MAX + 10; i++)
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, "hostname", "wrong %u", i);
+    assert_int_equal(mac_problems_errors(problems), MAC_PROBLEMS_MAX + 10);
+    assert_int_equal(mac_problems_count(problems), MAC_PROBLEMS_MAX);
+    mac_autofree char *first = mac_problem_format(mac_problems_get(problems, 0));
+    assert_string_equal(first, "a.yaml:3:7: hostname: wrong 0");
+    assert_string_equal(mac_problems_get(problems, MAC_PROBLEMS_MAX - 1)->message, "and 11 more problems");
+
+    mac_autoptr(mac_error) error = mac_error_from_problems(problems);
+    Macula__V1__Error *wire = mac_error_to_wire(error);
+    mac_autoptr(mac_error) back = mac_error_from_wire(wire);
+    assert_string_equal(back->message, error->message);
+    assert_int_equal(mac_problems_count(back->problems), MAC_PROBLEMS_MAX);
+    macula__v1__error__free_unpacked(wire, NULL);
+}
+
+static void every_code_has_an_exit_code(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < macula__v1__error_code__descriptor.n_values; i++) {
+        Macula__V1__ErrorCode code = (Macula__V1__ErrorCode)macula__v1__error_code__descriptor.values[i].value;
+        assert_string_equal(mac_error_name(code), macula__v1__error_code__descriptor.values[i].name);
+    }
+    assert_int_equal(mac_error_exit(MACULA__V1__ERROR_CODE__ROLLED_BACK), 9);
+    mac_autoptr(mac_error) full = mac_error_from_errno(-ENOSPC, "writing x");
+    assert_int_equal(full->code, MACULA__V1__ERROR_CODE__EXHAUSTED);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(utf8_accepts_what_rfc_3629_does),
+        cmocka_unit_test(buffer_grows_and_is_taken),
+        cmocka_unit_test(problems_are_bounded_and_counted),
+        cmocka_unit_test(every_code_has_an_exit_code),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

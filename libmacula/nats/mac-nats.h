@@ -1,0 +1,50 @@
+/* The nats-server's configuration, rendered from the node's configuration and the descriptors of the API.
+ *
+ * Two accounts. NODE holds the services (one nkey each) and the admin key; APP holds workloads, which need no credentials unless
+ * security.require_credentials is set. APP imports each read-only procedure of the node. Each procedure of a …Control service is
+ * imported too, but onto macula.denied.{realm}.{service}.{method}: there libmacula answers DENIED at once and writes the audit event, so
+ * a denied call can never reach the handler, not even as the reply subject of another request, and nobody waits for a time-out.
+ * NODE reaches the workloads through app.srv.> and app.rpc.>, which APP maps onto its own $SRV.> and
+ * macula.rpc.{realm}.> (nats-server refuses to import the same subject in both directions). */
+#ifndef MAC_NATS_H
+#define MAC_NATS_H
+
+#include "base/mac-problem.h"
+#include "fs/mac-fs.h"
+#include "macula/v1/document.pb-c.h"
+
+#define MAC_NATS_SERVICES_MAX 32
+
+typedef struct mac_nats_key {
+    const char *name;       /* confd, netd …, admin */
+    const char *public_key; /* nkey */
+} mac_nats_key;
+
+typedef struct mac_nats_input {
+    const Macula__V1__Document *document;
+    const char *realm;
+    const mac_nats_key *keys; /* ends with a NULL name */
+    const char *listen;       /* host:port that overrides the document's; may be NULL */
+    const char *runtime_directory; /* host path: pid and ports files */
+    const char *root;         /* host path put before the document's store_dir */
+} mac_nats_input;
+
+/* The whole file; caller frees. Every text from the document is quoted or refused: nothing can add a line. */
+int mac_nats_render(const mac_nats_input *input, mac_problems *problems, char **ret_text) MAC_MUST_USE;
+
+/* Whether going from one document to the other needs a restart of the server (true) or SIGHUP suffices (false). */
+bool mac_nats_needs_restart(const Macula__V1__Document *from, const Macula__V1__Document *to);
+
+/* Every procedure of the API and who may call it, for `maculaos nats permissions`. */
+typedef struct mac_nats_procedure {
+    char *subject;    /* macula.rpc.io.macula.config.get */
+    bool control;     /* admin only */
+    bool internal;    /* services of the node only */
+} mac_nats_procedure;
+size_t mac_nats_procedures(const char *realm, mac_nats_procedure **ret_list);
+void mac_nats_procedures_free(mac_nats_procedure *list, size_t count);
+
+/* All services of the API: descriptors ending with NULL. The one list that exists: made by the linker from proto/. */
+extern const ProtobufCServiceDescriptor *const mac_api_services[];
+
+#endif
