@@ -1,3 +1,6 @@
+# Everything a node runs, without the tests: `ninja programs`.
+add_custom_target(programs)
+
 # macula_library(NAME SOURCES … LINK …): a static library of the suite; headers are included as "codec/mac-codec.h".
 function(macula_library name)
   cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
@@ -11,6 +14,7 @@ function(macula_program name)
   cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE ${A_LINK})
+  add_dependencies(programs ${name})
 endfunction()
 
 # macula_test(NAME SOURCES … LINK … [LABELS …] [TIMEOUT s]): a cmocka program that ctest runs.

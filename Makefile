@@ -1,0 +1,56 @@
+# Thin: each target is one script or one cmake preset that can be run by hand as well.
+BUILD ?= build
+
+.DEFAULT_GOAL := help
+.PHONY: help node test bench fuzz lint format asan tsan coverage build dependencies clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+dependencies:
+	@scripts/install-dependencies build
+
+build: dependencies ## build everything into build/
+	@scripts/build $(BUILD)
+
+node: dependencies ## run a whole node in a sandbox in the foreground (MACULA_ROOT, MACULA_NATS_PORT)
+	@scripts/build $(BUILD) programs
+	@exec $(BUILD)/bin/maculaos node run
+
+test: ## build and pass the tests
+	@scripts/install-dependencies build test
+	@scripts/build $(BUILD)
+	@ci/test $(BUILD)
+
+bench: ## measure: calls, configuration, footprint, as ratios to floors of the same run
+	@scripts/install-dependencies build test bench
+	@scripts/build build-release release
+	@test/bench/run build-release
+
+fuzz: ## fuzz every parser for a while (FUZZ_SECONDS=30 each)
+	@scripts/install-dependencies build test fuzz
+	@ci/fuzz
+
+lint: ## formatting, clang-tidy, cppcheck, shellcheck, include rules
+	@scripts/install-dependencies build test lint
+	@scripts/build $(BUILD)
+	@ci/lint $(BUILD)
+
+format: ## format the sources in place
+	@scripts/install-dependencies lint
+	@ci/format --in-place
+
+asan: ## the tests under AddressSanitizer and UBSan
+	@scripts/install-dependencies build test fuzz
+	@ci/asan
+
+tsan: ## the tests under ThreadSanitizer
+	@scripts/install-dependencies build test fuzz
+	@ci/tsan
+
+coverage: ## line coverage of the tests
+	@scripts/install-dependencies build test fuzz
+	@ci/coverage
+
+clean: ## remove what was built (the sandbox in run/ stays)
+	rm -rf build build-*
