@@ -21,8 +21,8 @@ typedef struct mac_step {
     bool undo_partial;
 } mac_step;
 
-/* Starts at the next turn of the loop. steps and data must outlive the flow. on_step (may be NULL) is called before each
- * action: the place to persist where the flow is. The flow frees itself after on_end. */
+/* Starts at the next turn of the loop. steps and data must outlive the flow. on_step (may be NULL) is called before
+ * each action: the place to persist where the flow is. The flow frees itself after on_end. */
 mac_flow *mac_flow_start(uv_loop_t *loop, const mac_step *steps, void *data,
                          void (*on_step)(mac_flow *flow, const mac_step *step, bool undoing, void *data),
                          void (*on_end)(mac_flow *flow, const mac_error *error, void *data));

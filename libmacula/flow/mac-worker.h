@@ -1,9 +1,9 @@
 /* Slow, privileged or disk work in a process of its own: straight-line blocking C that reports over a pipe.
  *
- * The service starts `program` (an executable of the suite, in the same directory as the service) with a job name; the job's input
- * is a message on its standard input, the worker writes frames — progress, then one outcome — to descriptor 3. The job is over only
- * when both the pipe has ended and the process has exited; a worker that dies without an outcome fails with what the kernel said.
- * Cancelling sends SIGTERM, then SIGKILL after two seconds. */
+ * The service starts `program` (an executable of the suite, in the same directory as the service) with a job name; the
+ * job's input is a message on its standard input, the worker writes frames — progress, then one outcome — to
+ * descriptor 3. The job is over only when both the pipe has ended and the process has exited; a worker that dies
+ * without an outcome fails with what the kernel said. Cancelling sends SIGTERM, then SIGKILL after two seconds. */
 #ifndef MAC_WORKER_H
 #define MAC_WORKER_H
 
@@ -19,11 +19,12 @@ typedef struct mac_worker_options {
     uv_loop_t *loop;
     const char *program; /* host path, or a name to be found beside the running executable (or in MACULA_LIBEXEC) */
     const char *job;
-    const ProtobufCMessage *input;             /* copied; may be NULL */
-    const ProtobufCMessageDescriptor *output;  /* type of the outcome; may be NULL */
-    unsigned timeout_ms;                       /* 0: none */
+    const ProtobufCMessage *input;            /* copied; may be NULL */
+    const ProtobufCMessageDescriptor *output; /* type of the outcome; may be NULL */
+    unsigned timeout_ms;                      /* 0: none */
     void (*on_progress)(mac_worker *worker, const Macula__V1__Progress *progress, void *data); /* may be NULL */
-    /* Exactly once; then the worker is freed. error NULL: done, output valid during the call (NULL if there is none). */
+    /* Exactly once; then the worker is freed. error NULL: done, output valid during the call (NULL if there is none).
+     */
     void (*on_end)(mac_worker *worker, const ProtobufCMessage *output, const mac_error *error, void *data);
     void *data;
 } mac_worker_options;
