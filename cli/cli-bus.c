@@ -1,0 +1,216 @@
+/* The bus itself: services, call, events. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli-config.h"
+#include "cli-node.h"
+#include "cli-output.h"
+#include "cli-session.h"
+#include "codec/mac-codec.h"
+#include "macula/v1/discover.pb-c.h"
+#include "macula/v1/supervisor.pb-c.h"
+#include "nats/mac-nats.h"
+
+static void services_table(const Macula__V1__DiscoverAnswer *answer) {
+    cli_table *table =
+        cli_table_new((const char *[]){"SERVICE", "VERSION", "PROCEDURE", "REQUESTS", "ERRORS", "AVERAGE", "ACCESS", NULL});
+    for (size_t i = 0; i < answer->n_services; i++) {
+        const Macula__V1__DiscoveredService *service = answer->services[i];
+        for (size_t p = 0; p < service->n_procedures; p++) {
+            const Macula__V1__DiscoveredProcedure *procedure = service->procedures[p];
+            mac_autofree char *requests = mac_asprintf("%llu", (unsigned long long)procedure->requests),
+                              *errors = mac_asprintf("%llu", (unsigned long long)procedure->errors),
+                              *average = procedure->requests
+                                             ? mac_asprintf("%llu µs", (unsigned long long)procedure->average_us)
+                                             : mac_strdup("");
+            cli_table_row(table, (const char *[]){p == 0 ? service->name : "", p == 0 ? service->version : "",
+                                                  procedure->subject, requests, errors, average,
+                                                  procedure->control ? "admin" : service->system ? "everyone" : "workload"});
+        }
+    }
+    cli_table_print(table);
+}
+
+int cli_services(cli_invocation *invocation) {
+    int code;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    if (!session)
+        return code;
+    const char *pattern = cli_argument(invocation, 0);
+    mac_autofree char *subject =
+        mac_asprintf("macula.discover.%s.%s", cli_session_realm(session), pattern ? pattern : ">");
+    mac_autofree char *text = NULL;
+    mac_error *error = cli_call_raw(session, subject, "", &text);
+    if (error)
+        return cli_fail(error);
+    mac_problems *problems = mac_problems_new();
+    ProtobufCMessage *answer;
+    if (mac_codec_from_json(&macula__v1__discover_answer__descriptor, text, strlen(text), problems, &answer) < 0)
+        return cli_fail(mac_error_from_problems(problems));
+    mac_problems_free(problems);
+    if (cli_output_json() || cli_output_yaml())
+        cli_print_message(answer);
+    else
+        services_table((const Macula__V1__DiscoverAnswer *)answer);
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return CLI_OK;
+}
+
+static void processes_table(const Macula__V1__SupervisorStatus *status) {
+    cli_table *table =
+        cli_table_new((const char *[]){"UNIT", "STATE", "PID", "RESTARTS", "SINCE", "MEMORY", "STATUS", NULL});
+    for (size_t i = 0; i < status->n_units; i++) {
+        const Macula__V1__UnitStatus *unit = status->units[i];
+        const ProtobufCEnumValue *state =
+            protobuf_c_enum_descriptor_get_value(&macula__v1__unit_status__state__descriptor, unit->state);
+        mac_autofree char *pid = unit->pid ? mac_asprintf("%u", unit->pid) : mac_strdup(""),
+                          *restarts = mac_asprintf("%u", unit->restarts), *since = cli_time(unit->since_ms),
+                          *memory = unit->memory_bytes ? mac_asprintf("%llu kB", (unsigned long long)unit->memory_bytes / 1024)
+                                                       : mac_strdup("");
+        cli_table_row(table,
+                      (const char *[]){unit->name, state ? state->name : "?", pid, restarts, since, memory, unit->message});
+    }
+    cli_table_print(table);
+}
+
+static int supervisor_call(cli_invocation *invocation, const ProtobufCServiceDescriptor *service, const char *method,
+                           const ProtobufCMessage *request) {
+    int code;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    if (!session)
+        return code;
+    ProtobufCMessage *answer;
+    mac_error *error = cli_call(session, service, method, request, &answer);
+    if (error)
+        return cli_fail(error);
+    if (cli_output_json() || cli_output_yaml())
+        cli_print_message(answer);
+    else
+        processes_table((const Macula__V1__SupervisorStatus *)answer);
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return CLI_OK;
+}
+
+int cli_services_processes(cli_invocation *invocation) {
+    Macula__V1__SupervisorStatusRequest request = MACULA__V1__SUPERVISOR_STATUS_REQUEST__INIT;
+    return supervisor_call(invocation, &macula__v1__supervisor__descriptor, "Status", &request.base);
+}
+
+int cli_services_restart(cli_invocation *invocation) {
+    Macula__V1__SupervisorRestartRequest request = MACULA__V1__SUPERVISOR_RESTART_REQUEST__INIT;
+    mac_autofree char *author = cli_author(invocation);
+    request.name = (char *)cli_argument(invocation, 0);
+    request.author = author;
+    return supervisor_call(invocation, &macula__v1__supervisor_control__descriptor, "Restart", &request.base);
+}
+
+/* Whether the node itself serves a procedure: its service part is one of the API's. */
+static bool procedure_is_ours(const char *procedure) {
+    size_t length = strcspn(procedure, ".");
+    for (size_t i = 0; mac_api_services[i]; i++) {
+        mac_autofree char *name = mac_bus_service_name(mac_api_services[i]);
+        if (strlen(name) == length && memcmp(name, procedure, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "config.get" → the subject to call from the account this session is in. A whole subject stays as it is. */
+static char *procedure_subject(cli_session *session, const char *procedure) {
+    mac_autofree char *prefix = mac_asprintf("macula.rpc.%s.", cli_session_realm(session));
+    if (mac_starts_with(procedure, prefix))
+        procedure += strlen(prefix);
+    else if (mac_starts_with(procedure, "macula.") || procedure[0] == '$' || mac_starts_with(procedure, "app."))
+        return mac_strdup(procedure);
+    if (cli_session_is_admin(session) && !procedure_is_ours(procedure))
+        return mac_asprintf("app.rpc.%s", procedure);
+    return mac_asprintf("%s%s", prefix, procedure);
+}
+
+/* A JSON answer is shown as JSON or YAML; anything else as it came. */
+static void answer_show(const char *text) {
+    json_error_t where;
+    json_t *tree = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
+    if (tree && (cli_output_json() || cli_output_yaml()))
+        cli_print_tree(tree);
+    else if (tree) {
+        mac_autofree char *pretty = json_dumps(tree, JSON_INDENT(2) | JSON_ENCODE_ANY);
+        cli_print(CLI_PLAIN, "%s\n", pretty);
+    } else
+        cli_print(CLI_PLAIN, "%s\n", text);
+    json_decref(tree);
+}
+
+int cli_call_command(cli_invocation *invocation) {
+    mac_autofree char *from_stdin = NULL, *text = NULL;
+    const char *body = cli_argument(invocation, 1) ? cli_argument(invocation, 1) : "";
+    size_t length;
+    if (mac_streq(body, "-") && !(from_stdin = cli_read_text("-", &length)))
+        return CLI_FAILED;
+    int code;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    if (!session)
+        return code;
+    mac_autofree char *subject = procedure_subject(session, cli_argument(invocation, 0));
+    if (strpbrk(subject, " \t\r\n*>") || !*subject) {
+        cli_error("\"%s\" is not the name of a procedure; see: maculaos services", cli_argument(invocation, 0));
+        return CLI_USAGE;
+    }
+    mac_error *error = cli_call_raw(session, subject, from_stdin ? from_stdin : body, &text);
+    if (error)
+        return cli_fail(error);
+    answer_show(text);
+    return CLI_OK;
+}
+
+struct watching {
+    uint64_t left; /* 0: no end */
+    bool done;
+};
+
+static void on_event(const mac_event *event, void *data) {
+    struct watching *watching = data;
+    /* The protobuf form has a JSON twin on macula.sub. */
+    if (event->is_protobuf || watching->done)
+        return;
+    mac_autofree char *text = mac_strndup(event->data ? event->data : "", event->length);
+    if (cli_output_json()) {
+        json_error_t where;
+        json_t *tree = json_loads(text, JSON_DECODE_ANY, &where);
+        json_t *line = json_pack("{s:s, s:o}", "subject", event->subject, "event", tree ? tree : json_string(text));
+        mac_autofree char *out = line ? json_dumps(line, JSON_COMPACT) : NULL;
+        printf("%s\n", out ? out : "{}");
+        json_decref(line);
+    } else {
+        mac_autofree char *now = cli_time(mac_unix_ms());
+        cli_print(CLI_DIM, "%s ", now);
+        cli_print(CLI_BOLD, "%s ", event->subject);
+        cli_print(CLI_PLAIN, "%s\n", text);
+    }
+    fflush(stdout);
+    if (watching->left && --watching->left == 0)
+        watching->done = true;
+}
+
+int cli_events(cli_invocation *invocation) {
+    int code;
+    struct watching watching = {0};
+    if (!cli_option_number(invocation, "count", 1, 1000000000, &watching.left))
+        return CLI_USAGE;
+    const char *pattern = cli_argument(invocation, 0) ? cli_argument(invocation, 0) : ">";
+    /* As a workload: that account sees the node's events and the workloads' own. */
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_WORKLOAD, &code);
+    if (!session)
+        return code;
+    static const char *const branches[] = {"sub", "pub"};
+    mac_subscription *subscriptions[2];
+    for (size_t i = 0; i < 2; i++) {
+        mac_autofree char *subject = mac_asprintf("macula.%s.%s.%s", branches[i], cli_session_realm(session), pattern);
+        if (mac_bus_subscribe(cli_session_bus(session), subject, on_event, &watching, &subscriptions[i]) < 0) {
+            cli_error("\"%s\" is not a pattern of topics: config.*, node.>", pattern);
+            return CLI_USAGE;
+        }
+    }
+    cli_session_run_until(session, &watching.done);
+    return CLI_OK;
+}

@@ -1,0 +1,216 @@
+/* Changing the configuration: set, patch, apply, rollback, confirm, boot. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli-config.h"
+#include "cli-output.h"
+#include "cli-program.h"
+#include "codec/mac-codec.h"
+
+#define CONTROL macula__v1__config_control__descriptor
+
+bool cli_change_options(const cli_invocation *invocation, Macula__V1__ChangeOptions *ret_options, char **ret_author) {
+    Macula__V1__ChangeOptions options = MACULA__V1__CHANGE_OPTIONS__INIT;
+    uint64_t expected = 0;
+    if (!cli_option_number(invocation, "expect", 1, UINT64_MAX - 1, &expected) ||
+        !cli_option_seconds(invocation, "confirm", &options.confirm_s))
+        return false;
+    options.has_expected_generation = expected > 0;
+    options.expected_generation = expected;
+    options.has_confirm_s = options.confirm_s > 0;
+    options.has_dry_run = true;
+    options.dry_run = cli_option_given(invocation, "dry-run");
+    options.message = (char *)cli_option_value(invocation, "message");
+    options.job = (char *)cli_option_value(invocation, "job");
+    options.author = *ret_author = cli_author(invocation);
+    *ret_options = options;
+    return true;
+}
+
+static void services_show(const Macula__V1__ConfigOutcome *outcome) {
+    for (size_t i = 0; i < outcome->n_services; i++) {
+        const Macula__V1__ServiceOutcome *service = outcome->services[i];
+        for (size_t a = 0; a < service->n_actions; a++)
+            cli_print(CLI_DIM, "  %s: %s\n", service->service, service->actions[a]);
+    }
+}
+
+int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome) {
+    int code = outcome->nothing_to_do ? CLI_NOTHING_TO_DO : outcome->reboot_required ? CLI_REBOOT_REQUIRED : CLI_OK;
+    if (cli_output_json() || cli_output_yaml()) {
+        cli_print_message(&outcome->base);
+        return code;
+    }
+    mac_autoptr(mac_problems) notes = mac_problems_new();
+    mac_problems_from_list(notes, outcome->notes, outcome->n_notes);
+    cli_problems(notes);
+    if (outcome->nothing_to_do) {
+        cli_print(CLI_PLAIN, "Nothing to do: generation %llu is already so.\n", (unsigned long long)outcome->generation);
+        return code;
+    }
+    cli_changes_show(outcome->changes, outcome->n_changes);
+    services_show(outcome);
+    if (outcome->dry_run)
+        cli_print(CLI_YELLOW, "Dry run: nothing was changed.\n");
+    else
+        cli_print(CLI_GREEN, "Generation %llu is in force.\n", (unsigned long long)outcome->generation);
+    if (outcome->pending) {
+        mac_autofree char *left = cli_span(outcome->pending->remaining_s);
+        cli_print(CLI_YELLOW, "Confirm it within %s, or generation %llu comes back: maculaos config confirm\n", left,
+                  (unsigned long long)outcome->pending->previous);
+    }
+    if (outcome->reboot_required)
+        cli_print(CLI_YELLOW, "Some of it takes effect after a restart: maculaos node reboot\n");
+    return code;
+}
+
+int cli_change_send(cli_invocation *invocation, const char *method, const ProtobufCMessage *request) {
+    int code;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    if (!session)
+        return code;
+    cli_progress("waiting for the node …");
+    ProtobufCMessage *answer;
+    mac_error *error = cli_call(session, &CONTROL, method, request, &answer);
+    cli_progress_end();
+    if (error)
+        return cli_fail(error);
+    code = cli_outcome_show((const Macula__V1__ConfigOutcome *)answer);
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return code;
+}
+
+char *cli_read_text(const char *file, size_t *ret_length) {
+    FILE *stream = mac_streq(file, "-") ? stdin : fopen(file, "re");
+    if (!stream) {
+        cli_error("%s: %s", file, strerror(errno));
+        return NULL;
+    }
+    mac_autobuffer text = {0};
+    char chunk[16384];
+    size_t got;
+    while (text.length <= MAC_CODEC_MAX_BYTES && (got = fread(chunk, 1, sizeof chunk, stream)) > 0)
+        mac_buffer_append(&text, chunk, got);
+    bool failed = ferror(stream);
+    if (stream != stdin)
+        fclose(stream);
+    if (failed) {
+        cli_error("%s: cannot be read: %s", file, strerror(errno));
+        return NULL;
+    }
+    if (text.length > MAC_CODEC_MAX_BYTES) {
+        cli_error("%s: a configuration has at most %u bytes", file, MAC_CODEC_MAX_BYTES);
+        return NULL;
+    }
+    *ret_length = text.length;
+    return mac_buffer_take(&text);
+}
+
+/* Texts travel as protobuf strings: NUL and invalid UTF-8 are refused here, with the place a person can find. */
+static bool text_is_sendable(const char *name, const char *text, size_t length) {
+    if (mac_utf8_valid(text, length))
+        return true;
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    json_t *tree;
+    mac_marks *marks;
+    if (mac_codec_parse_yaml(name, text, length, problems, &tree, &marks) == 0) {
+        json_decref(tree);
+        mac_marks_free(marks);
+        cli_error("%s: the text is not UTF-8, or holds a NUL byte", name);
+    }
+    cli_problems(problems);
+    return false;
+}
+
+int cli_config_set(cli_invocation *invocation) {
+    Macula__V1__ConfigSetRequest request = MACULA__V1__CONFIG_SET_REQUEST__INIT;
+    Macula__V1__ChangeOptions options;
+    mac_autofree char *author = NULL;
+    bool unset = cli_option_given(invocation, "unset");
+    if ((cli_argument_count(invocation) == 2) == unset) {
+        cli_error(unset ? "--unset takes no value" : "a value is missing: maculaos config set PATH VALUE (or --unset)");
+        return CLI_USAGE;
+    }
+    if (!cli_change_options(invocation, &options, &author))
+        return CLI_USAGE;
+    request.path = (char *)cli_argument(invocation, 0);
+    request.value = (char *)cli_argument(invocation, 1);
+    request.has_unset = true;
+    request.unset = unset;
+    request.options = &options;
+    return cli_change_send(invocation, "Set", &request.base);
+}
+
+int cli_config_patch(cli_invocation *invocation) {
+    Macula__V1__ConfigPatchRequest request = MACULA__V1__CONFIG_PATCH_REQUEST__INIT;
+    Macula__V1__ChangeOptions options;
+    mac_autofree char *author = NULL, *text = NULL;
+    const char *given = cli_argument(invocation, 0);
+    size_t length = strlen(given);
+    if (mac_streq(given, "-") && !(text = cli_read_text("-", &length)))
+        return CLI_FAILED;
+    if (!cli_change_options(invocation, &options, &author))
+        return CLI_USAGE;
+    if (!mac_utf8_valid(text ? text : given, length)) {
+        cli_error("the patch is not UTF-8, or holds a NUL byte");
+        return CLI_REJECTED;
+    }
+    request.patch_json = text ? text : (char *)given;
+    request.options = &options;
+    return cli_change_send(invocation, "Patch", &request.base);
+}
+
+int cli_config_apply(cli_invocation *invocation) {
+    Macula__V1__ConfigApplyRequest request = MACULA__V1__CONFIG_APPLY_REQUEST__INIT;
+    Macula__V1__ChangeOptions options;
+    mac_autofree char *author = NULL, *text = NULL;
+    const char *file = cli_argument(invocation, 0);
+    size_t length = 0;
+    if (file && !(text = cli_read_text(file, &length)))
+        return CLI_FAILED;
+    if (text && !text_is_sendable(file, text, length))
+        return CLI_REJECTED;
+    if (!cli_change_options(invocation, &options, &author))
+        return CLI_USAGE;
+    request.text = text;
+    request.name = (char *)(file && mac_streq(file, "-") ? "standard input" : file);
+    request.options = &options;
+    return cli_change_send(invocation, "Apply", &request.base);
+}
+
+int cli_config_rollback(cli_invocation *invocation) {
+    Macula__V1__ConfigRollbackRequest request = MACULA__V1__CONFIG_ROLLBACK_REQUEST__INIT;
+    Macula__V1__ChangeOptions options;
+    mac_autofree char *author = NULL;
+    const char *number = cli_argument(invocation, 0);
+    char *end = NULL;
+    if (number && (!(request.generation = strtoull(number, &end, 10)) || *end || *number == '-')) {
+        cli_error("expected the number of a generation (see: maculaos config history), found \"%s\"", number);
+        return CLI_USAGE;
+    }
+    request.has_generation = number != NULL;
+    if (!cli_change_options(invocation, &options, &author))
+        return CLI_USAGE;
+    request.options = &options;
+    return cli_change_send(invocation, "Rollback", &request.base);
+}
+
+int cli_config_confirm(cli_invocation *invocation) {
+    Macula__V1__ConfigConfirmRequest request = MACULA__V1__CONFIG_CONFIRM_REQUEST__INIT;
+    mac_autofree char *author = cli_author(invocation);
+    uint64_t generation = 0;
+    if (!cli_option_number(invocation, "generation", 1, UINT64_MAX - 1, &generation))
+        return CLI_USAGE;
+    request.author = author;
+    request.has_generation = generation > 0;
+    request.generation = generation;
+    return cli_change_send(invocation, "Confirm", &request.base);
+}
+
+int cli_config_boot(cli_invocation *invocation) {
+    mac_autofree char *directory = cli_root_directory(invocation);
+    const char *arguments[] = {"--boot", "--root", *directory ? directory : "/", NULL};
+    return cli_program_become("confd", arguments);
+}

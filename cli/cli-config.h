@@ -1,0 +1,37 @@
+/* The commands of `maculaos config`. */
+#ifndef CLI_CONFIG_H
+#define CLI_CONFIG_H
+
+#include "cli-command.h"
+#include "cli-session.h"
+#include "macula/v1/config.pb-c.h"
+
+int cli_config_get(cli_invocation *invocation);
+int cli_config_set(cli_invocation *invocation);
+int cli_config_patch(cli_invocation *invocation);
+int cli_config_apply(cli_invocation *invocation);
+int cli_config_validate(cli_invocation *invocation);
+int cli_config_diff(cli_invocation *invocation);
+int cli_config_history(cli_invocation *invocation);
+int cli_config_show(cli_invocation *invocation);
+int cli_config_rollback(cli_invocation *invocation);
+int cli_config_confirm(cli_invocation *invocation);
+int cli_config_drift(cli_invocation *invocation);
+int cli_config_edit(cli_invocation *invocation);
+int cli_config_schema(cli_invocation *invocation);
+int cli_config_status(cli_invocation *invocation);
+int cli_config_boot(cli_invocation *invocation);
+
+/* ---- shared by the files of this group ---- */
+
+/* The options of a change as a message; false after having said what is wrong with one. Strings are borrowed but author. */
+bool cli_change_options(const cli_invocation *invocation, Macula__V1__ChangeOptions *ret_options, char **ret_author);
+/* Sends a change, shows its outcome; returns the exit code. */
+int cli_change_send(cli_invocation *invocation, const char *method, const ProtobufCMessage *request);
+/* Shows an outcome; returns the exit code. */
+int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome);
+void cli_changes_show(Macula__V1__ConfigChange *const *changes, size_t count);
+/* The text of a file, or of standard input for "-", at most MAC_CODEC_MAX_BYTES; NULL after having said why. */
+char *cli_read_text(const char *file, size_t *ret_length);
+
+#endif

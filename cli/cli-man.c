@@ -1,0 +1,93 @@
+/* The man pages, from the tables: `maculaos man` prints maculaos(1), `maculaos man COMMAND` a page of its own. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli-command.h"
+#include "cli-output.h"
+
+/* roff: backslashes and dashes are escaped, a leading dot or quote is not a request. */
+static void roff(const char *text) {
+    bool line_start = true;
+    for (; *text; text++) {
+        if (line_start && (*text == '.' || *text == '\''))
+            fputs("\\&", stdout);
+        if (*text == '\\')
+            fputs("\\e", stdout);
+        else if (*text == '-')
+            fputs("\\-", stdout);
+        else
+            putchar(*text);
+        line_start = *text == '\n';
+    }
+    if (!line_start)
+        putchar('\n');
+}
+
+static void options_roff(const cli_option *options) {
+    for (const cli_option *option = options; option && option->name; option++) {
+        printf(".TP\n");
+        if (option->letter)
+            printf("\\fB\\-%c\\fR, ", option->letter);
+        printf("\\fB\\-\\-%s\\fR", option->name);
+        if (option->value)
+            printf(" \\fI%s\\fR", option->value);
+        putchar('\n');
+        roff(option->help);
+    }
+}
+
+static void header(const char *page) {
+    mac_autofree char *title = mac_strdup(page);
+    for (char *p = title; *p; p++)
+        *p = *p == ' ' ? '-' : *p;
+    printf(".TH \"%s\" 1 \"\" \"MaculaOS %s\" \"MaculaOS\"\n", title, MACULA_VERSION);
+}
+
+static void command_roff(const cli_command *command) {
+    mac_autofree char *page = mac_asprintf("maculaos %s", command->name);
+    header(page);
+    printf(".SH NAME\n%s \\- ", page);
+    roff(command->summary);
+    printf(".SH SYNOPSIS\n.B %s\n%s [OPTIONS]\n", page, command->arguments);
+    printf(".SH DESCRIPTION\n");
+    roff(command->details ? command->details : command->summary);
+    printf(".SH OPTIONS\n");
+    options_roff(command->options);
+    options_roff(cli_global_options);
+    printf(".SH EXAMPLE\n.nf\n");
+    roff(command->example);
+    printf(".fi\n.SH SEE ALSO\n.BR maculaos (1)\n");
+}
+
+static void overview_roff(void) {
+    header("maculaos");
+    printf(".SH NAME\nmaculaos \\- looks after a MaculaOS node\n.SH SYNOPSIS\n.B maculaos\nCOMMAND [ARGUMENTS] [OPTIONS]\n");
+    printf(".SH COMMANDS\n");
+    for (const cli_command *command = cli_commands; command->name; command++) {
+        printf(".TP\n\\fB%s\\fR %s\n", command->name, command->arguments);
+        roff(command->summary);
+    }
+    printf(".SH OPTIONS\n");
+    options_roff(cli_global_options);
+    printf(".SH EXIT STATUS\n0 ok, 1 failed, 2 usage, 3 nothing to do, 4 reboot required, 5 rejected, 6 denied, "
+           "7 unreachable, 8 timed out and still running, 9 rolled back.\n");
+    printf(".SH ENVIRONMENT\n.TP\n.B MACULA_ROOT\nRoot directory of the node.\n.TP\n.B MACULA_SERVER\nURL of the node's bus.\n"
+           ".TP\n.B NO_COLOR\nNo colour, whatever its value.\n");
+}
+
+int cli_man_run(cli_invocation *invocation) {
+    size_t count = cli_argument_count(invocation);
+    if (count == 0) {
+        overview_roff();
+        return CLI_OK;
+    }
+    mac_autofree char *name = count == 2 ? mac_asprintf("%s %s", cli_argument(invocation, 0), cli_argument(invocation, 1))
+                                         : mac_strdup(cli_argument(invocation, 0));
+    for (const cli_command *command = cli_commands; command->name; command++)
+        if (mac_streq(command->name, name)) {
+            command_roff(command);
+            return CLI_OK;
+        }
+    cli_error("no command \"%s\"; see: maculaos --help", name);
+    return CLI_USAGE;
+}

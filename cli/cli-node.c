@@ -1,0 +1,121 @@
+/* node info|reboot|shutdown|run. */
+#include "cli-node.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "cli-output.h"
+#include "cli-program.h"
+#include "cli-session.h"
+#include "macula/v1/node.pb-c.h"
+
+static void row(const char *name, const char *value) {
+    if (value && *value)
+        cli_print(CLI_PLAIN, "%-12s %s\n", name, value);
+}
+
+static void info_show(const Macula__V1__NodeInfo *info) {
+    mac_autofree char *up = cli_span(info->uptime_s),
+                      *generation = mac_asprintf("%llu", (unsigned long long)info->generation);
+    row("node", info->node_id);
+    row("hostname", info->hostname);
+    row("realm", info->realm);
+    row("version", info->version);
+    row("arch", info->arch);
+    row("kernel", info->kernel);
+    row("up", up);
+    row("slot", info->slot);
+    row("generation", generation);
+    if (info->pending_generation)
+        cli_print(CLI_YELLOW, "%-12s generation %llu waits to be confirmed\n", "pending",
+                  (unsigned long long)info->pending_generation);
+    if (info->last_stop) {
+        mac_autofree char *time = cli_time(info->last_stop->time_ms);
+        cli_print(CLI_PLAIN, "%-12s %s by %s at %s: %s\n", "last stop", info->last_stop->action,
+                  info->last_stop->author ? info->last_stop->author : "?", time,
+                  info->last_stop->reason ? info->last_stop->reason : "no reason given");
+    }
+}
+
+int cli_node_info(cli_invocation *invocation) {
+    int code;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    if (!session)
+        return code;
+    Macula__V1__NodeStatusRequest request = MACULA__V1__NODE_STATUS_REQUEST__INIT;
+    ProtobufCMessage *answer;
+    mac_error *error = cli_call(session, &macula__v1__node__descriptor, "Info", &request.base, &answer);
+    if (error)
+        return cli_fail(error);
+    if (cli_output_json() || cli_output_yaml())
+        cli_print_message(answer);
+    else
+        info_show((const Macula__V1__NodeInfo *)answer);
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return CLI_OK;
+}
+
+static int power(cli_invocation *invocation, const char *method, const char *question) {
+    Macula__V1__PowerRequest request = MACULA__V1__POWER_REQUEST__INIT;
+    mac_autofree char *author = cli_author(invocation);
+    uint32_t delay = 0;
+    if (!cli_option_seconds(invocation, "delay", &delay))
+        return CLI_USAGE;
+    if (!cli_option_given(invocation, "yes")) {
+        int answer = cli_ask(question);
+        if (answer < 0) {
+            cli_error("this is not a terminal: say --yes");
+            return CLI_USAGE;
+        }
+        if (answer == 0)
+            return CLI_FAILED;
+    }
+    request.author = author;
+    request.reason = (char *)cli_option_value(invocation, "reason");
+    request.has_delay_s = delay > 0;
+    request.delay_s = delay;
+    int code;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    if (!session)
+        return code;
+    ProtobufCMessage *message;
+    mac_error *error = cli_call(session, &macula__v1__node_control__descriptor, method, &request.base, &message);
+    if (error)
+        return cli_fail(error);
+    if (cli_output_json() || cli_output_yaml())
+        cli_print_message(message);
+    else
+        cli_print(CLI_PLAIN, "The node has been asked to %s.\n", strcmp(method, "Reboot") == 0 ? "restart" : "stop");
+    protobuf_c_message_free_unpacked(message, NULL);
+    return CLI_OK;
+}
+
+int cli_node_reboot(cli_invocation *invocation) {
+    return power(invocation, "Reboot", "Restart this node?");
+}
+
+int cli_node_shutdown(cli_invocation *invocation) {
+    return power(invocation, "Shutdown", "Switch this node off?");
+}
+
+int cli_node_run(cli_invocation *invocation) {
+    const char *arguments[12];
+    size_t count = 0;
+    mac_autofree char *directory = cli_root_directory(invocation);
+    const char *port = cli_option_value(invocation, "port"), *units = cli_option_value(invocation, "units");
+    uint64_t number = 0;
+    if (!cli_option_number(invocation, "port", 1, 65535, &number))
+        return CLI_USAGE;
+    arguments[count++] = "--root";
+    arguments[count++] = *directory ? directory : "/";
+    if (port) {
+        arguments[count++] = "--port";
+        arguments[count++] = port;
+    }
+    if (units) {
+        arguments[count++] = "--units";
+        arguments[count++] = units;
+    }
+    arguments[count] = NULL;
+    return cli_program_become("macula-supervisor", arguments);
+}

@@ -1,0 +1,254 @@
+/* Parsing of the command line by the tables of cli-commands.c. Options may stand anywhere; -- ends them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli-command.h"
+#include "cli-output.h"
+#include "codec/mac-schema.h"
+
+#define OPTIONS_MAX 32
+
+struct cli_invocation {
+    const cli_command *command;
+    struct {
+        const cli_option *option;
+        const char *value;
+    } given[OPTIONS_MAX];
+    size_t given_count;
+    const char **arguments;
+    size_t argument_count;
+};
+
+const char *cli_option_value(const cli_invocation *invocation, const char *name) {
+    for (size_t i = invocation->given_count; i-- > 0;)
+        if (mac_streq(invocation->given[i].option->name, name))
+            return invocation->given[i].value;
+    return NULL;
+}
+
+bool cli_option_given(const cli_invocation *invocation, const char *name) {
+    return cli_option_value(invocation, name) != NULL;
+}
+
+bool cli_option_number(const cli_invocation *invocation, const char *name, uint64_t least, uint64_t most,
+                       uint64_t *ret) {
+    const char *text = cli_option_value(invocation, name);
+    if (!text)
+        return true;
+    char *end;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (!*text || *end || text[0] == '-' || number < least || number > most) {
+        cli_error("--%s: expected a whole number from %llu to %llu, found \"%s\"", name, (unsigned long long)least,
+                  (unsigned long long)most, text);
+        return false;
+    }
+    *ret = number;
+    return true;
+}
+
+bool cli_option_seconds(const cli_invocation *invocation, const char *name, uint32_t *ret) {
+    const char *text = cli_option_value(invocation, name);
+    uint64_t milliseconds;
+    if (!text)
+        return true;
+    if (mac_value_duration(text, &milliseconds) < 0 || milliseconds < 1000 || milliseconds / 1000 > UINT32_MAX) {
+        cli_error("--%s: expected a duration of at least one second such as 30s or 2m, found \"%s\"", name, text);
+        return false;
+    }
+    *ret = (uint32_t)(milliseconds / 1000);
+    return true;
+}
+
+size_t cli_argument_count(const cli_invocation *invocation) {
+    return invocation->argument_count;
+}
+
+const char *cli_argument(const cli_invocation *invocation, size_t index) {
+    return index < invocation->argument_count ? invocation->arguments[index] : NULL;
+}
+
+const cli_command *cli_invocation_command(const cli_invocation *invocation) {
+    return invocation->command;
+}
+
+static const cli_option *option_in(const cli_option *table, const char *name, size_t length, char letter) {
+    for (const cli_option *option = table; option && option->name; option++)
+        if (letter ? option->letter == letter
+                   : strlen(option->name) == length && memcmp(option->name, name, length) == 0)
+            return option;
+    return NULL;
+}
+
+static const cli_option *option_find(const cli_command *command, const char *name, size_t length, char letter) {
+    const cli_option *option = command ? option_in(command->options, name, length, letter) : NULL;
+    return option ? option : option_in(cli_global_options, name, length, letter);
+}
+
+/* Two words ("config get") before one ("call"); *ret_words says how many were taken. */
+static const cli_command *command_find(char *const *words, size_t count, size_t *ret_words) {
+    for (size_t take = count < 2 ? count : 2; take > 0; take--) {
+        mac_autofree char *name = take == 2 ? mac_asprintf("%s %s", words[0], words[1]) : mac_strdup(words[0]);
+        for (const cli_command *command = cli_commands; command->name; command++)
+            if (mac_streq(command->name, name)) {
+                *ret_words = take;
+                return command;
+            }
+    }
+    return NULL;
+}
+
+static bool group_exists(const char *word) {
+    mac_autofree char *prefix = mac_asprintf("%s ", word);
+    for (const cli_command *command = cli_commands; command->name; command++)
+        if (mac_starts_with(command->name, prefix))
+            return true;
+    return false;
+}
+
+static int option_take(cli_invocation *invocation, const cli_option *option, const char *shown, const char *value) {
+    if (option->choices) {
+        bool known = false;
+        mac_autobuffer words = {0};
+        for (const char *const *choice = option->choices; *choice; choice++) {
+            known |= mac_streq(*choice, value);
+            mac_buffer_printf(&words, "%s%s", words.length ? ", " : "", *choice);
+        }
+        if (!known) {
+            cli_error("%s: expected one of %s, found \"%s\"", shown, words.data ? words.data : "", value);
+            return CLI_USAGE;
+        }
+    }
+    if (invocation->given_count == OPTIONS_MAX) {
+        cli_error("too many options");
+        return CLI_USAGE;
+    }
+    invocation->given[invocation->given_count].option = option;
+    invocation->given[invocation->given_count++].value = value;
+    return CLI_OK;
+}
+
+/* Parses argv[*index], which starts with a dash. */
+static int option_parse(cli_invocation *invocation, int argc, char **argv, int *index) {
+    const char *word = argv[*index];
+    bool is_long = word[1] == '-';
+    const char *equals = is_long ? strchr(word, '=') : NULL;
+    size_t length = is_long ? (equals ? (size_t)(equals - word) : strlen(word)) - 2 : 1;
+    const cli_option *option =
+        option_find(invocation->command, word + (is_long ? 2 : 1), length, is_long ? '\0' : word[1]);
+    if (!option) {
+        cli_error("unknown option %s; see: maculaos %s%s--help", word,
+                  invocation->command ? invocation->command->name : "", invocation->command ? " " : "");
+        return CLI_USAGE;
+    }
+    const char *value = equals ? equals + 1 : !is_long && word[2] ? word + 2 : NULL;
+    if (!option->value) {
+        if (value) {
+            cli_error("--%s takes no value", option->name);
+            return CLI_USAGE;
+        }
+        return option_take(invocation, option, word, "");
+    }
+    if (!value) {
+        if (*index + 1 >= argc) {
+            cli_error("--%s needs a value: --%s %s", option->name, option->name, option->value);
+            return CLI_USAGE;
+        }
+        value = argv[++*index];
+    }
+    return option_take(invocation, option, word, value);
+}
+
+/* The command's words may follow global options: finds them, skipping the options and their values. */
+static size_t words_before_options(int argc, char **argv, char **words, size_t most) {
+    size_t count = 0;
+    for (int i = 1; i < argc && count < most; i++) {
+        if (mac_streq(argv[i], "--"))
+            break;
+        if (argv[i][0] == '-' && argv[i][1]) {
+            bool is_long = argv[i][1] == '-';
+            const cli_option *option =
+                option_in(cli_global_options, argv[i] + 2, is_long ? strlen(argv[i] + 2) : 0, is_long ? '\0' : argv[i][1]);
+            if (option && option->value && (is_long || !argv[i][2]))
+                i++;
+            continue;
+        }
+        words[count++] = argv[i];
+    }
+    return count;
+}
+
+static int unknown_command(char *const *words, size_t count) {
+    if (count == 0) {
+        cli_help_all();
+        return CLI_USAGE;
+    }
+    if (group_exists(words[0])) {
+        if (count > 1)
+            cli_error("unknown command: maculaos %s %s", words[0], words[1]);
+        cli_help_group(words[0]);
+        return CLI_USAGE;
+    }
+    cli_error("unknown command \"%s\"; see: maculaos --help", words[0]);
+    return CLI_USAGE;
+}
+
+static int arguments_parse(cli_invocation *invocation, int argc, char **argv, size_t skip) {
+    bool options_ended = false;
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (!options_ended && mac_streq(word, "--")) {
+            options_ended = true;
+        } else if (!options_ended && word[0] == '-' && word[1]) {
+            int code = option_parse(invocation, argc, argv, &i);
+            if (code != CLI_OK)
+                return code;
+        } else if (skip > 0) {
+            skip--; /* a word of the command's own name */
+        } else {
+            invocation->arguments[invocation->argument_count++] = word;
+        }
+    }
+    return CLI_OK;
+}
+
+static int arguments_check(const cli_invocation *invocation) {
+    const cli_command *command = invocation->command;
+    if (invocation->argument_count >= command->least && invocation->argument_count <= command->most)
+        return CLI_OK;
+    cli_error("%s: maculaos %s %s", invocation->argument_count < command->least ? "an argument is missing" : "too many arguments",
+              command->name, command->arguments);
+    return CLI_USAGE;
+}
+
+int cli_run(int argc, char **argv) {
+    char *words[2];
+    size_t count = words_before_options(argc, argv, words, 2), taken = 0;
+    mac_autofree const char **arguments = mac_calloc((size_t)argc + 1, sizeof *arguments);
+    cli_invocation invocation = {.command = command_find(words, count, &taken), .arguments = arguments};
+
+    bool wants_help = false;
+    for (int i = 1; i < argc && !mac_streq(argv[i], "--"); i++)
+        wants_help |= mac_streq(argv[i], "--help") || mac_streq(argv[i], "-h");
+    if (wants_help && (invocation.command || count == 0 || group_exists(words[0]))) {
+        if (invocation.command)
+            cli_help_command(invocation.command);
+        else if (count > 0)
+            cli_help_group(words[0]);
+        else
+            cli_help_all();
+        return CLI_OK;
+    }
+    if (!invocation.command && count == 0 && argc > 1 && mac_streq(argv[1], "--version")) {
+        printf("maculaos %s\n", MACULA_VERSION);
+        return CLI_OK;
+    }
+    if (!invocation.command)
+        return unknown_command(words, count);
+    int code = arguments_parse(&invocation, argc, argv, taken);
+    if (code == CLI_OK)
+        code = arguments_check(&invocation);
+    if (code != CLI_OK)
+        return code;
+    cli_output_init(cli_option_value(&invocation, "output"), cli_option_value(&invocation, "progress"));
+    return invocation.command->run(&invocation);
+}

@@ -1,0 +1,251 @@
+#include "cli-output.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli-command.h"
+#include "codec/mac-codec.h"
+
+enum { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_YAML };
+enum { PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_LINE };
+
+static struct {
+    int format;
+    int progress;
+    bool progress_shown;
+} output;
+
+void cli_output_init(const char *format, const char *progress) {
+    output.format = mac_streq(format, "json") ? OUTPUT_JSON : mac_streq(format, "yaml") ? OUTPUT_YAML : OUTPUT_TEXT;
+    if (mac_streq(progress, "none"))
+        output.progress = PROGRESS_NONE;
+    else if (mac_streq(progress, "plain"))
+        output.progress = PROGRESS_PLAIN;
+    else
+        output.progress = isatty(2) ? PROGRESS_LINE : PROGRESS_NONE;
+}
+
+bool cli_output_json(void) {
+    return output.format == OUTPUT_JSON;
+}
+
+bool cli_output_yaml(void) {
+    return output.format == OUTPUT_YAML;
+}
+
+bool cli_colour(int fd) {
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fd) && !(no_color && *no_color) && !mac_streq(term, "dumb");
+}
+
+static const char *style_code(cli_style style) {
+    static const char *const codes[] = {"", "\033[1m", "\033[2m", "\033[32m", "\033[33m", "\033[31m"};
+    return codes[style];
+}
+
+/* Texts come from files and other programs: what would move the cursor is shown as \xNN. */
+static void put_safe(FILE *stream, const char *text) {
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        bool c1 = *p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f || c1)
+            fprintf(stream, "\\x%02x", *p);
+        else
+            putc(*p, stream);
+    }
+}
+
+static void print_to(FILE *stream, cli_style style, const char *text) {
+    bool colour = style != CLI_PLAIN && cli_colour(fileno(stream));
+    if (colour)
+        fputs(style_code(style), stream);
+    put_safe(stream, text);
+    if (colour)
+        fputs("\033[0m", stream);
+}
+
+void cli_print(cli_style style, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    mac_autofree char *text = mac_vasprintf(format, arguments);
+    va_end(arguments);
+    print_to(stdout, style, text);
+}
+
+static void say(cli_style style, const char *word, const char *format, va_list arguments) {
+    mac_autofree char *text = mac_vasprintf(format, arguments);
+    cli_progress_end();
+    print_to(stderr, style, word);
+    put_safe(stderr, text);
+    putc('\n', stderr);
+}
+
+void cli_error(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say(CLI_RED, "maculaos: ", format, arguments);
+    va_end(arguments);
+}
+
+void cli_warning(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say(CLI_YELLOW, "warning: ", format, arguments);
+    va_end(arguments);
+}
+
+void cli_problems(const mac_problems *problems) {
+    for (size_t i = 0; i < mac_problems_count(problems); i++) {
+        const mac_problem *problem = mac_problems_get(problems, i);
+        mac_autofree char *line = mac_problem_format(problem);
+        cli_progress_end();
+        print_to(stderr, problem->severity == MAC_PROBLEM_ERROR ? CLI_RED : CLI_YELLOW, line);
+        putc('\n', stderr);
+    }
+}
+
+int cli_fail(mac_error *error) {
+    int code = mac_error_exit(error->code);
+    if (cli_output_json()) {
+        Macula__V1__Error *wire = mac_error_to_wire(error);
+        json_t *tree = json_pack("{s:o, s:i}", "error", mac_codec_tree(&wire->base, 0), "exit_code", code);
+        cli_print_tree(tree);
+        json_decref(tree);
+        macula__v1__error__free_unpacked(wire, NULL);
+    } else {
+        if (mac_problems_count(error->problems) > 0)
+            cli_problems(error->problems);
+        if (mac_problems_count(error->problems) != 1)
+            cli_error("%s%s%s", error->path && !strstr(error->message, error->path) ? error->path : "",
+                      error->path && !strstr(error->message, error->path) ? ": " : "", error->message);
+    }
+    mac_error_free(error);
+    return code;
+}
+
+void cli_print_tree(json_t *tree) {
+    if (cli_output_yaml() || (!cli_output_json() && (json_is_object(tree) || json_is_array(tree)))) {
+        mac_autofree char *text = mac_codec_to_yaml(tree, NULL);
+        put_safe(stdout, text);
+        return;
+    }
+    if (!cli_output_json() && json_is_string(tree)) {
+        put_safe(stdout, json_string_value(tree));
+        putchar('\n');
+        return;
+    }
+    mac_autofree char *text = json_dumps(tree, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    puts(text ? text : "null");
+}
+
+void cli_print_message(const ProtobufCMessage *message) {
+    json_t *tree = mac_codec_tree(message, 0);
+    cli_print_tree(tree);
+    json_decref(tree);
+}
+
+struct cli_table {
+    size_t columns;
+    char ***rows; /* the first one holds the headings */
+    size_t count;
+};
+
+cli_table *cli_table_new(const char *const *headings) {
+    cli_table *table = mac_calloc(1, sizeof *table);
+    while (headings[table->columns])
+        table->columns++;
+    cli_table_row(table, headings);
+    return table;
+}
+
+void cli_table_row(cli_table *table, const char *const *cells) {
+    char **row = mac_calloc(table->columns, sizeof *row);
+    for (size_t i = 0; i < table->columns; i++)
+        row[i] = mac_strdup(cells[i] ? cells[i] : "");
+    table->rows = mac_realloc(table->rows, (table->count + 1) * sizeof *table->rows);
+    table->rows[table->count++] = row;
+}
+
+/* Columns on the screen, counting each UTF-8 character as one. */
+static size_t width(const char *text) {
+    size_t columns = 0;
+    for (; *text; text++)
+        columns += ((unsigned char)*text & 0xc0) != 0x80;
+    return columns;
+}
+
+void cli_table_print(cli_table *table) {
+    mac_autofree size_t *widths = mac_calloc(table->columns, sizeof *widths);
+    for (size_t r = 0; r < table->count; r++)
+        for (size_t c = 0; c < table->columns; c++)
+            if (width(table->rows[r][c]) > widths[c])
+                widths[c] = width(table->rows[r][c]);
+    for (size_t r = 0; r < table->count; r++) {
+        for (size_t c = 0; c < table->columns; c++) {
+            bool last = c + 1 == table->columns;
+            print_to(stdout, r == 0 ? CLI_BOLD : CLI_PLAIN, table->rows[r][c]);
+            if (!last)
+                printf("%*s", (int)(widths[c] - width(table->rows[r][c]) + 2), "");
+            free(table->rows[r][c]);
+        }
+        putchar('\n');
+        free(table->rows[r]);
+    }
+    free(table->rows);
+    free(table);
+}
+
+char *cli_time(int64_t unix_ms) {
+    time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm parts;
+    char text[64];
+    localtime_r(&seconds, &parts);
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
+    return mac_strdup(text);
+}
+
+char *cli_span(uint64_t seconds) {
+    if (seconds < 120)
+        return mac_asprintf("%llu s", (unsigned long long)seconds);
+    if (seconds < 7200)
+        return mac_asprintf("%llu min", (unsigned long long)seconds / 60);
+    if (seconds < 172800)
+        return mac_asprintf("%llu h %llu min", (unsigned long long)seconds / 3600,
+                            (unsigned long long)seconds / 60 % 60);
+    return mac_asprintf("%llu days %llu h", (unsigned long long)seconds / 86400,
+                        (unsigned long long)seconds / 3600 % 24);
+}
+
+void cli_progress(const char *format, ...) {
+    if (output.progress == PROGRESS_NONE)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    mac_autofree char *text = mac_vasprintf(format, arguments);
+    va_end(arguments);
+    if (output.progress == PROGRESS_LINE)
+        fputs("\r\033[K", stderr);
+    put_safe(stderr, text);
+    if (output.progress == PROGRESS_PLAIN)
+        putc('\n', stderr);
+    output.progress_shown = output.progress == PROGRESS_LINE;
+    fflush(stderr);
+}
+
+void cli_progress_end(void) {
+    if (output.progress_shown)
+        fputs("\r\033[K", stderr);
+    output.progress_shown = false;
+}
+
+int cli_ask(const char *question) {
+    if (!isatty(0) || !isatty(2))
+        return -1;
+    fprintf(stderr, "%s [y/N] ", question);
+    char answer[16];
+    if (!fgets(answer, sizeof answer, stdin))
+        return 0;
+    return tolower((unsigned char)answer[0]) == 'y';
+}

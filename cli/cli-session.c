@@ -1,0 +1,285 @@
+#include "cli-session.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli-output.h"
+#include "codec/mac-codec.h"
+#include "crypto/mac-crypto.h"
+
+#define SERVER_FILE "/run/macula/server.url"
+#define REALM_FILE "/run/macula/realm"
+#define ADMIN_KEY_FILE "/var/lib/maculaos/identity/admin.nk"
+#define APP_KEY_FILE "/var/lib/maculaos/identity/app.nk"
+#define DEFAULT_SERVER "nats://127.0.0.1:4222"
+#define DEFAULT_REALM "io.macula"
+#define SANDBOX "run/node" /* what `make node` uses */
+
+struct cli_session {
+    uv_loop_t loop;
+    mac_bus *bus;
+    char *realm;
+    bool admin;
+    unsigned deadline_ms;
+    bool settled;     /* connected, or given up */
+    bool closed;
+    mac_error *error; /* why connecting failed */
+    uv_signal_t interrupt, terminate;
+    bool interrupted;
+};
+
+static bool node_under(const char *directory) {
+    mac_autofree char *path = mac_asprintf("%s" SERVER_FILE, directory);
+    return access(path, R_OK) == 0;
+}
+
+char *cli_root_directory(const cli_invocation *invocation) {
+    const char *given = cli_option_value(invocation, "root");
+    if (!given)
+        given = getenv("MACULA_ROOT");
+    if (given && *given)
+        return mac_strdup(mac_streq(given, "/") ? "" : given);
+    /* On a developer's machine `make node` is the node that is meant. */
+    return mac_strdup(!node_under("") && node_under(SANDBOX) ? SANDBOX : "");
+}
+
+/* A one-line file of the node, without the line end; NULL if it cannot be read. */
+static char *line_of(mac_root *root, const char *path) {
+    char *text;
+    size_t length;
+    if (mac_fs_read(root, path, 4096, &text, &length) < 0)
+        return NULL;
+    text[strcspn(text, "\r\n")] = '\0';
+    return text;
+}
+
+char *cli_realm(mac_root *root) {
+    const char *given = getenv("MACULA_REALM");
+    if (given && *given)
+        return mac_strdup(given);
+    char *realm = root ? line_of(root, REALM_FILE) : NULL;
+    return realm ? realm : mac_strdup(DEFAULT_REALM);
+}
+
+static char *server_url(const cli_invocation *invocation, mac_root *root) {
+    const char *given = cli_option_value(invocation, "server");
+    if (!given)
+        given = getenv("MACULA_SERVER");
+    if (given && *given)
+        return mac_strdup(given);
+    char *url = root ? line_of(root, SERVER_FILE) : NULL;
+    return url ? url : mac_strdup(DEFAULT_SERVER);
+}
+
+char *cli_author(const cli_invocation *invocation) {
+    const char *given = cli_option_value(invocation, "author");
+    if (!given)
+        given = getenv("SUDO_USER");
+    if (given && *given)
+        return mac_strdup(given);
+    struct passwd *user = getpwuid(getuid());
+    return user ? mac_strdup(user->pw_name) : mac_asprintf("uid %u", (unsigned)getuid());
+}
+
+/* The seed to connect with: --key FILE, else the key of the node for this identity if it can be read; NULL: none. */
+static int seed_load(const cli_invocation *invocation, mac_root *root, cli_identity identity, char **ret_seed) {
+    const char *given = cli_option_value(invocation, "key");
+    char public_key[MAC_NKEY_PUBLIC_SIZE];
+    *ret_seed = NULL;
+    if (given && identity == CLI_ADMIN_IF_READABLE) {
+        mac_autoptr(mac_root) system = NULL;
+        mac_autofree char *path = realpath(given, NULL);
+        int r = path ? mac_root_open(NULL, false, &system) : -errno;
+        if (r >= 0)
+            r = mac_nkey_load(system, path, false, ret_seed, public_key);
+        if (r < 0)
+            cli_error("--key %s: %s", given, r == -EINVAL ? "this is not the seed of an nkey" : strerror(-r));
+        return r;
+    }
+    if (root)
+        (void)!mac_nkey_load(root, identity == CLI_WORKLOAD ? APP_KEY_FILE : ADMIN_KEY_FILE, false, ret_seed, public_key);
+    return 0;
+}
+
+static void on_state(mac_bus *bus, mac_bus_state state, const mac_error *error, void *data) {
+    (void)bus;
+    cli_session *session = data;
+    if (state == MAC_BUS_CONNECTED)
+        session->settled = true;
+    if (error && !session->settled) {
+        session->settled = true;
+        mac_error_free(session->error);
+        session->error = mac_error_copy(error);
+    }
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+    (void)number;
+    cli_session *session = handle->data;
+    session->interrupted = true;
+    uv_stop(&session->loop);
+}
+
+static void signals_watch(cli_session *session) {
+    uv_signal_t *handles[] = {&session->interrupt, &session->terminate};
+    int numbers[] = {SIGINT, SIGTERM};
+    for (size_t i = 0; i < 2; i++) {
+        uv_signal_init(&session->loop, handles[i]);
+        handles[i]->data = session;
+        uv_signal_start(handles[i], on_signal, numbers[i]);
+        uv_unref((uv_handle_t *)handles[i]);
+    }
+}
+
+bool cli_session_run_until(cli_session *session, const bool *done) {
+    while (!*done && !session->interrupted)
+        if (!uv_run(&session->loop, UV_RUN_ONCE) && !*done)
+            break;
+    return *done;
+}
+
+cli_session *cli_session_open(const cli_invocation *invocation, cli_identity identity, int *ret_code) {
+    uint64_t seconds = 0;
+    uint32_t timeout_s = 0;
+    *ret_code = CLI_USAGE;
+    if (!cli_option_seconds(invocation, "timeout", &timeout_s))
+        return NULL;
+    seconds = timeout_s;
+    mac_autoptr(mac_root) root = NULL;
+    mac_autofree char *directory = cli_root_directory(invocation), *seed = NULL;
+    (void)!mac_root_open(*directory ? directory : NULL, false, &root);
+    if (seed_load(invocation, root, identity, &seed) < 0)
+        return NULL;
+    mac_autofree char *url = server_url(invocation, root);
+
+    cli_session *session = mac_calloc(1, sizeof *session);
+    uv_loop_init(&session->loop);
+    signals_watch(session);
+    session->realm = cli_realm(root);
+    session->admin = seed && identity == CLI_ADMIN_IF_READABLE;
+    session->deadline_ms = seconds ? (unsigned)seconds * 1000 : 60000;
+    session->bus = mac_bus_new(&(mac_bus_options){.loop = &session->loop,
+                                                  .url = url,
+                                                  .name = session->admin ? "admin" : "cli",
+                                                  .realm = session->realm,
+                                                  .seed = seed,
+                                                  .once = true,
+                                                  .on_state = on_state,
+                                                  .data = session});
+    mac_bus_start(session->bus);
+    cli_session_run_until(session, &session->settled);
+    if (seed)
+        mac_wipe(seed, strlen(seed));
+    if (session->error || !session->settled) {
+        *ret_code = session->error ? cli_fail(mac_take(&session->error)) : CLI_FAILED;
+        cli_session_close(session);
+        return NULL;
+    }
+    *ret_code = CLI_OK;
+    return session;
+}
+
+static void on_closed(void *data) {
+    bool *closed = data;
+    *closed = true;
+}
+
+void cli_session_close(cli_session *session) {
+    if (!session)
+        return;
+    session->interrupted = false;
+    mac_bus_close(session->bus, on_closed, &session->closed);
+    cli_session_run_until(session, &session->closed);
+    uv_close((uv_handle_t *)&session->interrupt, NULL);
+    uv_close((uv_handle_t *)&session->terminate, NULL);
+    uv_run(&session->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&session->loop);
+    mac_error_free(session->error);
+    free(session->realm);
+    free(session);
+}
+
+mac_bus *cli_session_bus(cli_session *session) {
+    return session->bus;
+}
+
+uv_loop_t *cli_session_loop(cli_session *session) {
+    return &session->loop;
+}
+
+const char *cli_session_realm(const cli_session *session) {
+    return session->realm;
+}
+
+bool cli_session_is_admin(const cli_session *session) {
+    return session->admin;
+}
+
+unsigned cli_session_deadline(const cli_session *session) {
+    return session->deadline_ms;
+}
+
+struct waiting {
+    bool done;
+    const ProtobufCMessageDescriptor *type; /* NULL: keep the text */
+    ProtobufCMessage *message;
+    char *text;
+    mac_error *error;
+};
+
+static void on_answer(const mac_answer *answer, void *data) {
+    struct waiting *waiting = data;
+    if (waiting->done)
+        return;
+    waiting->done = true;
+    if (answer->error) {
+        waiting->error = mac_error_copy(answer->error);
+        return;
+    }
+    if (!waiting->type) {
+        waiting->text = mac_strndup(answer->data ? answer->data : "", answer->length);
+        return;
+    }
+    mac_problems *problems = mac_problems_new();
+    if (mac_codec_unpack(waiting->type, answer->data, answer->length, problems, &waiting->message) < 0)
+        waiting->error = mac_error_from_problems(problems);
+    else
+        mac_problems_free(problems);
+}
+
+static mac_error *wait_for(cli_session *session, struct waiting *waiting, const char *subject, const void *body,
+                           size_t length, bool is_protobuf) {
+    mac_call *call = mac_bus_request(session->bus, subject, body, length, is_protobuf, false, session->deadline_ms,
+                                     on_answer, waiting);
+    if (!cli_session_run_until(session, &waiting->done)) {
+        mac_call_cancel(call);
+        mac_error_free(waiting->error);
+        return mac_error_new(MACULA__V1__ERROR_CODE__TIMED_OUT, NULL,
+                             "interrupted; what was asked for may still be going on");
+    }
+    return waiting->error;
+}
+
+mac_error *cli_call(cli_session *session, const ProtobufCServiceDescriptor *service, const char *method,
+                    const ProtobufCMessage *request, ProtobufCMessage **ret_answer) {
+    const ProtobufCMethodDescriptor *found = protobuf_c_service_descriptor_get_method_by_name(service, method);
+    mac_autofree char *service_name = mac_bus_service_name(service), *method_name = mac_bus_method_name(found);
+    mac_autofree char *subject = mac_bus_subject(session->realm, service_name, method_name);
+    size_t length;
+    mac_autofree void *body = mac_codec_pack(request, &length);
+    struct waiting waiting = {.type = found->output};
+    mac_error *error = wait_for(session, &waiting, subject, body, length, true);
+    if (!error)
+        *ret_answer = waiting.message;
+    return error;
+}
+
+mac_error *cli_call_raw(cli_session *session, const char *subject, const char *json, char **ret_text) {
+    struct waiting waiting = {0};
+    mac_error *error = wait_for(session, &waiting, subject, json, strlen(json), false);
+    if (!error)
+        *ret_text = waiting.text;
+    return error;
+}
