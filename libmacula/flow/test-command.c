@@ -239,6 +239,30 @@ static void a_daemon_that_let_go_is_left_alone(void **state) {
     done(&result);
 }
 
+static void a_caller_that_is_ended_ends_its_command_first(void **state) {
+    (void)state;
+    int report[2];
+    assert_int_equal(pipe(report), 0);
+    pid_t caller = fork();
+    if (caller == 0) {
+        mac_autofree char *script =
+            mac_asprintf("trap '' TERM; echo $$ >/proc/%d/fd/%d; while :; do sleep 1000; done", getppid(), report[1]);
+        mac_command_result result;
+        _exit(mac_command_run(&(mac_command_options){.argv = SHELL(script)}, &result) == 0 ? 0 : 1);
+    }
+    char text[32] = "";
+    assert_true(read(report[0], text, sizeof text - 1) > 0);
+    close(report[0]);
+    close(report[1]);
+    pid_t command = atoi(text);
+    assert_true(command > 1 && runs(command));
+    kill(caller, SIGTERM);
+    int status;
+    assert_int_equal(waitpid(caller, &status, 0), caller);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    assert_goes(command);
+}
+
 typedef struct ending {
     unsigned times;
     mac_command_result result;
@@ -315,6 +339,7 @@ int main(void) {
         cmocka_unit_test(a_child_that_ignores_the_end_goes_with_the_group),
         cmocka_unit_test(a_grandchild_that_keeps_the_pipe_does_not_hold_the_end_up),
         cmocka_unit_test(a_daemon_that_let_go_is_left_alone),
+        cmocka_unit_test(a_caller_that_is_ended_ends_its_command_first),
         cmocka_unit_test(a_cancelled_command_ends_once),
         cmocka_unit_test(many_commands_share_a_loop),
     };
