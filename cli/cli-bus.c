@@ -12,8 +12,8 @@
 #include "nats/mac-nats.h"
 
 static void services_table(const Macula__V1__DiscoverAnswer *answer) {
-    cli_table *table =
-        cli_table_new((const char *[]){"SERVICE", "VERSION", "PROCEDURE", "REQUESTS", "ERRORS", "AVERAGE", "ACCESS", NULL});
+    cli_table *table = cli_table_new(
+        (const char *[]){"SERVICE", "VERSION", "PROCEDURE", "REQUESTS", "ERRORS", "AVERAGE", "ACCESS", NULL});
     for (size_t i = 0; i < answer->n_services; i++) {
         const Macula__V1__DiscoveredService *service = answer->services[i];
         for (size_t p = 0; p < service->n_procedures; p++) {
@@ -25,7 +25,9 @@ static void services_table(const Macula__V1__DiscoverAnswer *answer) {
                                              : mac_strdup("");
             cli_table_row(table, (const char *[]){p == 0 ? service->name : "", p == 0 ? service->version : "",
                                                   procedure->subject, requests, errors, average,
-                                                  procedure->control ? "admin" : service->system ? "everyone" : "workload"});
+                                                  procedure->control ? "admin"
+                                                  : service->system  ? "everyone"
+                                                                     : "workload"});
         }
     }
     cli_table_print(table);
@@ -65,10 +67,11 @@ static void processes_table(const Macula__V1__SupervisorStatus *status) {
             protobuf_c_enum_descriptor_get_value(&macula__v1__unit_status__state__descriptor, unit->state);
         mac_autofree char *pid = unit->pid ? mac_asprintf("%u", unit->pid) : mac_strdup(""),
                           *restarts = mac_asprintf("%u", unit->restarts), *since = cli_time(unit->since_ms),
-                          *memory = unit->memory_bytes ? mac_asprintf("%llu kB", (unsigned long long)unit->memory_bytes / 1024)
-                                                       : mac_strdup("");
-        cli_table_row(table,
-                      (const char *[]){unit->name, state ? state->name : "?", pid, restarts, since, memory, unit->message});
+                          *memory = unit->memory_bytes
+                                        ? mac_asprintf("%llu kB", (unsigned long long)unit->memory_bytes / 1024)
+                                        : mac_strdup("");
+        cli_table_row(table, (const char *[]){unit->name, state ? state->name : "?", pid, restarts, since, memory,
+                                              unit->message});
     }
     cli_table_print(table);
 }
@@ -192,6 +195,13 @@ static void on_event(const mac_event *event, void *data) {
         watching->done = true;
 }
 
+/* Said when the server has the subscription: from now on nothing is missed. */
+static void on_listening(const mac_answer *answer, void *data) {
+    (void)data;
+    if (!answer->error)
+        cli_progress("listening");
+}
+
 int cli_events(cli_invocation *invocation) {
     int code;
     struct watching watching = {0};
@@ -211,6 +221,7 @@ int cli_events(cli_invocation *invocation) {
             return CLI_USAGE;
         }
     }
+    mac_bus_flush(cli_session_bus(session), on_listening, NULL);
     cli_session_run_until(session, &watching.done);
     return CLI_OK;
 }

@@ -1,5 +1,5 @@
-/* The command line as tables: one cli_command a command, from which parsing, --help, shell completion and the man pages all
- * come. A command's function gets what was parsed and returns an exit code (cli_exit). */
+/* The command line as tables: one cli_command a command, from which parsing, --help, shell completion and the man pages
+ * all come. A command's function gets what was parsed and returns an exit code (cli_exit). */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
@@ -19,9 +19,9 @@ typedef enum cli_exit {
 } cli_exit;
 
 typedef struct cli_option {
-    const char *name;           /* without dashes; NULL ends a table */
-    char letter;                /* 0: none */
-    const char *value;          /* what its value is called in the help (FILE); NULL: a switch */
+    const char *name;  /* without dashes; NULL ends a table */
+    char letter;       /* 0: none */
+    const char *value; /* what its value is called in the help (FILE); NULL: a switch */
     const char *help;
     const char *const *choices; /* the only values allowed, for completion too; may be NULL */
 } cli_option;
@@ -55,7 +55,8 @@ extern const cli_option cli_global_options[];
 const char *cli_option_value(const cli_invocation *invocation, const char *name);
 bool cli_option_given(const cli_invocation *invocation, const char *name);
 /* A number in a range: true and *ret, or false after having said what is wrong. Untouched when not given. */
-bool cli_option_number(const cli_invocation *invocation, const char *name, uint64_t least, uint64_t most, uint64_t *ret);
+bool cli_option_number(const cli_invocation *invocation, const char *name, uint64_t least, uint64_t most,
+                       uint64_t *ret);
 /* A duration in seconds, likewise. */
 bool cli_option_seconds(const cli_invocation *invocation, const char *name, uint32_t *ret);
 size_t cli_argument_count(const cli_invocation *invocation);

@@ -20,7 +20,8 @@ const cli_option cli_global_options[] = {
 };
 
 #define CHANGE_OPTIONS                                                                                                 \
-    {"message", 'm', "TEXT", "why, for the history", NULL}, {"author", 0, "NAME", "who, in place of your login name", NULL}, \
+    {"message", 'm', "TEXT", "why, for the history", NULL},                                                            \
+        {"author", 0, "NAME", "who, in place of your login name", NULL},                                               \
         {"expect", 0, "N", "only if generation N is the current one", NULL},                                           \
         {"confirm", 0, "TIME", "goes back by itself unless confirmed within this time", NULL},                         \
         {"dry-run", 'n', NULL, "show what would change; touch nothing", NULL}, {                                       \
@@ -28,137 +29,254 @@ const cli_option cli_global_options[] = {
     }
 
 static const cli_option change_options[] = {CHANGE_OPTIONS, {0}};
-static const cli_option set_options[] = {
-    CHANGE_OPTIONS, {"unset", 0, NULL, "back to the default", NULL}, {0}};
-static const cli_option apply_options[] = {
-    CHANGE_OPTIONS, {"yes", 'y', NULL, "do not ask", NULL}, {0}};
-static const cli_option get_options[] = {
-    {"generation", 'g', "N", "from this generation", NULL},
-    {"set-only", 0, NULL, "leave out what has its default", NULL},
-    {0}};
+static const cli_option set_options[] = {CHANGE_OPTIONS, {"unset", 0, NULL, "back to the default", NULL}, {0}};
+static const cli_option apply_options[] = {CHANGE_OPTIONS, {"yes", 'y', NULL, "do not ask", NULL}, {0}};
+static const cli_option get_options[] = {{"generation", 'g', "N", "from this generation", NULL},
+                                         {"set-only", 0, NULL, "leave out what has its default", NULL},
+                                         {0}};
 static const cli_option history_options[] = {
     {"limit", 'l', "N", "how many, 50", NULL}, {"before", 0, "N", "only generations older than N", NULL}, {0}};
-static const cli_option confirm_options[] = {
-    {"author", 0, "NAME", "who, in place of your login name", NULL},
-    {"generation", 'g', "N", "only if generation N is the pending one", NULL},
-    {0}};
+static const cli_option confirm_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL},
+                                             {"generation", 'g', "N", "only if generation N is the pending one", NULL},
+                                             {0}};
 static const cli_option drift_options[] = {
     {"fix", 0, NULL, "make it so again", NULL}, {"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
-static const cli_option schema_options[] = {
-    {"form", 0, "FORM", "text or json-schema", schema_forms}, {0}};
-static const cli_option power_options[] = {
-    {"reason", 'r', "TEXT", "why; kept and shown after the start", NULL},
-    {"delay", 0, "TIME", "wait so long first", NULL},
-    {"author", 0, "NAME", "who, in place of your login name", NULL},
-    {"yes", 'y', NULL, "do not ask", NULL},
-    {0}};
-static const cli_option events_options[] = {
-    {"count", 'c', "N", "end after so many", NULL}, {0}};
+static const cli_option schema_options[] = {{"form", 0, "FORM", "text or json-schema", schema_forms}, {0}};
+static const cli_option power_options[] = {{"reason", 'r', "TEXT", "why; kept and shown after the start", NULL},
+                                           {"delay", 0, "TIME", "wait so long first", NULL},
+                                           {"author", 0, "NAME", "who, in place of your login name", NULL},
+                                           {"yes", 'y', NULL, "do not ask", NULL},
+                                           {0}};
+static const cli_option events_options[] = {{"count", 'c', "N", "end after so many", NULL}, {0}};
 static const cli_option render_options[] = {
     {"file", 'f', "FILE", "render for this configuration file in place of the node's", NULL}, {0}};
-static const cli_option run_options[] = {
-    {"port", 'p', "N", "port of the bus (MACULA_NATS_PORT)", NULL},
-    {"units", 0, "DIR", "directory of the units", NULL},
-    {0}};
-static const cli_option restart_options[] = {
-    {"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
+static const cli_option run_options[] = {{"port", 'p', "N", "port of the bus (MACULA_NATS_PORT)", NULL},
+                                         {"units", 0, "DIR", "directory of the units", NULL},
+                                         {0}};
+static const cli_option restart_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
 
 const cli_command cli_commands[] = {
-    {.name = "config get", .arguments = "[PATH]", .most = 1, .run = cli_config_get, .options = get_options,
+    {.name = "config get",
+     .arguments = "[PATH]",
+     .most = 1,
+     .run = cli_config_get,
+     .options = get_options,
      .summary = "Shows the configuration, or one value of it.",
      .details = "Without a path the whole document. Secrets are shown as ********.",
-     .example = "maculaos config get\nmaculaos config get hostname\nmaculaos config get 'maculaos.sysctls[\"net.ipv4.ip_forward\"]'"},
-    {.name = "config set", .arguments = "PATH [VALUE]", .least = 1, .most = 2, .run = cli_config_set, .options = set_options,
+     .example = "maculaos config get\nmaculaos config get hostname\nmaculaos config get "
+                "'maculaos.sysctls[\"net.ipv4.ip_forward\"]'"},
+    {.name = "config set",
+     .arguments = "PATH [VALUE]",
+     .least = 1,
+     .most = 2,
+     .run = cli_config_set,
+     .options = set_options,
      .summary = "Sets one value.",
-     .details = "VALUE is JSON, or a bare word where the key wants text. With --unset the key goes back to its default. "
-                "The change is checked by every service concerned before anything happens, and taken back if one fails.",
-     .example = "maculaos config set hostname edge-7\nmaculaos config set maculaos.ntp_servers '[\"pool.ntp.org\"]' -m 'own clock'\n"
+     .details =
+         "VALUE is JSON, or a bare word where the key wants text. With --unset the key goes back to its default. "
+         "The change is checked by every service concerned before anything happens, and taken back if one fails.",
+     .example = "maculaos config set hostname edge-7\nmaculaos config set maculaos.ntp_servers '[\"pool.ntp.org\"]' -m "
+                "'own clock'\n"
                 "maculaos config set maculaos.timezone --unset"},
-    {.name = "config patch", .arguments = "JSON|-", .least = 1, .most = 1, .run = cli_config_patch, .options = change_options,
+    {.name = "config patch",
+     .arguments = "JSON|-",
+     .least = 1,
+     .most = 1,
+     .run = cli_config_patch,
+     .options = change_options,
      .summary = "Changes several values at once, by a JSON merge patch (RFC 7396).",
      .details = "Objects merge, lists replace, null goes back to the default. - reads the patch from standard input.",
      .example = "maculaos config patch '{\"hostname\":\"edge-7\",\"maculaos\":{\"timezone\":\"Europe/Berlin\"}}'"},
-    {.name = "config apply", .arguments = "[FILE|-]", .most = 1, .run = cli_config_apply, .options = apply_options,
-     .completion = CLI_COMPLETE_FILE, .summary = "Makes a file the node's configuration, or re-reads the files on the node.",
-     .details = "With FILE (YAML or JSON) the file replaces /var/lib/maculaos/config.yaml. Without one the files on the node are "
+    {.name = "config apply",
+     .arguments = "[FILE|-]",
+     .most = 1,
+     .run = cli_config_apply,
+     .options = apply_options,
+     .completion = CLI_COMPLETE_FILE,
+     .summary = "Makes a file the node's configuration, or re-reads the files on the node.",
+     .details = "With FILE (YAML or JSON) the file replaces /var/lib/maculaos/config.yaml. Without one the files on "
+                "the node are "
                 "read again. Fragments in config.d and the kernel command line still count.",
-     .example = "maculaos config apply node.yaml --dry-run\nmaculaos config apply node.yaml --confirm 120s\nmaculaos config confirm"},
-    {.name = "config validate", .arguments = "FILE|-", .least = 1, .most = 1, .run = cli_config_validate,
-     .completion = CLI_COMPLETE_FILE, .without_node = true,
-     .summary = "Checks a configuration file; needs no running node.", .example = "maculaos config validate node.yaml"},
-    {.name = "config diff", .arguments = "[FROM [TO]]", .most = 2, .run = cli_config_diff,
+     .example = "maculaos config apply node.yaml --dry-run\nmaculaos config apply node.yaml --confirm 120s\nmaculaos "
+                "config confirm"},
+    {.name = "config validate",
+     .arguments = "FILE|-",
+     .least = 1,
+     .most = 1,
+     .run = cli_config_validate,
+     .completion = CLI_COMPLETE_FILE,
+     .without_node = true,
+     .summary = "Checks a configuration file; needs no running node.",
+     .example = "maculaos config validate node.yaml"},
+    {.name = "config diff",
+     .arguments = "[FROM [TO]]",
+     .most = 2,
+     .run = cli_config_diff,
      .summary = "Shows what differs between two generations.",
      .details = "Without TO the current generation; without FROM the one before it.",
      .example = "maculaos config diff\nmaculaos config diff 3 7 -o json"},
-    {.name = "config history", .arguments = "", .run = cli_config_history, .options = history_options,
-     .summary = "Lists the generations, newest first.", .example = "maculaos config history --limit 5"},
-    {.name = "config show", .arguments = "[GENERATION]", .most = 1, .run = cli_config_show,
-     .summary = "Shows one generation with its document.", .example = "maculaos config show 3"},
-    {.name = "config rollback", .arguments = "[GENERATION]", .most = 1, .run = cli_config_rollback, .options = change_options,
-     .summary = "Applies an earlier generation again.", .details = "Without a number the one before the current.",
+    {.name = "config history",
+     .arguments = "",
+     .run = cli_config_history,
+     .options = history_options,
+     .summary = "Lists the generations, newest first.",
+     .example = "maculaos config history --limit 5"},
+    {.name = "config show",
+     .arguments = "[GENERATION]",
+     .most = 1,
+     .run = cli_config_show,
+     .summary = "Shows one generation with its document.",
+     .example = "maculaos config show 3"},
+    {.name = "config rollback",
+     .arguments = "[GENERATION]",
+     .most = 1,
+     .run = cli_config_rollback,
+     .options = change_options,
+     .summary = "Applies an earlier generation again.",
+     .details = "Without a number the one before the current.",
      .example = "maculaos config rollback -m 'the new address did not work'\nmaculaos config rollback 3"},
-    {.name = "config confirm", .arguments = "", .run = cli_config_confirm, .options = confirm_options,
+    {.name = "config confirm",
+     .arguments = "",
+     .run = cli_config_confirm,
+     .options = confirm_options,
      .summary = "Keeps a change that was applied with --confirm.",
      .details = "Only who applied it may confirm it: that is the proof that the node can still be reached.",
      .example = "maculaos config apply node.yaml --confirm 2m\nmaculaos config confirm"},
-    {.name = "config drift", .arguments = "", .run = cli_config_drift, .options = drift_options,
+    {.name = "config drift",
+     .arguments = "",
+     .run = cli_config_drift,
+     .options = drift_options,
      .summary = "Compares the node with its configuration.",
      .details = "Exit code 0 when all is as configured, 1 when something is not. --fix makes it so again.",
      .example = "maculaos config drift\nmaculaos config drift --fix"},
-    {.name = "config edit", .arguments = "", .run = cli_config_edit, .options = change_options,
+    {.name = "config edit",
+     .arguments = "",
+     .run = cli_config_edit,
+     .options = change_options,
      .summary = "Opens config.yaml in your editor and applies what you saved.",
-     .details = "Uses VISUAL or EDITOR, else vi. A mistake is shown and the editor opens again with your text; if somebody else "
+     .details = "Uses VISUAL or EDITOR, else vi. A mistake is shown and the editor opens again with your text; if "
+                "somebody else "
                 "changed the configuration meanwhile, nothing is applied and your text is kept.",
      .example = "maculaos config edit\nEDITOR=nano maculaos config edit --confirm 2m"},
-    {.name = "config schema", .arguments = "[PATH]", .most = 1, .run = cli_config_schema, .options = schema_options,
-     .without_node = true, .summary = "Explains the keys of the configuration.",
-     .example = "maculaos config schema\nmaculaos config schema maculaos.network\nmaculaos config schema --form json-schema > schema.json"},
-    {.name = "config status", .arguments = "", .run = cli_config_status,
-     .summary = "Shows which generation is in force and what is pending.", .example = "maculaos config status -o json"},
-    {.name = "config boot", .arguments = "", .run = cli_config_boot, .without_node = true,
+    {.name = "config schema",
+     .arguments = "[PATH]",
+     .most = 1,
+     .run = cli_config_schema,
+     .options = schema_options,
+     .without_node = true,
+     .summary = "Explains the keys of the configuration.",
+     .example = "maculaos config schema\nmaculaos config schema maculaos.network\nmaculaos config schema --form "
+                "json-schema > schema.json"},
+    {.name = "config status",
+     .arguments = "",
+     .run = cli_config_status,
+     .summary = "Shows which generation is in force and what is pending.",
+     .example = "maculaos config status -o json"},
+    {.name = "config boot",
+     .arguments = "",
+     .run = cli_config_boot,
+     .without_node = true,
      .summary = "Applies the configuration's boot phase, without a bus; the init system calls it.",
      .example = "maculaos config boot"},
 
-    {.name = "node info", .arguments = "", .run = cli_node_info, .summary = "Shows what this node is.",
+    {.name = "node info",
+     .arguments = "",
+     .run = cli_node_info,
+     .summary = "Shows what this node is.",
      .example = "maculaos node info\nmaculaos node info -o json | jq -r .node_id"},
-    {.name = "node reboot", .arguments = "", .run = cli_node_reboot, .options = power_options,
-     .summary = "Restarts the machine.", .details = "Asks first, unless --yes is given.",
+    {.name = "node reboot",
+     .arguments = "",
+     .run = cli_node_reboot,
+     .options = power_options,
+     .summary = "Restarts the machine.",
+     .details = "Asks first, unless --yes is given.",
      .example = "maculaos node reboot --reason 'new kernel' --yes"},
-    {.name = "node shutdown", .arguments = "", .run = cli_node_shutdown, .options = power_options,
-     .summary = "Switches the machine off.", .details = "Asks first, unless --yes is given.",
+    {.name = "node shutdown",
+     .arguments = "",
+     .run = cli_node_shutdown,
+     .options = power_options,
+     .summary = "Switches the machine off.",
+     .details = "Asks first, unless --yes is given.",
      .example = "maculaos node shutdown --reason 'moving the rack' --yes"},
-    {.name = "node run", .arguments = "", .run = cli_node_run, .options = run_options, .without_node = true,
+    {.name = "node run",
+     .arguments = "",
+     .run = cli_node_run,
+     .options = run_options,
+     .without_node = true,
      .summary = "Runs nats-server and all services under a root directory in the foreground.",
-     .details = "Starts them in order of readiness, restarts what dies, and ends all of them on SIGTERM or Ctrl-C. The root "
-                "directory keeps the node's state and can be used again.",
+     .details =
+         "Starts them in order of readiness, restarts what dies, and ends all of them on SIGTERM or Ctrl-C. The root "
+         "directory keeps the node's state and can be used again.",
      .example = "MACULA_ROOT=/tmp/node maculaos node run --port 4333"},
 
-    {.name = "services", .arguments = "[PATTERN]", .most = 1, .run = cli_services,
+    {.name = "services",
+     .arguments = "[PATTERN]",
+     .most = 1,
+     .run = cli_services,
      .summary = "Lists who is on the bus, with request and error counts.",
      .details = "PATTERN selects by procedure, with NATS wildcards: config.*, sensor.>.",
      .example = "maculaos services\nmaculaos services 'config.*'"},
-    {.name = "services restart", .arguments = "NAME", .least = 1, .most = 1, .run = cli_services_restart,
-     .options = restart_options, .summary = "Restarts one service of the node.", .example = "maculaos services restart confd"},
-    {.name = "services processes", .arguments = "", .run = cli_services_processes,
-     .summary = "Shows the processes of the node: state, restarts, memory.", .example = "maculaos services processes"},
-    {.name = "call", .arguments = "PROCEDURE [JSON|-]", .least = 1, .most = 2, .run = cli_call_command,
+    {.name = "services restart",
+     .arguments = "NAME",
+     .least = 1,
+     .most = 1,
+     .run = cli_services_restart,
+     .options = restart_options,
+     .summary = "Restarts one service of the node.",
+     .example = "maculaos services restart confd"},
+    {.name = "services processes",
+     .arguments = "",
+     .run = cli_services_processes,
+     .summary = "Shows the processes of the node: state, restarts, memory.",
+     .example = "maculaos services processes"},
+    {.name = "call",
+     .arguments = "PROCEDURE [JSON|-]",
+     .least = 1,
+     .most = 2,
+     .run = cli_call_command,
      .summary = "Calls any procedure on the bus.",
-     .details = "PROCEDURE is service.method (config.get), or a whole subject. The request is JSON; - reads it from standard input.",
+     .details = "PROCEDURE is service.method (config.get), or a whole subject. The request is JSON; - reads it from "
+                "standard input.",
      .example = "maculaos call config.get '{\"path\":\"hostname\"}'\nmaculaos call node"},
-    {.name = "events", .arguments = "[PATTERN]", .most = 1, .run = cli_events, .options = events_options,
+    {.name = "events",
+     .arguments = "[PATTERN]",
+     .most = 1,
+     .run = cli_events,
+     .options = events_options,
      .summary = "Shows events as they happen, until interrupted.",
      .details = "PATTERN selects topics, with NATS wildcards: config.*, node.>.",
      .example = "maculaos events\nmaculaos events 'config.*' --count 1 -o json"},
 
-    {.name = "nats render", .arguments = "", .run = cli_nats_render, .options = render_options, .without_node = true,
-     .summary = "Prints the configuration of the node's NATS server.", .example = "maculaos nats render\nmaculaos nats render -f node.yaml"},
-    {.name = "nats permissions", .arguments = "", .run = cli_nats_permissions, .without_node = true,
-     .summary = "Shows who may call which procedure.", .example = "maculaos nats permissions"},
+    {.name = "nats render",
+     .arguments = "",
+     .run = cli_nats_render,
+     .options = render_options,
+     .without_node = true,
+     .summary = "Prints the configuration of the node's NATS server.",
+     .example = "maculaos nats render\nmaculaos nats render -f node.yaml"},
+    {.name = "nats permissions",
+     .arguments = "",
+     .run = cli_nats_permissions,
+     .without_node = true,
+     .summary = "Shows who may call which procedure.",
+     .example = "maculaos nats permissions"},
 
-    {.name = "completion", .arguments = "SHELL", .least = 1, .most = 1, .run = cli_completion_run, .words = shells,
-     .completion = CLI_COMPLETE_WORDS, .without_node = true, .summary = "Prints the completion for bash, zsh or fish.",
+    {.name = "completion",
+     .arguments = "SHELL",
+     .least = 1,
+     .most = 1,
+     .run = cli_completion_run,
+     .words = shells,
+     .completion = CLI_COMPLETE_WORDS,
+     .without_node = true,
+     .summary = "Prints the completion for bash, zsh or fish.",
      .example = "source <(maculaos completion bash)"},
-    {.name = "man", .arguments = "[COMMAND...]", .most = 2, .run = cli_man_run, .without_node = true,
-     .summary = "Prints the man page of a command.", .example = "maculaos man config apply | man -l -"},
+    {.name = "man",
+     .arguments = "[COMMAND...]",
+     .most = 2,
+     .run = cli_man_run,
+     .without_node = true,
+     .summary = "Prints the man page of a command.",
+     .example = "maculaos man config apply | man -l -"},
     {0},
 };

@@ -67,7 +67,8 @@ static void bash_option_values(const cli_option *options) {
 
 static void bash(void) {
     printf("# bash completion for maculaos: source <(maculaos completion bash)\n_maculaos() {\n"
-           "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words= files=0\n  case $previous in\n");
+           "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words= files=0\n  case "
+           "$previous in\n");
     bash_option_values(cli_global_options);
     printf("  esac\n  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    words=\"");
     first_words(print_word);
@@ -80,7 +81,8 @@ static void bash(void) {
     printf("  esac; fi\n  if [ \"${current#-}\" != \"$current\" ]; then words=\"$words ");
     option_words(cli_global_options);
     printf("\"; fi\n  fi\n  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-           "  if [ \"$files\" = 1 ]; then COMPREPLY+=($(compgen -f -- \"$current\")); fi\n}\ncomplete -F _maculaos maculaos\n");
+           "  if [ \"$files\" = 1 ]; then COMPREPLY+=($(compgen -f -- \"$current\")); fi\n}\ncomplete -F _maculaos "
+           "maculaos\n");
 }
 
 static void zsh(void) {

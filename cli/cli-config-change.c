@@ -47,7 +47,8 @@ int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome) {
     mac_problems_from_list(notes, outcome->notes, outcome->n_notes);
     cli_problems(notes);
     if (outcome->nothing_to_do) {
-        cli_print(CLI_PLAIN, "Nothing to do: generation %llu is already so.\n", (unsigned long long)outcome->generation);
+        cli_print(CLI_PLAIN, "Nothing to do: generation %llu is already so.\n",
+                  (unsigned long long)outcome->generation);
         return code;
     }
     cli_changes_show(outcome->changes, outcome->n_changes);

@@ -1,4 +1,5 @@
-/* config edit: the source text in the person's editor, as often as needed, applied on top of the generation that was opened. */
+/* config edit: the source text in the person's editor, as often as needed, applied on top of the generation that was
+ * opened. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@ static int text_store(char *path, const char *text) {
     return r;
 }
 
-/* Runs the editor and waits. Its command may have arguments ("code --wait"), so the shell splits it; the file name is passed apart. */
+/* Runs the editor and waits. Its command may have arguments ("code --wait"), so the shell splits it; the file name is
+ * passed apart. */
 static int editor_run(const char *path) {
     const char *editor = getenv("VISUAL");
     if (!editor || !*editor)
@@ -80,7 +82,8 @@ static int edit_loop(cli_session *session, const char *path, const char *origina
             protobuf_c_message_free_unpacked(answer, NULL);
             return code;
         }
-        bool mendable = error->code == MACULA__V1__ERROR_CODE__INVALID || error->code == MACULA__V1__ERROR_CODE__REJECTED;
+        bool mendable =
+            error->code == MACULA__V1__ERROR_CODE__INVALID || error->code == MACULA__V1__ERROR_CODE__REJECTED;
         int code = cli_fail(error);
         if (!mendable || cli_ask("Open the editor again?") != 1) {
             cli_warning("your text is kept in %s", path);

@@ -25,7 +25,8 @@ static int read_call(cli_invocation *invocation, const char *method, const Proto
 }
 
 /* An optional positional generation number. False after having said what is wrong. */
-static bool generation_argument(const cli_invocation *invocation, size_t index, protobuf_c_boolean *ret_has, uint64_t *ret) {
+static bool generation_argument(const cli_invocation *invocation, size_t index, protobuf_c_boolean *ret_has,
+                                uint64_t *ret) {
     const char *text = cli_argument(invocation, index);
     if (!text)
         return true;
@@ -91,7 +92,8 @@ static int diff_show(const ProtobufCMessage *message) {
         return diff->n_changes ? CLI_OK : CLI_NOTHING_TO_DO;
     }
     if (!diff->n_changes) {
-        cli_print(CLI_PLAIN, "Generations %llu and %llu are the same.\n", (unsigned long long)diff->from, (unsigned long long)diff->to);
+        cli_print(CLI_PLAIN, "Generations %llu and %llu are the same.\n", (unsigned long long)diff->from,
+                  (unsigned long long)diff->to);
         return CLI_NOTHING_TO_DO;
     }
     cli_print(CLI_DIM, "generation %llu → %llu\n", (unsigned long long)diff->from, (unsigned long long)diff->to);
@@ -160,8 +162,8 @@ static int show_show(const ProtobufCMessage *message) {
     }
     mac_autofree char *time = cli_time(g->time_ms);
     cli_print(CLI_BOLD, "generation %llu (%s)\n", (unsigned long long)g->number, state_word(g->state));
-    cli_print(CLI_DIM, "# %s by %s%s%s\n# digest %s\n", time, g->author ? g->author : "?", g->message && *g->message ? ": " : "",
-              g->message ? g->message : "", g->digest ? g->digest : "");
+    cli_print(CLI_DIM, "# %s by %s%s%s\n# digest %s\n", time, g->author ? g->author : "?",
+              g->message && *g->message ? ": " : "", g->message ? g->message : "", g->digest ? g->digest : "");
     for (size_t i = 0; i < g->n_sources; i++)
         cli_print(CLI_DIM, "# from %s\n", g->sources[i]);
     if (g->document) {

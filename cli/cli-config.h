@@ -24,7 +24,8 @@ int cli_config_boot(cli_invocation *invocation);
 
 /* ---- shared by the files of this group ---- */
 
-/* The options of a change as a message; false after having said what is wrong with one. Strings are borrowed but author. */
+/* The options of a change as a message; false after having said what is wrong with one. Strings are borrowed but
+ * author. */
 bool cli_change_options(const cli_invocation *invocation, Macula__V1__ChangeOptions *ret_options, char **ret_author);
 /* Sends a change, shows its outcome; returns the exit code. */
 int cli_change_send(cli_invocation *invocation, const char *method, const ProtobufCMessage *request);

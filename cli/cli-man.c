@@ -61,7 +61,8 @@ static void command_roff(const cli_command *command) {
 
 static void overview_roff(void) {
     header("maculaos");
-    printf(".SH NAME\nmaculaos \\- looks after a MaculaOS node\n.SH SYNOPSIS\n.B maculaos\nCOMMAND [ARGUMENTS] [OPTIONS]\n");
+    printf(".SH NAME\nmaculaos \\- looks after a MaculaOS node\n.SH SYNOPSIS\n.B maculaos\nCOMMAND [ARGUMENTS] "
+           "[OPTIONS]\n");
     printf(".SH COMMANDS\n");
     for (const cli_command *command = cli_commands; command->name; command++) {
         printf(".TP\n\\fB%s\\fR %s\n", command->name, command->arguments);
@@ -71,7 +72,8 @@ static void overview_roff(void) {
     options_roff(cli_global_options);
     printf(".SH EXIT STATUS\n0 ok, 1 failed, 2 usage, 3 nothing to do, 4 reboot required, 5 rejected, 6 denied, "
            "7 unreachable, 8 timed out and still running, 9 rolled back.\n");
-    printf(".SH ENVIRONMENT\n.TP\n.B MACULA_ROOT\nRoot directory of the node.\n.TP\n.B MACULA_SERVER\nURL of the node's bus.\n"
+    printf(".SH ENVIRONMENT\n.TP\n.B MACULA_ROOT\nRoot directory of the node.\n.TP\n.B MACULA_SERVER\nURL of the "
+           "node's bus.\n"
            ".TP\n.B NO_COLOR\nNo colour, whatever its value.\n");
 }
 
@@ -81,8 +83,9 @@ int cli_man_run(cli_invocation *invocation) {
         overview_roff();
         return CLI_OK;
     }
-    mac_autofree char *name = count == 2 ? mac_asprintf("%s %s", cli_argument(invocation, 0), cli_argument(invocation, 1))
-                                         : mac_strdup(cli_argument(invocation, 0));
+    mac_autofree char *name = count == 2
+                                  ? mac_asprintf("%s %s", cli_argument(invocation, 0), cli_argument(invocation, 1))
+                                  : mac_strdup(cli_argument(invocation, 0));
     for (const cli_command *command = cli_commands; command->name; command++)
         if (mac_streq(command->name, name)) {
             command_roff(command);

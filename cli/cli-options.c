@@ -166,8 +166,8 @@ static size_t words_before_options(int argc, char **argv, char **words, size_t m
             break;
         if (argv[i][0] == '-' && argv[i][1]) {
             bool is_long = argv[i][1] == '-';
-            const cli_option *option =
-                option_in(cli_global_options, argv[i] + 2, is_long ? strlen(argv[i] + 2) : 0, is_long ? '\0' : argv[i][1]);
+            const cli_option *option = option_in(cli_global_options, argv[i] + 2, is_long ? strlen(argv[i] + 2) : 0,
+                                                 is_long ? '\0' : argv[i][1]);
             if (option && option->value && (is_long || !argv[i][2]))
                 i++;
             continue;
@@ -215,7 +215,8 @@ static int arguments_check(const cli_invocation *invocation) {
     const cli_command *command = invocation->command;
     if (invocation->argument_count >= command->least && invocation->argument_count <= command->most)
         return CLI_OK;
-    cli_error("%s: maculaos %s %s", invocation->argument_count < command->least ? "an argument is missing" : "too many arguments",
+    cli_error("%s: maculaos %s %s",
+              invocation->argument_count < command->least ? "an argument is missing" : "too many arguments",
               command->name, command->arguments);
     return CLI_USAGE;
 }

@@ -188,9 +188,16 @@ void cli_table_print(cli_table *table) {
             print_to(stdout, r == 0 ? CLI_BOLD : CLI_PLAIN, table->rows[r][c]);
             if (!last)
                 printf("%*s", (int)(widths[c] - width(table->rows[r][c]) + 2), "");
-            free(table->rows[r][c]);
         }
         putchar('\n');
+    }
+    cli_table_free(table);
+}
+
+void cli_table_free(cli_table *table) {
+    for (size_t r = 0; r < table->count; r++) {
+        for (size_t c = 0; c < table->columns; c++)
+            free(table->rows[r][c]);
         free(table->rows[r]);
     }
     free(table->rows);

@@ -20,7 +20,8 @@ void cli_print(cli_style style, const char *format, ...) MAC_PRINTF(2, 3);
 void cli_error(const char *format, ...) MAC_PRINTF(1, 2);
 void cli_warning(const char *format, ...) MAC_PRINTF(1, 2);
 
-/* Says why a request failed, with every place of a document (and as JSON with -o json); returns the exit code. Takes the error. */
+/* Says why a request failed, with every place of a document (and as JSON with -o json); returns the exit code. Takes
+ * the error. */
 int cli_fail(mac_error *error);
 /* Problems of any severity, a line each, on standard error. */
 void cli_problems(const mac_problems *problems);
@@ -35,6 +36,7 @@ typedef struct cli_table cli_table;
 cli_table *cli_table_new(const char *const *headings); /* ends with NULL */
 void cli_table_row(cli_table *table, const char *const *cells);
 void cli_table_print(cli_table *table); /* and frees it */
+void cli_table_free(cli_table *table);
 
 /* Milliseconds since 1970 as local time "2026-03-01 14:05:09"; a span as "3 min"; callers free. */
 char *cli_time(int64_t unix_ms);
@@ -44,7 +46,8 @@ char *cli_span(uint64_t seconds);
 void cli_progress(const char *format, ...) MAC_PRINTF(1, 2);
 void cli_progress_end(void);
 
-/* Asks "question [y/N]" on the terminal; without one (or with --yes given) see the result: 1 yes, 0 no, -1 cannot ask. */
+/* Asks "question [y/N]" on the terminal; without one (or with --yes given) see the result: 1 yes, 0 no, -1 cannot ask.
+ */
 int cli_ask(const char *question);
 
 #endif

@@ -23,7 +23,7 @@ struct cli_session {
     char *realm;
     bool admin;
     unsigned deadline_ms;
-    bool settled;     /* connected, or given up */
+    bool settled; /* connected, or given up */
     bool closed;
     mac_error *error; /* why connecting failed */
     uv_signal_t interrupt, terminate;
@@ -99,7 +99,8 @@ static int seed_load(const cli_invocation *invocation, mac_root *root, cli_ident
         return r;
     }
     if (root)
-        (void)!mac_nkey_load(root, identity == CLI_WORKLOAD ? APP_KEY_FILE : ADMIN_KEY_FILE, false, ret_seed, public_key);
+        (void)!mac_nkey_load(root, identity == CLI_WORKLOAD ? APP_KEY_FILE : ADMIN_KEY_FILE, false, ret_seed,
+                             public_key);
     return 0;
 }
 

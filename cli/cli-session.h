@@ -1,4 +1,5 @@
-/* A short conversation with a node: finds its server, connects with the admin key when it can be read, and makes calls that wait. */
+/* A short conversation with a node: finds its server, connects with the admin key when it can be read, and makes calls
+ * that wait. */
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 

@@ -1,0 +1,41 @@
+/* config validate: the node's own checks of one file, without a node. */
+#include <string.h>
+
+#include "cli-config.h"
+#include "cli-output.h"
+#include "codec/mac-codec.h"
+#include "confd-document.h"
+#include "confd-parse.h"
+
+int cli_config_validate(cli_invocation *invocation) {
+    const char *file = cli_argument(invocation, 0);
+    size_t length;
+    mac_autofree char *text = cli_read_text(file, &length);
+    if (!text)
+        return CLI_REJECTED;
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    confd_autosources sources = {0};
+    /* As config.yaml, the source that a person writes; the messages name the file that was given. */
+    const char *name = mac_streq(file, "-") ? "standard input" : file;
+    confd_sources_put(&sources, name, text, length, NULL);
+    confd_names names = {.suffix = mac_strdup("0000"), .arch = mac_strdup("amd64"), .node_id = mac_strdup("UNODE")};
+    confd_document *document = NULL;
+    bool valid = confd_document_resolve(&sources, &names, problems, &document) == 0;
+    if (valid)
+        confd_document_free(document);
+    confd_names_deinit(&names);
+
+    if (cli_output_json() || cli_output_yaml()) {
+        Macula__V1__ConfigValidation answer = MACULA__V1__CONFIG_VALIDATION__INIT;
+        answer.has_valid = true;
+        answer.valid = valid;
+        answer.problems = mac_problems_to_list(problems, &answer.n_problems);
+        cli_print_message(&answer.base);
+        mac_problem_list_free(answer.problems, answer.n_problems);
+    } else {
+        cli_problems(problems);
+        if (valid)
+            cli_print(CLI_GREEN, "%s is valid.\n", name);
+    }
+    return valid ? CLI_OK : CLI_REJECTED;
+}
