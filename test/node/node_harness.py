@@ -192,18 +192,9 @@ class Node:
 
     def events(self, pattern=">", count=None):
         more = ["--count", str(count)] if count else []
-        watcher = Background(BIN / "maculaos", "events", pattern, "-o", "json", *more, env=self.env)
-        self.sync_events()
+        watcher = Background(BIN / "maculaos", "events", pattern, "-o", "json", "--progress", "plain", *more, env=self.env)
+        watcher.wait("^listening")
         return watcher
-
-    def sync_events(self):
-        """Nothing to wait for but the server's word that the subscription is there: asks until it counts it."""
-        deadline = threading.Event()
-        for _ in range(200):
-            clients = self.cli("call", "node.info").code
-            if clients == 0:
-                return
-            deadline.wait(0.01)
 
 
 class RawClient:

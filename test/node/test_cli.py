@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""The command line: every command explains itself, exit codes are what they are said to be, completion and man pages load."""
+import json
+import re
+import shutil
+import subprocess
+import unittest
+
+from node_harness import BIN, SOURCE, Node
+
+MACULAOS = str(BIN / "maculaos")
+
+
+def run(*arguments, **more):
+    return subprocess.run([MACULAOS, *arguments], capture_output=True, text=True, check=False, timeout=60, **more)
+
+
+def commands():
+    text = run("--help").stdout.split("Commands\n", 1)[1].split("\n\n", 1)[0]
+    return [re.match(r"  (\S+(?: \S+)?)  +", line).group(1).strip() for line in text.splitlines()]
+
+
+class Tables(unittest.TestCase):
+    def test_every_command_has_help_with_an_example(self):
+        found = commands()
+        self.assertGreater(len(found), 20)
+        for command in found:
+            with self.subTest(command):
+                done = run(*command.split(), "--help")
+                self.assertEqual(done.returncode, 0)
+                self.assertIn("Example", done.stdout)
+                self.assertIn(f"maculaos {command}", done.stdout)
+
+    def test_usage_errors_are_two(self):
+        for arguments in (["nonsense"], ["config", "nonsense"], ["config", "get", "a", "b"], ["config", "set"], ["config", "get", "--nope"],
+                          ["config", "get", "-o", "xml"], ["node", "info", "--timeout", "soon"], [], ["node", "reboot"],
+                          ["config", "diff", "x"], ["config", "set", "hostname", "x", "--unset"], ["completion", "tcsh"]):
+            with self.subTest(arguments):
+                done = run(*arguments, stdin=subprocess.DEVNULL)
+                self.assertEqual(done.returncode, 2, done.stderr)
+
+    def test_no_node_is_unreachable_and_says_how_to_start_one(self):
+        done = run("node", "info", "--server", "nats://127.0.0.1:9", "--root", "/nonexistent")
+        self.assertEqual(done.returncode, 7)
+        self.assertIn("127.0.0.1:9", done.stderr)
+
+    def test_bash_completion_loads_and_completes(self):
+        script = run("completion", "bash").stdout
+        ask = 'COMP_WORDS=(maculaos config "");COMP_CWORD=2; _maculaos; echo "${COMPREPLY[*]}"'
+        done = subprocess.run(["bash", "-c", script + "\n" + ask], capture_output=True, text=True, check=True)
+        self.assertIn("rollback", done.stdout)
+
+    def test_fish_and_zsh_completion_are_printed(self):
+        for shell in ("zsh", "fish"):
+            done = run("completion", shell)
+            self.assertIn("maculaos", done.stdout)
+            if shutil.which(shell):
+                subprocess.run([shell, "-n"], input=done.stdout, text=True, check=True)
+
+    def test_man_pages_are_valid_roff(self):
+        for command in [[], *[c.split() for c in commands()]]:
+            page = run("man", *command)
+            self.assertEqual(page.returncode, 0)
+            self.assertTrue(page.stdout.startswith(".TH"))
+            if shutil.which("groff"):
+                done = subprocess.run(["groff", "-man", "-ww", "-z"], input=page.stdout, text=True, capture_output=True, check=True)
+                self.assertEqual(done.stderr, "")
+
+    def test_the_schema_explains_every_key(self):
+        text = run("config", "schema").stdout
+        for key in ("hostname", "write_files", "maculaos"):
+            self.assertIn(key, text)
+        one = run("config", "schema", "maculaos.nats.max_payload")
+        self.assertEqual(one.returncode, 0)
+        self.assertIn("1M", one.stdout)
+        json.loads(run("config", "schema", "--form", "json-schema").stdout)
+        self.assertNotEqual(run("config", "schema", "maculaos.nonsense").returncode, 0)
+
+    def test_validate_needs_no_node(self):
+        done = run("config", "validate", "-", "--root", "/nonexistent", input="hostname: a\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = run("config", "validate", "-", "--root", "/nonexistent", input="hostnmae: a\n")
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("hostname", done.stderr)
+        self.assertIn("1:", done.stderr)
+        done = run("config", "validate", "-", "-o", "json", "--root", "/nonexistent", input="hostnmae: a\n")
+        self.assertFalse(json.loads(done.stdout)["valid"])
+
+
+class WithANode(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node(config="hostname: edge-1\n").start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.node.__exit__(None)
+
+    def test_every_reading_command_speaks_json(self):
+        for command in (["config", "get"], ["config", "status"], ["config", "history"], ["config", "show"], ["config", "drift"],
+                        ["node", "info"], ["services"], ["services", "processes"], ["nats", "permissions"]):
+            with self.subTest(command):
+                json.loads(self.node.cli(*command, "-o", "json").out)
+
+    def test_call_and_services_see_the_node(self):
+        answer = self.node.cli("call", "config.get", '{"path":"hostname"}', "-o", "json").ok().json()
+        self.assertEqual(json.loads(answer["json"]), "edge-1")
+        self.assertEqual(self.node.cli("call", "node", "-o", "json").ok().json()["hostname"], "edge-1")
+        self.assertIn("macula.rpc.io.macula.config.get", self.node.cli("services").ok().out)
+        self.node.cli("call", "config.nonsense").exits(1)
+        self.node.cli("call", "nobody.there", "--timeout", "20s").exits(7)
+
+    def test_events_are_shown_as_json_lines(self):
+        with self.node.events("config.changed", 1) as events:
+            self.node.cli("config", "set", "hostname", "edge-2").ok()
+            line = json.loads(events.wait(r"^(\{.*)").group(1))
+        self.assertEqual(line["subject"], "macula.sub.io.macula.config.changed")
+
+    def test_edit_applies_what_the_editor_saved(self):
+        editor = "sed -i s/hostname:.*/hostname:\\ edited/"
+        self.node.cli("config", "edit", env={"EDITOR": editor, "VISUAL": ""}).ok()
+        self.assertEqual(self.node.get("hostname"), "edited")
+        self.node.cli("config", "edit", env={"EDITOR": "true", "VISUAL": ""}).exits(3)
+        result = self.node.cli("config", "edit", env={"EDITOR": "sed -i s/hostname:/hostnome:/", "VISUAL": ""}).exits(5)
+        self.assertIn("kept in", result.err)
+
+    def test_render_shows_the_server_configuration(self):
+        text = self.node.cli("nats", "render").ok().out
+        self.assertIn("accounts", text)
+        self.assertNotIn("SU", re.sub(r"[^A-Z]SU[A-Z0-9]{56}", "SEED", text).split("SEED")[1:] or "")
+
+    def test_reboot_under_a_sandbox_root_is_recorded_only(self):
+        self.node.cli("node", "reboot", "--reason", "try", "--yes").ok()
+        self.assertEqual(self.node.cli("node", "info", "-o", "json").json()["last_stop"]["reason"], "try")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

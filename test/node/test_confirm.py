@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Commit-confirm: a change that is not confirmed in time, or not by its author, goes away again; also across a power cut."""
+import unittest
+
+from node_harness import Node
+
+
+class Confirm(unittest.TestCase):
+    def setUp(self):
+        self.node = Node(config="hostname: before\n").start()
+        self.addCleanup(lambda: self.node.__exit__(None))
+        self.generation = self.node.generation()
+
+    def apply(self, seconds="600s"):
+        return self.node.cli("config", "set", "hostname", "after", "--confirm", seconds, "--author", "alice").ok()
+
+    def test_confirmed_by_its_author_it_stays(self):
+        self.apply()
+        self.assertEqual(self.node.read("/etc/hostname"), "after\n")
+        self.node.cli("config", "confirm", "--author", "alice").ok()
+        self.assertNotIn("pending", self.node.cli("config", "status", "-o", "json").json())
+        self.node.stop()
+        self.node.start()
+        self.assertEqual(self.node.get("hostname"), "after")
+
+    def test_another_author_may_not_confirm(self):
+        self.apply()
+        result = self.node.cli("config", "confirm", "--author", "mallory").exits(6)
+        self.assertIn("alice", result.err)
+        self.assertIn("pending", self.node.cli("config", "status", "-o", "json").json())
+
+    def test_nothing_pending_is_nothing_to_confirm(self):
+        result = self.node.cli("config", "confirm")
+        self.assertIn(result.code, (1, 3))
+
+    def test_unconfirmed_it_goes_away_and_says_so(self):
+        with self.node.events("config.reverted", 1) as events:
+            self.apply("1s")
+            events.wait("config.reverted")
+        self.assertEqual(self.node.get("hostname"), "before")
+        self.assertEqual(self.node.read("/etc/hostname"), "before\n")
+
+    def test_a_power_cut_takes_it_back(self):
+        self.apply()
+        self.node.kill()
+        self.node.start()
+        self.assertEqual(self.node.get("hostname"), "before")
+        self.assertEqual(self.node.read("/etc/hostname"), "before\n")
+        states = {int(g["number"]): g["state"] for g in
+                  self.node.cli("config", "history", "-o", "json").json()["generations"]}
+        self.assertEqual(states[self.generation + 1], "reverted")
+
+    def test_a_second_change_waits_its_turn(self):
+        self.apply()
+        result = self.node.cli("config", "set", "hostname", "third", "--author", "bob").exits(5)
+        self.assertIn("alice", result.err)
+
+    def test_a_dry_run_leaves_a_pending_change_alone(self):
+        self.apply()
+        self.node.cli("config", "set", "hostname", "third", "--dry-run")
+        status = self.node.cli("config", "status", "-o", "json").json()
+        self.assertEqual(int(status["pending"]["generation"]), self.generation + 1)
+
+    def test_rollback_ends_the_waiting(self):
+        self.apply()
+        self.node.cli("config", "rollback", "--author", "alice").ok()
+        self.assertEqual(self.node.get("hostname"), "before")
+        self.assertNotIn("pending", self.node.cli("config", "status", "-o", "json").json())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Careless and hostile clients and documents: the node goes on answering everybody else."""
+import json
+import os
+import re
+import unittest
+
+from node_harness import Node, RawClient
+
+PREFIX = "macula.rpc.io.macula."
+
+
+class Clients(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node(config="hostname: steady\n").start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.node.__exit__(None)
+
+    def tearDown(self):
+        self.assertEqual(self.node.get("hostname"), "steady")
+
+    def refused(self, procedure, body, headers=None):
+        with RawClient(self.node.url) as client:
+            head, answer = client.request(PREFIX + procedure, body)
+        self.assertIn(b"Nats-Service-Error", head, answer)
+        return json.loads(answer)
+
+    def test_bodies_that_are_no_requests(self):
+        deep = b'{"a":' * 40 + b"1" + b"}" * 40
+        for body in (b"{", b"[]", b"null", b"\xff\xfe", b'{"path":"\xff"}', b'{"path":1}', b'{"nope":1}', b'{"path":"a","path":"b"}',
+                     b'{"path":"a\\u0000b"}', deep, b'{"generation":-1}', b'{"generation":1e99}', b"\x00", b"x" * 100000):
+            with self.subTest(body[:30]):
+                error = self.refused("config.get", body)
+                self.assertEqual(error["code"], "INVALID")
+                self.assertTrue(error["message"])
+
+    def test_paths_that_lead_nowhere(self):
+        for path in ("hostnam", "maculaos..x", "write_files[", "write_files[99]", "maculaos.sysctls[", "a" * 5000, "../etc", "\u202e"):
+            with self.subTest(path[:20]):
+                error = self.refused("config.get", json.dumps({"path": path}))
+                self.assertIn(error["code"], ("INVALID", "NOT_FOUND"))
+
+    def test_a_payload_over_the_limit_closes_only_its_own_connection(self):
+        with RawClient(self.node.url) as client:
+            size = client.info["max_payload"] + 1
+            try:
+                client.publish(PREFIX + "config.get", b"x" * size, "_INBOX.big")
+                said = client.ping()
+                self.assertTrue(any(kind == "-ERR" for kind, *_ in said))
+            except (ConnectionError, BrokenPipeError):
+                pass
+
+    def test_a_flood_gets_answers_or_refusals_and_others_are_served(self):
+        with RawClient(self.node.url) as client:
+            client.subscribe("_INBOX.flood", "1")
+            count = 5000
+            for _ in range(count):
+                client.publish(PREFIX + "config.get", '{"path":"hostname"}', "_INBOX.flood")
+            self.assertEqual(self.node.get("hostname"), "steady")
+            got = 0
+            while got < count:
+                kind, *_ = client.next()
+                got += kind == "MSG"
+
+    def test_a_client_that_never_reads_harms_only_itself(self):
+        with RawClient(self.node.url) as client:
+            client.subscribe("_INBOX.never", "1")
+            for _ in range(20000):
+                client.publish(PREFIX + "config.get", "", "_INBOX.never")
+            self.assertEqual(self.node.get("hostname"), "steady")
+        self.assertEqual(self.node.get("hostname"), "steady")
+
+    def test_a_thousand_connections(self):
+        clients = []
+        try:
+            for _ in range(1000):
+                try:
+                    clients.append(RawClient(self.node.url))
+                except (ConnectionError, OSError, ValueError, IndexError, AssertionError):
+                    break  # the limit of connections is a limit, too
+            self.assertGreater(len(clients), 100)
+            self.assertEqual(self.node.get("hostname"), "steady")
+            for client in clients[::100]:
+                headers, _ = client.request(PREFIX + "node", "")
+                self.assertNotIn(b"Nats-Service-Error", headers)
+        finally:
+            for client in clients:
+                client.close()
+
+    def test_a_service_of_a_workload_with_hostile_info_is_skipped(self):
+        with RawClient(self.node.url) as client:
+            client.subscribe("$SRV.>", "1")
+            client.ping()
+            watcher = self.node.cli  # the call below must end although this client answers rubbish
+            import threading
+            result = {}
+            asker = threading.Thread(target=lambda: result.update(r=watcher("services", "-o", "json")))
+            asker.start()
+            answered = 0
+            while answered < 1:
+                kind, words, _, _ = client.next()
+                if kind == "MSG" and len(words) >= 3:
+                    reply = words[2]
+                    for body in (b"{", b"[]", b'{"name":7}', b'{"type":"io.nats.micro.v1.info_response","name":"\x1b[2J","endpoints":[{"subject":5}]}'):
+                        client.publish(reply, body)
+                    answered += 1
+            client.ping()
+            asker.join(60)
+            names = [s["name"] for s in result["r"].ok().json()["services"]]
+            self.assertIn("config", names)
+
+
+class Documents(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node(config="hostname: steady\n").start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.node.__exit__(None)
+
+    def rejected(self, text, *pieces):
+        generation = self.node.generation()
+        result = self.node.cli("config", "apply", "-", stdin=text).exits(5)
+        for piece in pieces:
+            self.assertRegex(result.err, piece)
+        self.assertEqual(self.node.generation(), generation)
+        again = self.node.cli("config", "validate", "-", stdin=text)
+        self.assertEqual(again.code, 5, again.err)
+
+    def test_unknown_and_duplicate_keys(self):
+        self.rejected("hostnme: x\n", "hostname")
+        self.rejected("hostname: a\nhostname: b\n", "(?i)duplicate|twice")
+
+    def test_tabs(self):
+        self.rejected("maculaos:\n\tmodules: [a]\n", "(?i)tab")
+
+    def test_alias_bomb(self):
+        bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+        for previous, name in zip("abcdefgh", "bcdefghi"):
+            bomb += f"{name}: &{name} [{','.join(['*' + previous] * 10)}]\n"
+        self.rejected(bomb, ".")
+
+    def test_depth(self):
+        self.rejected("a: " + "[" * 33 + "]" * 33 + "\n", ".")
+
+    def test_wrong_types_name_line_and_column(self):
+        self.rejected("hostname: [a, b]\n", r":1:\d+:.*hostname")
+        self.rejected("maculaos:\n  sysctls: yes\n", r":2:\d+:.*sysctls")
+
+    def test_one_byte_too_many(self):
+        text = "# " + "x" * (1 << 20) + "\n"
+        result = self.node.cli("config", "apply", "-", stdin=text)
+        self.assertNotEqual(result.code, 0)
+        self.assertIn("1048576", result.err)
+
+    def test_an_unknown_template_names_its_place(self):
+        self.rejected("hostname: x-${NOPE}\n", r"NOPE")
+
+    def test_nothing_can_be_injected_into_the_server_configuration(self):
+        for value in ('127.0.0.1:4222"\nauthorization: {', "127.0.0.1:4222 }", "0.0.0.0:99999"):
+            self.rejected("maculaos:\n  nats:\n    listen: " + json.dumps(value) + "\n", "listen")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

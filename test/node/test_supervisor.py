@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""The supervisor as a person meets it: starting twice, a busy port, no server, ending, keeping its state."""
+import os
+import pathlib
+import signal
+import socket
+import tempfile
+import unittest
+
+from node_harness import BIN, Background, Node
+
+
+class Run(unittest.TestCase):
+    def test_a_second_node_under_the_same_root_is_refused_with_the_first_ones_pid(self):
+        with Node() as node:
+            with Background(BIN / "maculaos", "node", "run", env=node.env) as second:
+                second.wait(str(node.runner.process.pid))
+                self.assertNotEqual(second.process.wait(30), 0)
+            node.cli("node", "info").ok()
+
+    def test_a_port_that_was_asked_for_and_is_taken_is_said(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = str(taken.getsockname()[1])
+            node = Node(env={"MACULA_NATS_PORT": port})
+            with Background(BIN / "maculaos", "node", "run", env=node.env) as runner:
+                runner.wait(f"{port}.*(in use|taken|busy)")
+                self.assertNotEqual(runner.process.wait(30), 0)
+            node.__exit__(None)
+
+    def test_two_nodes_side_by_side_choose_different_ports(self):
+        with Node() as first, Node() as second:
+            self.assertNotEqual(first.url, second.url)
+
+    def test_no_server_installed_is_said_with_the_remedy(self):
+        node = Node()
+        with Background(BIN / "maculaos", "node", "run", env={**node.env, "MACULA_NATS_SERVER": "/nonexistent/nats-server"}) as runner:
+            runner.wait("nats-server")
+            self.assertNotEqual(runner.process.wait(30), 0)
+        node.__exit__(None)
+
+    def test_ending_leaves_no_process_behind(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            node = Node().start()
+            pids = node.pids()
+            self.assertGreaterEqual(len(pids), 2)
+            self.assertEqual(node.stop(number), 0)
+            for name, pid in pids.items():
+                self.assertFalse(pathlib.Path(f"/proc/{pid}").exists(), name)
+            node.__exit__(None)
+
+    def test_a_service_is_restarted_on_request(self):
+        with Node() as node:
+            before = node.pids()["confd"]
+            node.cli("services", "restart", "confd").ok()
+            node.runner.wait("confd.*ready")
+            self.assertNotEqual(node.pids()["confd"], before)
+            node.cli("services", "restart", "nonsense").exits(1)
+
+    def test_a_change_of_the_bus_limits_takes_effect_without_a_restart_of_the_server(self):
+        with Node() as node:
+            server = node.pids()["nats-server"]
+            node.cli("config", "set", "maculaos.nats.max_connections", "77").ok()
+            self.assertIn("77", node.read("/run/macula/nats.conf"))
+            self.assertEqual(node.pids()["nats-server"], server)
+
+    def test_files_of_the_node_are_not_for_others(self):
+        with Node() as node:
+            for name in ("/var/lib/maculaos/identity/admin.nk", "/var/lib/maculaos/identity/confd.nk", "/run/macula/config.pb",
+                         "/var/lib/maculaos/identity/seal.key"):
+                self.assertEqual(node.path(name).stat().st_mode & 0o077, 0, name)
+            self.assertEqual(node.path("/var/lib/maculaos/identity").stat().st_mode & 0o077, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
