@@ -1,5 +1,6 @@
-/* SQLite the way every service uses it: WAL, synchronous=FULL (a committed transaction survives a power cut), foreign keys,
- * migrations by user_version. A damaged file is said plainly, never silently replaced. */
+/* SQLite the way every service uses it: WAL, synchronous=FULL (a committed transaction survives a power cut), foreign
+ * keys, migrations by user_version, a page cache of 200 kB. A damaged file is said plainly, never silently replaced.
+ * Use a store from one thread. Fault points: store.migrate.applied, store.commit.before, store.commit.after. */
 #ifndef MAC_STORE_H
 #define MAC_STORE_H
 
@@ -10,27 +11,40 @@
 
 typedef struct mac_store mac_store;
 
-/* Opens (makes, 0600) the database at a host path and runs the migrations that it has not had: migrations[i] is the SQL that
- * leads from user_version i to i+1, each in one transaction. A newer database than `count` is refused. */
+/* So many prepared statements are kept, those handed out included. Beyond, the one unused for longest is thrown out;
+ * when all are handed out at once, mac_store_query fails with -EMFILE. */
+#define MAC_STORE_STATEMENTS_MAX 32
+
+/* Opens (makes, 0600; its directory must exist) the database at a host path and runs the migrations that it has not
+ * had: migrations[i] is the SQL that leads from user_version i to i+1, each in one transaction (write no BEGIN or
+ * COMMIT in it), with foreign keys off, so that it may rebuild a table, and checked at its end. A step that fails
+ * leaves the version before it. Of several processes at once each step is run by one. Refused, with the file and a
+ * remedy in *ret_error (may be NULL): a newer database than `count` (-ENOTSUP), a damaged one
+ * (-EUCLEAN: garbage, truncated, empty; up to 1 MB all of it is checked, of a larger one the schema, and the rest shows
+ * as -EUCLEAN when it is read), a failing migration (-EINVAL), and what the operating system refuses. */
 int mac_store_open(const char *path, const char *const *migrations, size_t count, mac_store **ret_store,
                    mac_error **ret_error) MAC_MUST_USE;
+/* Rolls back what is not committed. */
 void mac_store_close(mac_store *store);
 MAC_DEFINE_AUTOPTR(mac_store, mac_store_close)
 sqlite3 *mac_store_db(mac_store *store);
 
-/* Transactions; begin takes the write lock at once. A failed commit has been rolled back. Return 0 or a negative errno
- * (ENOSPC for SQLITE_FULL, EROFS, EIO, EBUSY, EUCLEAN for corruption). */
+/* Transactions; begin takes the write lock at once, and waits a quarter of a second for it. A failed commit has been
+ * rolled back. Return 0 or a negative errno: ENOSPC, EROFS, EIO, EBUSY, EUCLEAN for damage, EEXIST for a constraint
+ * (unique, foreign key, not null, check), E2BIG, ENOMEM, EINVAL for a mistake in the SQL or in `types`. */
 int mac_store_begin(mac_store *store) MAC_MUST_USE;
 int mac_store_commit(mac_store *store) MAC_MUST_USE;
 void mac_store_rollback(mac_store *store);
 
-/* Prepares (cached by text), binds by `types` — 'i' int64_t, 's' const char* (NULL → NULL), 'b' const void* and size_t —
- * and returns the statement to step and read. Hand it back with mac_store_done. NULL on failure (mac_store_errno). */
+/* Prepares (cached by text), binds by `types` — 'i' int64_t, 's' const char* (NULL → NULL), 'b' const void* (NULL →
+ * NULL) and size_t, one for each parameter of the SQL; a plain int must be cast — and returns the statement to step and
+ * read. The values are copied. Hand the statement back with mac_store_done (NULL is fine) before the store is closed.
+ * NULL on failure (mac_store_errno). */
 sqlite3_stmt *mac_store_query(mac_store *store, const char *sql, const char *types, ...);
 void mac_store_done(sqlite3_stmt *statement);
-/* The same for a statement without rows. */
+/* The same for a statement whose rows do not matter. */
 int mac_store_exec(mac_store *store, const char *sql, const char *types, ...) MAC_MUST_USE;
-/* The last failure as negative errno. */
+/* The last failure, also of a step by the caller, as negative errno; 0 if there was none. */
 int mac_store_errno(mac_store *store);
 
 #endif

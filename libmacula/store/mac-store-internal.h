@@ -1,0 +1,44 @@
+/* What the files of libmacula/store share; nobody else includes it. */
+#ifndef MAC_STORE_INTERNAL_H
+#define MAC_STORE_INTERNAL_H
+
+#include "store/mac-store.h"
+
+typedef struct mac_store_statement {
+    sqlite3_stmt *statement; /* NULL: the slot is free */
+    char *sql;
+    uint64_t used; /* when last handed out, counted in hand-outs */
+    bool busy;     /* handed out, not yet done */
+} mac_store_statement;
+
+struct mac_store {
+    sqlite3 *db;
+    char *path;
+    int failure; /* the last one, negative errno */
+    uint64_t uses;
+    mac_store_statement statements[MAC_STORE_STATEMENTS_MAX];
+    mac_store *next; /* of all open stores: a statement finds its own by its connection */
+};
+
+/* Puts a connection that is ready into a store and takes over both. */
+mac_store *mac_store_new(sqlite3 *db, const char *path);
+/* The negative errno of an extended result code that this connection has just given. */
+int mac_store_map(sqlite3 *db, int code);
+
+/* Gives an error to whoever wants it (ret_error may be NULL). */
+void mac_store_say(mac_error **ret_error, mac_error *error);
+/* Says that the file is damaged and what to do; -EUCLEAN. */
+int mac_store_say_damaged(mac_error **ret_error, const char *path, const char *found);
+/* Tells what the last failure of the connection means for the person who runs the node ("opening" the database …). */
+int mac_store_say_failure(mac_error **ret_error, const char *path, sqlite3 *db, const char *what);
+
+/* The one number that a statement gives; false when it fails. */
+bool mac_store_read_number(sqlite3 *db, const char *sql, int64_t *ret_number);
+/* The first text that a statement gives; NULL when it fails or gives none. Caller frees. */
+char *mac_store_read_text(sqlite3 *db, const char *sql);
+
+/* Brings the database to version `count`, and switches foreign keys on. */
+int mac_store_migrate(sqlite3 *db, const char *path, const char *const *migrations, size_t count,
+                      mac_error **ret_error);
+
+#endif
