@@ -1,9 +1,16 @@
 /* The nats-server's configuration, rendered from the node's configuration and the descriptors of the API.
  *
- * Two accounts. NODE holds the services (one nkey each) and the admin key; APP holds workloads, which need no credentials unless
- * security.require_credentials is set. APP imports each read-only procedure of the node. Each procedure of a …Control service is
- * imported too, but onto macula.denied.{realm}.{service}.{method}: there libmacula answers DENIED at once and writes the audit event, so
- * a denied call can never reach the handler, not even as the reply subject of another request, and nobody waits for a time-out.
+ * Two accounts. NODE holds the services (one nkey each) and the admin key; APP holds workloads, which need no
+ * credentials unless security.require_credentials is set. APP imports each read-only procedure of the node. Each
+ * procedure of a …Control service is imported too, but onto macula.denied.{realm}.{service}.{method}: there libmacula
+ * answers DENIED at once and writes the audit event, so a denied call can never reach the handler, not even as the
+ * reply subject of another request, and nobody waits for a time-out.
+ *
+ * What it does not: workloads of one node are not protected from each other, and a workload that may make JetStream
+ * streams can have the server store or repeat what it sees inside APP; what it can neither do is reach a …Control
+ * procedure or disturb a call from NODE (the admin's, a service's). Several servers in a cluster share APP, never NODE,
+ * which is named after the node's own key there.
+ *
  * NODE reaches the workloads through app.srv.> and app.rpc.>, which APP maps onto its own $SRV.> and
  * macula.rpc.{realm}.> (nats-server refuses to import the same subject in both directions). */
 #ifndef MAC_NATS_H
@@ -14,6 +21,8 @@
 #include "macula/v1/document.pb-c.h"
 
 #define MAC_NATS_SERVICES_MAX 32
+#define MAC_NATS_ADMIN_KEY "admin"  /* may do everything */
+#define MAC_NATS_WORKLOAD_KEY "app" /* of workloads; needed when security.require_credentials is set */
 
 typedef struct mac_nats_key {
     const char *name;       /* confd, netd …, admin */
@@ -23,23 +32,32 @@ typedef struct mac_nats_key {
 typedef struct mac_nats_input {
     const Macula__V1__Document *document;
     const char *realm;
-    const mac_nats_key *keys; /* ends with a NULL name */
-    const char *listen;       /* host:port that overrides the document's; may be NULL */
+    const mac_nats_key *keys;      /* ends with a NULL name */
+    const char *listen;            /* host:port that overrides the document's; may be NULL */
     const char *runtime_directory; /* host path: pid and ports files */
-    const char *root;         /* host path put before the document's store_dir */
+    const char *root;              /* host path put before the document's store_dir */
 } mac_nats_input;
 
-/* The whole file; caller frees. Every text from the document is quoted or refused: nothing can add a line. */
+/* The whole file; caller frees. Every text from the document is quoted or refused: nothing can add a line. The
+ * document's secrets must be in clear (maculaos.nats.cluster.secret); the text then holds them: write it 0600. -EINVAL
+ * with problems that name the key, what was expected and what to do. */
 int mac_nats_render(const mac_nats_input *input, mac_problems *problems, char **ret_text) MAC_MUST_USE;
 
 /* Whether going from one document to the other needs a restart of the server (true) or SIGHUP suffices (false). */
 bool mac_nats_needs_restart(const Macula__V1__Document *from, const Macula__V1__Document *to);
 
+/* The realm and the listening address (host:port) of a document, or their defaults; document may be NULL. Live as long
+ * as it. */
+const char *mac_nats_realm(const Macula__V1__Document *document);
+const char *mac_nats_listen(const Macula__V1__Document *document);
+/* host:port or [v6]:port in two; the host without brackets, caller frees. Port 0 is let through. -EINVAL otherwise. */
+int mac_nats_listen_split(const char *listen, char **ret_host, uint16_t *ret_port) MAC_MUST_USE;
+
 /* Every procedure of the API and who may call it, for `maculaos nats permissions`. */
 typedef struct mac_nats_procedure {
-    char *subject;    /* macula.rpc.io.macula.config.get */
-    bool control;     /* admin only */
-    bool internal;    /* services of the node only */
+    char *subject; /* macula.rpc.io.macula.config.get */
+    bool control;  /* admin only */
+    bool internal; /* services of the node only */
 } mac_nats_procedure;
 size_t mac_nats_procedures(const char *realm, mac_nats_procedure **ret_list);
 void mac_nats_procedures_free(mac_nats_procedure *list, size_t count);

@@ -1,0 +1,215 @@
+#include "nats/mac-nats-internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MAC_NATS_CONTROL_LINE 4096ull
+
+static void limits(mac_nats_writer *writer, const mac_nats_settings *settings) {
+    mac_nats_line(writer, "max_payload: %u", (unsigned long long)settings->max_payload);
+    mac_nats_line(writer, "max_connections: %u", (unsigned long long)settings->max_connections);
+    mac_nats_line(writer, "max_subscriptions: %u", (unsigned long long)settings->max_subscriptions);
+    mac_nats_line(writer, "max_pending: %u", (unsigned long long)settings->max_pending);
+    mac_nats_line(writer, "max_control_line: %u", MAC_NATS_CONTROL_LINE);
+    mac_autofree char *deadline = mac_asprintf("%llums", (unsigned long long)settings->write_deadline_ms);
+    mac_nats_line(writer, "write_deadline: %Q", deadline);
+}
+
+static void jetstream(mac_nats_writer *writer, const mac_nats_settings *settings) {
+    if (!settings->jetstream)
+        return;
+    mac_nats_open(writer, "jetstream {");
+    mac_nats_line(writer, "store_dir: %Q", settings->store_dir);
+    mac_nats_line(writer, "max_file_store: %u", (unsigned long long)settings->max_file);
+    mac_nats_line(writer, "max_memory_store: %u", (unsigned long long)settings->max_memory);
+    mac_nats_close(writer, "}");
+}
+
+static void cluster(mac_nats_writer *writer, const mac_nats_settings *settings) {
+    if (!settings->cluster)
+        return;
+    mac_nats_open(writer, "cluster {");
+    mac_nats_line(writer, "name: %Q", settings->cluster_name);
+    mac_nats_line(writer, "port: %u", (unsigned long long)settings->cluster_port);
+    mac_nats_open(writer, "authorization {");
+    mac_nats_line(writer, "user: \"route\"");
+    mac_nats_line(writer, "password: %Q", settings->cluster_secret);
+    mac_nats_close(writer, "}");
+    mac_nats_list(writer, "routes", &settings->routes);
+    mac_nats_close(writer, "}");
+}
+
+static void server(mac_nats_writer *writer, const mac_nats_settings *settings, const char *runtime) {
+    mac_autofree char *pid_file = mac_asprintf("%s/nats.pid", runtime);
+    mac_nats_line(writer, "host: %Q", settings->host);
+    mac_nats_line(writer, settings->port ? "port: %u" : "port: -1", (unsigned long long)settings->port);
+    if (settings->cluster)
+        mac_nats_line(writer, "server_name: %Q", settings->node_account);
+    mac_nats_line(writer, "pid_file: %Q", pid_file);
+    mac_nats_line(writer, "ports_file_dir: %Q", runtime);
+    mac_nats_line(writer, "logtime: false");
+    limits(writer, settings);
+    jetstream(writer, settings);
+    cluster(writer, settings);
+}
+
+static void permissions(mac_nats_writer *writer, const mac_nats_rules *rules) {
+    mac_nats_open(writer, "permissions: {");
+    mac_nats_open(writer, "publish: {");
+    mac_nats_list(writer, "allow", &rules->publish_allow);
+    if (rules->publish_deny.count)
+        mac_nats_list(writer, "deny", &rules->publish_deny);
+    mac_nats_close(writer, "}");
+    mac_nats_open(writer, "subscribe: {");
+    mac_nats_list(writer, "allow", &rules->subscribe_allow);
+    if (rules->subscribe_deny.count)
+        mac_nats_list(writer, "deny", &rules->subscribe_deny);
+    mac_nats_close(writer, "}");
+    mac_nats_close(writer, "}");
+}
+
+static void node_users(mac_nats_writer *writer, const mac_nats_input *input) {
+    mac_nats_open(writer, "users: [");
+    for (const mac_nats_key *key = input->keys; key->name; key++) {
+        if (strcmp(key->name, MAC_NATS_WORKLOAD_KEY) == 0)
+            continue;
+        mac_nats_open(writer, "{");
+        mac_nats_line(writer, "# %s", key->name);
+        mac_nats_line(writer, "nkey: %Q", key->public_key);
+        if (strcmp(key->name, MAC_NATS_ADMIN_KEY) != 0) {
+            mac_nats_rules rules = {0};
+            mac_nats_rules_service(input->realm, key->name, &rules);
+            permissions(writer, &rules);
+            mac_nats_rules_deinit(&rules);
+        }
+        mac_nats_close(writer, "}");
+    }
+    mac_nats_close(writer, "]");
+}
+
+static void node_exports(mac_nats_writer *writer, const char *realm) {
+    mac_nats_procedure *procedures;
+    size_t count = mac_nats_procedures(realm, &procedures);
+    mac_nats_open(writer, "exports: [");
+    for (size_t i = 0; i < count; i++)
+        if (!procedures[i].control && !procedures[i].internal)
+            mac_nats_line(writer, "{service: %Q, accounts: [\"APP\"]}", procedures[i].subject);
+    mac_nats_line(writer, "{service: \"macula.denied.%s.>\", accounts: [\"APP\"]}", realm);
+    mac_nats_line(writer, "{service: \"$SRV.>\", response_type: \"stream\", accounts: [\"APP\"]}");
+    mac_nats_line(writer, "{service: \"macula.discover.%s.>\", accounts: [\"APP\"]}", realm);
+    mac_nats_line(writer, "{stream: \"macula.sub.%s.>\", accounts: [\"APP\"]}", realm);
+    mac_autostrings names = {0};
+    mac_nats_reserved_names(&names);
+    for (size_t i = 0; i < names.count; i++)
+        mac_nats_line(writer, "{stream: \"macula.pub.%s.%s.>\", accounts: [\"APP\"]}", realm, names.items[i]);
+    mac_nats_close(writer, "]");
+    mac_nats_procedures_free(procedures, count);
+}
+
+static void node_account(mac_nats_writer *writer, const mac_nats_input *input, const mac_nats_settings *settings) {
+    mac_nats_line(writer, "%Q: {", settings->node_account);
+    writer->depth++;
+    node_users(writer, input);
+    node_exports(writer, input->realm);
+    mac_nats_open(writer, "imports: [");
+    mac_nats_line(writer, "{service: {account: \"APP\", subject: \"app.srv.>\"}}");
+    mac_nats_line(writer, "{service: {account: \"APP\", subject: \"app.rpc.>\"}}");
+    mac_nats_close(writer, "]");
+    mac_nats_close(writer, "}");
+}
+
+/* One account's import of each procedure: read-only ones as they are, the others onto the denial desk. `share` tells
+ * the service who asks (the header Nats-Request-Info). */
+static void app_imports(mac_nats_writer *writer, const char *realm, const char *node) {
+    mac_nats_procedure *procedures;
+    size_t count = mac_nats_procedures(realm, &procedures);
+    mac_autofree char *prefix = mac_asprintf("macula.rpc.%s.", realm);
+    mac_nats_open(writer, "imports: [");
+    for (size_t i = 0; i < count; i++) {
+        const char *subject = procedures[i].subject;
+        if (procedures[i].internal)
+            continue;
+        mac_autofree char *denied = mac_asprintf("macula.denied.%s.%s", realm, subject + strlen(prefix));
+        if (procedures[i].control)
+            mac_nats_line(writer, "{service: {account: %Q, subject: %Q}, to: %Q, share: true}", node, denied, subject);
+        else
+            mac_nats_line(writer, "{service: {account: %Q, subject: %Q}, share: true}", node, subject);
+    }
+    mac_nats_line(writer, "{service: {account: %Q, subject: \"$SRV.>\"}}", node);
+    mac_nats_line(writer, "{service: {account: %Q, subject: \"macula.discover.%s.>\"}, share: true}", node, realm);
+    mac_nats_line(writer, "{stream: {account: %Q, subject: \"macula.sub.%s.>\"}}", node, realm);
+    mac_autostrings names = {0};
+    mac_nats_reserved_names(&names);
+    for (size_t i = 0; i < names.count; i++)
+        mac_nats_line(writer, "{stream: {account: %Q, subject: \"macula.pub.%s.%s.>\"}}", node, realm, names.items[i]);
+    mac_nats_close(writer, "]");
+    mac_nats_procedures_free(procedures, count);
+}
+
+static void app_users(mac_nats_writer *writer, const mac_nats_input *input, const mac_nats_settings *settings) {
+    mac_nats_rules rules = {0};
+    mac_nats_rules_workload(input->realm, &rules);
+    mac_nats_open(writer, "users: [");
+    if (settings->workloads && !settings->credentials) {
+        mac_nats_open(writer, "{");
+        mac_nats_line(writer, "user: \"app\"");
+        permissions(writer, &rules);
+        mac_nats_close(writer, "}");
+    }
+    for (const mac_nats_key *key = input->keys; key->name; key++) {
+        if (!settings->workloads || strcmp(key->name, MAC_NATS_WORKLOAD_KEY) != 0)
+            continue;
+        mac_nats_open(writer, "{");
+        mac_nats_line(writer, "nkey: %Q", key->public_key);
+        permissions(writer, &rules);
+        mac_nats_close(writer, "}");
+    }
+    mac_nats_close(writer, "]");
+    mac_nats_rules_deinit(&rules);
+}
+
+static void app_account(mac_nats_writer *writer, const mac_nats_input *input, const mac_nats_settings *settings) {
+    mac_nats_open(writer, "\"APP\": {");
+    if (settings->jetstream)
+        mac_nats_line(writer, "jetstream: enabled");
+    mac_nats_open(writer, "mappings: {");
+    mac_nats_line(writer, "\"app.srv.>\": \"$SRV.>\"");
+    mac_nats_line(writer, "\"app.rpc.>\": \"macula.rpc.%s.>\"", input->realm);
+    mac_nats_close(writer, "}");
+    app_users(writer, input, settings);
+    mac_nats_open(writer, "exports: [");
+    mac_nats_line(writer, "{service: \"app.srv.>\", response_type: \"stream\", accounts: [%Q]}",
+                  settings->node_account);
+    mac_nats_line(writer, "{service: \"app.rpc.>\", accounts: [%Q]}", settings->node_account);
+    mac_nats_close(writer, "]");
+    app_imports(writer, input->realm, settings->node_account);
+    mac_nats_close(writer, "}");
+}
+
+int mac_nats_render(const mac_nats_input *input, mac_problems *problems, char **ret_text) {
+    mac_nats_settings settings = {0};
+    int result = mac_nats_settings_init(&settings, input, problems);
+    if (result < 0) {
+        mac_nats_settings_deinit(&settings);
+        return result;
+    }
+    mac_nats_writer writer = {0};
+    mac_nats_line(&writer, "# Made by macula-supervisor from the configuration; changes here are lost.");
+    server(&writer, &settings, input->runtime_directory);
+    if (settings.workloads && !settings.credentials)
+        mac_nats_line(&writer, "no_auth_user: \"app\"");
+    mac_nats_open(&writer, "accounts {");
+    node_account(&writer, input, &settings);
+    app_account(&writer, input, &settings);
+    mac_nats_close(&writer, "}");
+    mac_nats_settings_deinit(&settings);
+    char *text = mac_buffer_take(&writer.text);
+    if (writer.failed) { /* the checks above let something through that the writer did not */
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, "maculaos.nats",
+                         "a text for the bus holds control characters or is not UTF-8");
+        free(text);
+        return -EINVAL;
+    }
+    *ret_text = text;
+    return 0;
+}
