@@ -12,7 +12,11 @@
 #include "base/mac-problem.h"
 #include "macula/v1/job.pb-c.h"
 
-/* ---- in the service ---- */
+#define MAC_WORKER_FRAME_MAX (4u << 20) /* bytes of one message; also of the input */
+#define MAC_WORKER_KILL_MS 2000
+#define MAC_WORKER_REPORT_FD 3
+
+/* ---- in the service: library mac_flow ---- */
 typedef struct mac_worker mac_worker;
 
 typedef struct mac_worker_options {
@@ -29,11 +33,12 @@ typedef struct mac_worker_options {
     void *data;
 } mac_worker_options;
 
+/* 0, or a negative errno (on_end does not come): -ENOENT no such program, -EMSGSIZE the input is too large. */
 int mac_worker_start(const mac_worker_options *options, mac_worker **ret_worker) MAC_MUST_USE;
-/* on_end still comes, with CANCELLED. */
+/* on_end still comes, with CANCELLED; not after on_end. */
 void mac_worker_cancel(mac_worker *worker);
 
-/* ---- in the worker program ---- */
+/* ---- in the worker program: library mac_worker_main, which needs no loop ---- */
 typedef struct mac_job mac_job;
 typedef struct mac_job_entry {
     const char *name;
@@ -42,9 +47,13 @@ typedef struct mac_job_entry {
     mac_error *(*body)(mac_job *job, const ProtobufCMessage *input);
 } mac_job_entry;
 
-/* The worker's main: runs the job named by argv[1] of a table that ends with a NULL name. */
+/* The worker's main: runs the job named by argv[1] of a table that ends with a NULL name. The worker gets SIGTERM when
+ * the service dies. Returns the exit code: 0 done, 1 the job failed (and said why), 2 not started as a worker. */
 int mac_worker_main(int argc, char **argv, const mac_job_entry *entries);
+/* May be called as often as is convenient: it is sent when percent or message changes, otherwise five times a second.
+ * percent of 0 and a total: computed. message may be NULL. */
 void mac_job_progress(mac_job *job, unsigned percent, uint64_t bytes, uint64_t total, const char *message);
+/* Copied; the last one counts. */
 void mac_job_output(mac_job *job, const ProtobufCMessage *output);
 
 #endif
