@@ -74,10 +74,10 @@ def type_words(schema, field, rule, plural=False):
         return "`true` or `false`"
     if field.type != field.TYPE_STRING:
         return "number"
-    if rule.choice:
-        return english([code(c) if c else "empty" for c in rule.choice], "or")
-    words = schema.format_name(rule.format) if rule.HasField("format") else "text"
     allowed = [code(a) if a else "empty" for a in rule.allow]
+    if rule.choice:
+        return english([code(c) for c in rule.choice] + allowed, "or")
+    words = schema.format_name(rule.format) if rule.HasField("format") else "text"
     return words + (", or " + english(allowed, "or") if allowed else "")
 
 

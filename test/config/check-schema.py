@@ -43,7 +43,7 @@ def field_problems(schema, name, field):
         yield "is no list but single"
     if (rule.choice or rule.format or rule.secret) and not (text or schema.is_map(field)):
         yield "is no text but has a rule for text"
-    if rule.choice and field.HasField("default_value") and field.default_value not in rule.choice:
+    if rule.choice and field.HasField("default_value") and field.default_value not in list(rule.choice) + list(rule.allow):
         yield "has a default that is no choice"
     if set(rule.deprecated_alias) - set(rule.alias):
         yield "has a deprecated spelling that is not among its aliases"

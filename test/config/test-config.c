@@ -2,7 +2,8 @@
  *
  * valid/NAME.yaml must be accepted, survive the way through wire bytes and back, and through JSON. invalid/NAME.yaml
  * must be refused with every line of invalid/NAME.expect among the problems, in that order; "errors N" there is their
- * number. Run with names of files to try only those; with --show to see the problems instead. */
+ * number, "never TEXT" a text that none of them may show. Run with names of files to try only those; with --show FILE…
+ * to see the problems instead, with --json FILE to see the canonical document. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -166,6 +167,10 @@ static void assert_expected(const char *expect_path, const mac_problems *problem
         lines++;
         if (sscanf(line, "errors %zu", &errors) == 1)
             continue;
+        if (mac_starts_with(line, "never ")) {
+            assert_null(strstr(text, line + strlen("never ")));
+            continue;
+        }
         const char *found = strstr(at, line);
         if (!found)
             fail_msg("expected among the problems, in this order:\n%s\nfound:\n%s", line, text);
@@ -225,7 +230,17 @@ static int show(int count, char **paths) {
     return 0;
 }
 
+static int show_json(const char *path) {
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_autoptr(json_t) canonical = load(path, path, problems);
+    mac_autofree char *text = canonical ? json_dumps(canonical, JSON_COMPACT) : mac_problems_format(problems);
+    puts(text);
+    return canonical ? 0 : 1;
+}
+
 int main(int argc, char **argv) {
+    if (argc == 3 && mac_streq(argv[1], "--json"))
+        return show_json(argv[2]);
     if (argc > 1 && mac_streq(argv[1], "--show"))
         return show(argc - 2, argv + 2);
     const char *source = getenv("MACULA_SOURCE_DIR");
