@@ -1,18 +1,27 @@
-/* HTTP(S) with libcurl, blocking: for worker programs only. Resident services start a worker instead, so that libcurl and
- * OpenSSL are not mapped where nothing is fetched. */
+/* HTTP(S) with libcurl, blocking: for worker programs only. Resident services start a worker instead, so that libcurl
+ * and OpenSSL are not mapped where nothing is fetched.
+ *
+ * Certificates and host names are always verified (TLS 1.2 at least); there is no way to turn that off. Bodies are
+ * taken as they are: no compression is asked for, so a body can be no larger than what was sent. Error texts name host
+ * and path and what to do; user name, password and query of a URL never appear in them. No signals, one thread. */
 #ifndef MAC_HTTP_H
 #define MAC_HTTP_H
 
 #include "base/mac-problem.h"
 
+#define MAC_HTTP_LIMIT (1u << 20)         /* bytes, when limit is 0 */
+#define MAC_HTTP_TIMEOUT_MS 60000         /* when timeout_ms is 0 */
+#define MAC_HTTP_CONNECT_TIMEOUT_MS 10000 /* when connect_timeout_ms is 0 */
+#define MAC_HTTP_REDIRECTS_MAX 5
+
 typedef struct mac_http_options {
-    const char *url;            /* http or https only; redirects stay within these, at most 5; https never leads to http */
-    const char *ca_file;        /* besides the system's; may be NULL */
-    const char *etag;           /* sent as If-None-Match; may be NULL */
-    size_t limit;               /* largest body, -> EXHAUSTED */
-    unsigned timeout_ms;        /* of the whole request */
+    const char *url;     /* http or https only; redirects stay within these, at most 5; https never leads to http */
+    const char *ca_file; /* PEM, host path; besides the system's; may be NULL */
+    const char *etag;    /* sent as If-None-Match; may be NULL */
+    size_t limit;        /* largest body, -> EXHAUSTED */
+    unsigned timeout_ms; /* of everything: redirects, retries and the waiting between */
     unsigned connect_timeout_ms;
-    unsigned retries;           /* of connection failures and 5xx, with back-off and jitter */
+    unsigned retries; /* of connection failures, broken bodies and 5xx, with back-off and jitter */
 } mac_http_options;
 
 typedef struct mac_http_response {
@@ -22,8 +31,9 @@ typedef struct mac_http_response {
     char *etag; /* may be NULL */
 } mac_http_response;
 
-/* NULL and a response (304 is one), or the error: UNAVAILABLE (name, connection, 5xx), NOT_FOUND, DENIED (401, 403), INVALID
- * (certificate, protocol), TIMED_OUT, EXHAUSTED. Proxies from the environment (http_proxy, https_proxy, no_proxy). */
+/* NULL and a response (304 is one: its body is empty), or the error: UNAVAILABLE (name, connection, 429, 5xx),
+ * NOT_FOUND (404, 410), DENIED (401, 403, 407), INVALID (URL, certificate, redirect, other answers), TIMED_OUT,
+ * EXHAUSTED (limit). Proxies from the environment (http_proxy, https_proxy, no_proxy). */
 mac_error *mac_http_get(const mac_http_options *options, mac_http_response *ret_response);
 void mac_http_response_deinit(mac_http_response *response);
 

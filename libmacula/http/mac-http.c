@@ -1,0 +1,355 @@
+/* Redirects are followed here and not by libcurl, because its rule "which protocols may a redirect lead to" does not
+ * know where the redirect comes from: http → https → http must be refused at the second step. */
+#include "http/mac-http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "http/mac-http-url.h"
+
+#define BACKOFF_FIRST_MS 200
+#define BACKOFF_MAX_MS 10000
+#define ETAG_MAX 256
+
+#define INVALID MACULA__V1__ERROR_CODE__INVALID
+#define UNAVAILABLE MACULA__V1__ERROR_CODE__UNAVAILABLE
+#define DENIED MACULA__V1__ERROR_CODE__DENIED
+#define NOT_FOUND MACULA__V1__ERROR_CODE__NOT_FOUND
+#define TIMED_OUT MACULA__V1__ERROR_CODE__TIMED_OUT
+#define EXHAUSTED MACULA__V1__ERROR_CODE__EXHAUSTED
+
+typedef struct request {
+    const mac_http_options *options;
+    size_t limit;
+    unsigned connect_timeout_ms;
+    unsigned timeout_ms;
+    uint64_t deadline_ms;
+    CURL *curl;
+    struct curl_slist *headers;
+    char *shown; /* the URL as it may appear in messages */
+    char *host;
+    /* of the answer that is coming in */
+    mac_buffer body;
+    char *etag;
+    bool too_large;
+    char reason[CURL_ERROR_SIZE];
+} request;
+
+/* ---- what comes in ---- */
+
+static size_t on_body(char *data, size_t size, size_t count, void *user) {
+    request *r = user;
+    size_t length = size * count;
+    if (length > r->limit - r->body.length) {
+        r->too_large = true;
+        return CURL_WRITEFUNC_ERROR;
+    }
+    mac_buffer_append(&r->body, data, length);
+    return length;
+}
+
+static size_t on_header(char *data, size_t size, size_t count, void *user) {
+    static const char name[] = "etag:";
+    request *r = user;
+    size_t length = size * count, begin = sizeof name - 1, end = length;
+    if (length <= begin || strncasecmp(data, name, begin) != 0)
+        return length;
+    while (begin < end && strchr(" \t", data[begin]))
+        begin++;
+    while (end > begin && strchr(" \t\r\n", data[end - 1]))
+        end--;
+    free(r->etag);
+    r->etag = end > begin && end - begin <= ETAG_MAX ? mac_strndup(data + begin, end - begin) : NULL;
+    return length;
+}
+
+static void forget_answer(request *r) {
+    mac_buffer_deinit(&r->body);
+    free(mac_take(&r->etag));
+    r->too_large = false;
+    r->reason[0] = '\0';
+}
+
+/* ---- what went wrong ---- */
+
+static mac_error *too_late(const request *r) {
+    return mac_error_new(TIMED_OUT, NULL,
+                         "%s: no complete answer within %u ms; check the connection to %s or allow more time", r->shown,
+                         r->timeout_ms, r->host);
+}
+
+static mac_error *untrusted(const request *r) {
+    return mac_error_new(INVALID, NULL,
+                         "%s: the certificate of %s is not trusted (%s); check the node's clock and the name, and add "
+                         "the server's CA if it has one of its own",
+                         r->shown, r->host, *r->reason ? r->reason : "no reason given");
+}
+
+/* The failure of a transfer; *ret_again: whether it may be gone the next time. */
+static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_again) {
+    const char *reason = *r->reason ? r->reason : curl_easy_strerror(code);
+    *ret_again = false;
+    if (r->too_large || code == CURLE_FILESIZE_EXCEEDED)
+        return mac_error_new(EXHAUSTED, NULL, "%s: the answer is larger than the %zu bytes allowed", r->shown,
+                             r->limit);
+    long connect_status = 0;
+    curl_easy_getinfo(r->curl, CURLINFO_HTTP_CONNECTCODE, &connect_status);
+    if (connect_status >= 400)
+        return mac_error_new(connect_status == 407 ? DENIED : UNAVAILABLE, NULL,
+                             "%s: the proxy does not connect to %s (HTTP %ld); check https_proxy and its credentials",
+                             r->shown, r->host, connect_status);
+    switch ((int)code) {
+    case CURLE_OPERATION_TIMEDOUT:
+        if (mac_now_ms() + 1 >= r->deadline_ms)
+            return too_late(r);
+        *ret_again = true;
+        return mac_error_new(UNAVAILABLE, NULL, "%s: %s does not answer; check that it runs and is reachable", r->shown,
+                             r->host);
+    case CURLE_COULDNT_RESOLVE_HOST:
+        *ret_again = true;
+        return mac_error_new(UNAVAILABLE, NULL,
+                             "%s: the name %s cannot be resolved; check the name and the node's name servers", r->shown,
+                             r->host);
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        *ret_again = true;
+        return mac_error_new(UNAVAILABLE, NULL,
+                             "%s: the name of the proxy cannot be resolved; check http_proxy and https_proxy",
+                             r->shown);
+    case CURLE_COULDNT_CONNECT:
+        *ret_again = true;
+        return mac_error_new(UNAVAILABLE, NULL,
+                             "%s: %s does not accept the connection; check that it runs and that no firewall is "
+                             "between",
+                             r->shown, r->host);
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+        *ret_again = true;
+        return mac_error_new(UNAVAILABLE, NULL, "%s: %s broke the connection off before the answer was complete",
+                             r->shown, r->host);
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+        return untrusted(r);
+    case CURLE_SSL_CACERT_BADFILE:
+        return mac_error_new(INVALID, NULL, "%s: the CA file %s cannot be read; expected certificates in PEM form",
+                             r->shown, r->options->ca_file ? r->options->ca_file : "of the system");
+    case CURLE_SSL_CONNECT_ERROR:
+        return mac_error_new(INVALID, NULL, "%s: no TLS connection with %s (%s); TLS 1.2 or later is needed", r->shown,
+                             r->host, reason);
+    default:
+        return mac_error_new(INVALID, NULL, "%s: %s", r->shown, curl_easy_strerror(code));
+    }
+}
+
+static mac_error *status_error(const request *r, long status, bool *ret_again) {
+    *ret_again = status >= 500;
+    if (status == 404 || status == 410)
+        return mac_error_new(NOT_FOUND, NULL, "%s: %s has no such thing (HTTP %ld); check the path", r->shown, r->host,
+                             status);
+    if (status == 401 || status == 403)
+        return mac_error_new(DENIED, NULL, "%s: %s refuses access (HTTP %ld); check the credentials", r->shown, r->host,
+                             status);
+    if (status == 407)
+        return mac_error_new(DENIED, NULL,
+                             "%s: the proxy refuses access (HTTP 407); check its credentials in "
+                             "http_proxy and https_proxy",
+                             r->shown);
+    if (status >= 500 || status == 429)
+        return mac_error_new(UNAVAILABLE, NULL, "%s: %s cannot answer now (HTTP %ld); try again later", r->shown,
+                             r->host, status);
+    return mac_error_new(INVALID, NULL, "%s: expected the content, found HTTP %ld", r->shown, status);
+}
+
+/* ---- one request ---- */
+
+static unsigned time_left(const request *r) {
+    uint64_t now = mac_now_ms();
+    return now < r->deadline_ms ? (unsigned)(r->deadline_ms - now) : 0;
+}
+
+static void set_up(request *r) {
+    CURL *curl = r->curl;
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    /* libcurl reads the system's directory of certificates besides this file. */
+    if (r->options->ca_file)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, r->options->ca_file);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "maculaos/" MACULA_VERSION);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)r->connect_timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)r->limit);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, r->headers);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, r->reason);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, r);
+}
+
+/* NULL and the status, or the error. */
+static mac_error *fetch_once(request *r, const char *url, long *ret_status, bool *ret_again) {
+    forget_answer(r);
+    unsigned left = time_left(r);
+    *ret_again = false;
+    if (left == 0)
+        return too_late(r);
+    curl_easy_setopt(r->curl, CURLOPT_URL, url);
+    curl_easy_setopt(r->curl, CURLOPT_TIMEOUT_MS, (long)left);
+    CURLcode code = curl_easy_perform(r->curl);
+    if (code != CURLE_OK)
+        return transfer_error(r, code, ret_again);
+    curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, ret_status);
+    return NULL;
+}
+
+static mac_error *show(request *r, const char *url, const char **ret_scheme) {
+    free(mac_take(&r->shown));
+    free(mac_take(&r->host));
+    return mac_http_url_parse(url, &r->shown, &r->host, ret_scheme);
+}
+
+/* Where a redirect leads; takes care that it may. *url is replaced. */
+static mac_error *follow(request *r, long status, char **url) {
+    char *target = NULL;
+    curl_easy_getinfo(r->curl, CURLINFO_REDIRECT_URL, &target);
+    if (!target)
+        return mac_error_new(INVALID, NULL, "%s: expected a redirect, found HTTP %ld without a place to go", r->shown,
+                             status);
+    const char *from = NULL, *to = NULL;
+    mac_autofree char *shown = mac_strdup(r->shown);
+    mac_autoptr(mac_error) first = show(r, *url, &from);
+    mac_autoptr(mac_error) error = show(r, target, &to);
+    if (first || error)
+        return mac_error_new(INVALID, NULL, "%s: redirects to where http and https do not lead: %s", shown,
+                             (first ? first : error)->message);
+    if (mac_streq(from, "https") && mac_streq(to, "http"))
+        return mac_error_new(INVALID, NULL,
+                             "%s: redirects from https to http (%s), which nobody could trust; correct "
+                             "the server or the URL",
+                             shown, r->shown);
+    free(*url);
+    *url = mac_strdup(target);
+    return NULL;
+}
+
+static bool is_redirect(long status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+static mac_error *fetch(request *r, long *ret_status, bool *ret_again) {
+    mac_autofree char *url = mac_strdup(r->options->url);
+    const char *scheme;
+    mac_error *error = show(r, url, &scheme);
+    *ret_again = false;
+    for (unsigned hops = 0; !error; hops++) {
+        long status = 0;
+        error = fetch_once(r, url, &status, ret_again);
+        if (error)
+            break;
+        if (!is_redirect(status)) {
+            *ret_status = status;
+            return status == 304 || (status >= 200 && status < 300) ? NULL : status_error(r, status, ret_again);
+        }
+        if (hops == MAC_HTTP_REDIRECTS_MAX)
+            return mac_error_new(INVALID, NULL, "%s: redirects more than %d times", r->shown, MAC_HTTP_REDIRECTS_MAX);
+        error = follow(r, status, &url);
+    }
+    return error;
+}
+
+/* Doubles each time; half of it is chance, so that a fleet does not come back at one moment. */
+static unsigned backoff_ms(unsigned attempt) {
+    unsigned ms = attempt < 6 ? BACKOFF_FIRST_MS << attempt : BACKOFF_MAX_MS;
+    uint32_t chance = 0;
+    if (ms > BACKOFF_MAX_MS)
+        ms = BACKOFF_MAX_MS;
+    if (getrandom(&chance, sizeof chance, GRND_NONBLOCK) < 0)
+        chance = (uint32_t)mac_now_ms();
+    return ms / 2 + chance % (ms / 2 + 1);
+}
+
+/* Whether there was time for it. */
+static bool wait_for(const request *r, unsigned ms) {
+    if (ms >= time_left(r))
+        return false;
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (nanosleep(&left, &left) < 0 && errno == EINTR)
+        ;
+    return true;
+}
+
+static mac_error *fetch_with_retries(request *r, mac_http_response *ret_response) {
+    for (unsigned attempt = 0;; attempt++) {
+        bool again = false;
+        long status = 0;
+        mac_error *error = fetch(r, &status, &again);
+        if (!error) {
+            if (status == 304)
+                mac_buffer_deinit(&r->body);
+            ret_response->status = status;
+            ret_response->length = r->body.length;
+            ret_response->body = mac_buffer_take(&r->body);
+            ret_response->etag = mac_take(&r->etag);
+            return NULL;
+        }
+        if (!again || attempt >= r->options->retries || !wait_for(r, backoff_ms(attempt)))
+            return error;
+        mac_error_free(error);
+    }
+}
+
+/* RFC 9110 section 8.8.3; above all: no line breaks. */
+static bool etag_is_valid(const char *etag) {
+    size_t length = strlen(etag);
+    for (const char *p = etag; *p; p++)
+        if ((unsigned char)*p < 0x21 || *p == 0x7f)
+            return false;
+    return length > 0 && length <= ETAG_MAX;
+}
+
+mac_error *mac_http_get(const mac_http_options *options, mac_http_response *ret_response) {
+    static bool initialised;
+    if (!initialised && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "libcurl cannot be initialised");
+    initialised = true;
+    if (options->etag && !etag_is_valid(options->etag))
+        return mac_error_new(INVALID, NULL, "the entity tag to compare with is none: expected visible characters");
+
+    request r = {.options = options,
+                 .limit = options->limit ? options->limit : MAC_HTTP_LIMIT,
+                 .timeout_ms = options->timeout_ms ? options->timeout_ms : MAC_HTTP_TIMEOUT_MS,
+                 .connect_timeout_ms =
+                     options->connect_timeout_ms ? options->connect_timeout_ms : MAC_HTTP_CONNECT_TIMEOUT_MS};
+    r.deadline_ms = mac_now_ms() + r.timeout_ms;
+    if (options->etag) {
+        mac_autofree char *header = mac_asprintf("If-None-Match: %s", options->etag);
+        r.headers = curl_slist_append(NULL, header);
+    }
+    r.curl = curl_easy_init();
+    if (!r.curl)
+        abort();
+    set_up(&r);
+    mac_error *error = fetch_with_retries(&r, ret_response);
+    forget_answer(&r);
+    curl_easy_cleanup(r.curl);
+    curl_slist_free_all(r.headers);
+    free(r.shown);
+    free(r.host);
+    return error;
+}
+
+void mac_http_response_deinit(mac_http_response *response) {
+    free(response->body);
+    free(response->etag);
+    *response = (mac_http_response){0};
+}
