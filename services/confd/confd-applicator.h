@@ -40,11 +40,14 @@ typedef struct confd_context {
     mac_root *root;
     confd_sys *sys;
     uv_loop_t *loop;
-    const mac_seal *seal;                 /* to unseal secrets; labels are canonical paths. NULL: there are none sealed */
+    const mac_seal *seal; /* to unseal secrets; labels are canonical paths. NULL: there are none sealed */
     const Macula__V1__Document *document; /* as it shall be: templates expanded, secrets sealed, passwords hashed */
     const Macula__V1__Document *previous; /* as it was; NULL at the first start */
     unsigned phase;                       /* one of confd_phase */
 } confd_context;
+
+/* The section `maculaos` of a document; one with nothing but defaults when it has none. Never NULL. */
+const Macula__V1__MaculaosSection *confd_section(const Macula__V1__Document *document);
 
 /* One thing that is not as the document says. */
 typedef struct confd_finding {
@@ -73,7 +76,8 @@ typedef struct confd_applicator {
     void (*check)(const confd_context *context, mac_problems *problems);
     /* Compares the node with the document; 0 or a negative errno. Must not change anything. */
     int (*inspect)(const confd_context *context, confd_findings *findings);
-    /* Adds what apply would do besides mending findings ("run command 1 of run_cmd", "fetch github:NAME"). May be NULL. */
+    /* Adds what apply would do besides mending findings ("run command 1 of run_cmd", "fetch github:NAME"). May be NULL.
+     */
     void (*plan)(const confd_context *context, mac_strings *actions);
     /* Makes it so. Ends with confd_run_done, now or later. Called only when inspect or plan found something. */
     void (*apply)(confd_run *run, const confd_context *context);
@@ -110,14 +114,16 @@ mac_error *confd_run_symlink(confd_run *run, const char *target, const char *pat
 mac_error *confd_run_remove_file(confd_run *run, const char *path, unsigned flags) MAC_MUST_USE;
 /* Remembers a function to be called by an undo; it owns data and is called with undo=false when the run is over and all
  * is well. */
-void confd_run_on_undo(confd_run *run, void (*callback)(const confd_context *context, void *data, bool undo), void *data);
+void confd_run_on_undo(confd_run *run, void (*callback)(const confd_context *context, void *data, bool undo),
+                       void *data);
 /* What stops the asynchronous work that the applicator waits for; it must still end with confd_run_done. Forgotten at
  * confd_run_done. */
 void confd_run_on_cancel(confd_run *run, void (*callback)(void *data), void *data);
 /* The applicator is finished; error NULL: it is so. Takes the error. */
 void confd_run_done(confd_run *run, mac_error *error);
 /* The plain text of a secret of the document; `path` is its canonical path. Wipe it with confd_secret_free. */
-mac_error *confd_unseal(const confd_context *context, const char *path, const char *text, char **ret_plain) MAC_MUST_USE;
+mac_error *confd_unseal(const confd_context *context, const char *path, const char *text,
+                        char **ret_plain) MAC_MUST_USE;
 void confd_secret_free(char *plain);
 
 /* ---- running them ---- */
@@ -126,6 +132,9 @@ void confd_secret_free(char *plain);
  * or confd_run_undo frees it (both may be called within on_end). A failed or cancelled run undoes nothing by itself. */
 confd_run *confd_run_start(const confd_context *context,
                            void (*on_end)(confd_run *run, const mac_error *error, void *data), void *data);
+/* The same with a table of one's own, which ends with NULL and outlives the run. */
+confd_run *confd_run_start_some(const confd_context *context, const confd_applicator *const *applicators,
+                                void (*on_end)(confd_run *run, const mac_error *error, void *data), void *data);
 /* on_end still comes, with CANCELLED. */
 void confd_run_cancel(confd_run *run, const char *reason);
 /* The following live until commit or undo. */
@@ -139,12 +148,15 @@ void confd_run_undo(confd_run *run, mac_problems *problems);
 
 /* ---- ssh keys from elsewhere ---- */
 /* Fetches every github: and https source of the document again and, when something is new, writes the key files. To be
- * called from time to time, sooner while `confd_ssh_keys_missing` says so. on_end: changed says whether a file was
- * written; notes has a line for each source that could not be fetched. Returns NULL (and calls nothing) when the document
- * names no such source. The context is copied; what it points to must outlive the refresh. */
+ * called from time to time, sooner while `confd_ssh_keys_missing` says so; not while a run is under way. on_end comes
+ * later, once; then the refresh is freed: changed says whether a file was written, notes has a line for each source
+ * that could not be fetched. Returns NULL (and calls nothing) when the document names no such source or the worker
+ * cannot be started. The context is copied; what it points to must outlive the refresh. */
 typedef struct confd_ssh_refresh confd_ssh_refresh;
 confd_ssh_refresh *confd_ssh_keys_refresh(const confd_context *context,
-                                          void (*on_end)(bool changed, const mac_problems *notes, void *data), void *data);
+                                          void (*on_end)(bool changed, const mac_problems *notes, void *data),
+                                          void *data);
+/* on_end still comes. */
 void confd_ssh_keys_refresh_cancel(confd_ssh_refresh *refresh);
 /* Whether a source of the document has never been fetched. */
 bool confd_ssh_keys_missing(const confd_context *context);

@@ -1,0 +1,325 @@
+/* write_files.
+ *
+ * The list is the truth about the files in it: what confd wrote and is no longer listed is removed, and what it
+ * replaced comes back (confd-manifest.h). Refused are paths into the kernel's file systems and into the state of the
+ * suite itself, also when a symbolic link leads there: the directory is opened and asked where it really is. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "confd-accounts.h"
+#include "confd-applicator.h"
+#include "confd-content.h"
+#include "confd-files.h"
+#include "confd-manifest.h"
+
+#define KEY "write_files"
+
+static const char *const paths[] = {KEY, NULL};
+
+static const char *const forbidden[] = {
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run/macula",
+    "/var/lib/maculaos/identity",
+    "/var/lib/maculaos/generations",
+    "/var/lib/maculaos/credentials",
+    CONFD_APPLIED_DIR,
+};
+
+/* Files that another key makes: writing them here too, each apply would undo the other. */
+static const struct {
+    const char *path, *key;
+} made_elsewhere[] = {
+    {"/etc/hostname", "hostname"},
+    {"/etc/timezone", "maculaos.timezone"},
+    {"/etc/localtime", "maculaos.timezone"},
+    {"/etc/passwd", "maculaos.users"},
+    {"/etc/shadow", "maculaos.users"},
+    {"/etc/group", "maculaos.users"},
+    {"/etc/profile.d/maculaos.sh", "maculaos.environment"},
+};
+
+static bool is_below(const char *path, const char *directory) {
+    size_t length = strlen(directory);
+    return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+static bool is_forbidden(const char *path) {
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(forbidden); i++)
+        if (is_below(path, forbidden[i]))
+            return true;
+    return false;
+}
+
+/* Absolute, no empty, . or .. component, no control character, no slash at the end. */
+static bool is_path(const char *path) {
+    if (path[0] != '/' || strlen(path) >= PATH_MAX || confd_has_control(path))
+        return false;
+    for (const char *part = path; *part; part += strcspn(part, "/")) {
+        part++;
+        size_t length = strcspn(part, "/");
+        if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
+            return false;
+    }
+    return true;
+}
+
+/* Where an open directory is, as the node spells it; NULL if it cannot be told. */
+static char *real_directory(mac_root *root, int fd) {
+    char link[64], target[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, target, sizeof target - 1);
+    if (length < 0)
+        return NULL;
+    target[length] = '\0';
+    if (mac_root_is_system(root))
+        return mac_strdup(target);
+    mac_autofd top = -1;
+    char base[PATH_MAX];
+    if (mac_fs_open(root, "/", O_PATH | O_DIRECTORY, 0, &top) < 0)
+        return NULL;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", top);
+    length = readlink(link, base, sizeof base - 1);
+    if (length < 0)
+        return NULL;
+    base[length] = '\0';
+    return is_below(target, base) ? mac_strdup(target + length) : NULL;
+}
+
+/* Whether the nearest directory that exists above `path` is really, all links followed, one that may be written to. */
+static bool leads_to_forbidden(mac_root *root, const char *path) {
+    mac_autofree char *parent = mac_strdup(path);
+    for (char *slash; (slash = strrchr(parent, '/')) && slash > parent;) {
+        *slash = '\0';
+        mac_autofd fd = -1;
+        int r = mac_fs_open(root, parent, O_PATH | O_DIRECTORY, 0, &fd);
+        if (r == -ENOENT)
+            continue;
+        if (r < 0)
+            return r == -ELOOP;
+        mac_autofree char *real = real_directory(root, fd);
+        mac_autofree char *full = mac_asprintf("%s/%s", real ? real : "", path + strlen(parent) + 1);
+        return !real || is_forbidden(full);
+    }
+    return false;
+}
+
+static bool is_overridden(const Macula__V1__Document *document, size_t index) {
+    for (size_t i = index + 1; i < document->n_write_files; i++)
+        if (mac_streq(document->write_files[i]->path, document->write_files[index]->path))
+            return true;
+    return false;
+}
+
+static bool is_listed(const Macula__V1__Document *document, const char *path) {
+    for (size_t i = 0; i < document->n_write_files; i++)
+        if (mac_streq(document->write_files[i]->path, path))
+            return true;
+    return false;
+}
+
+/* A user of the document who has no account yet will have one when the files are written. */
+static bool is_future_user(const Macula__V1__Document *document, const char *owner) {
+    const Macula__V1__MaculaosSection *section = confd_section(document);
+    for (size_t i = 0; i < section->n_users; i++) {
+        size_t length = section->users[i]->name ? strlen(section->users[i]->name) : 0;
+        if (length && strncmp(owner, section->users[i]->name, length) == 0 && strchr(":", owner[length]))
+            return true;
+    }
+    return section->password && is_below(owner, CONFD_LOGIN_USER);
+}
+
+/* Octal, at most 07777, not 0. */
+static int parse_mode(const char *text, mode_t *ret_mode) {
+    mode_t mode = 0;
+    size_t length = strlen(text);
+    if (length == 0 || length > 5 || strspn(text, "01234567") != length)
+        return -EINVAL;
+    for (; *text; text++)
+        mode = mode * 8 + (mode_t)(*text - '0');
+    if (mode == 0 || mode > 07777)
+        return -EINVAL;
+    *ret_mode = mode;
+    return 0;
+}
+
+static void check_path(const confd_context *context, const char *path, const char *key, mac_problems *problems) {
+    if (!is_path(path)) {
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key,
+                         "expected the absolute path of a file, without . or .. and without control characters");
+        return;
+    }
+    if (is_forbidden(path) || leads_to_forbidden(context->root, path))
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key,
+                         "%s is (or leads, by a symbolic link) where the kernel or MaculaOS itself keeps its state; "
+                         "choose another path",
+                         path);
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(made_elsewhere); i++)
+        if (mac_streq(path, made_elsewhere[i].path))
+            mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "%s is made from %s; set that key instead", path,
+                             made_elsewhere[i].key);
+}
+
+static void check_entry(const confd_context *context, const confd_accounts *accounts, size_t index,
+                        mac_problems *problems) {
+    const Macula__V1__WriteFile *file = context->document->write_files[index];
+    mac_autofree char *key = mac_asprintf(KEY "[%zu]", index);
+    mac_autofree char *data = NULL;
+    size_t length = 0;
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+    check_path(context, file->path ? file->path : "", key, problems);
+    int r = confd_content_decode(file->content, file->encoding, &data, &length);
+    if (r == -EFBIG)
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "the content is larger than %u MiB when decoded",
+                         CONFD_CONTENT_MAX >> 20);
+    else if (r < 0)
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "the content is not what encoding \"%s\" says",
+                         file->encoding);
+    if (parse_mode(file->permissions, &mode) < 0)
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "expected permissions in octal, such as 0644");
+    r = confd_accounts_owner(accounts, file->owner, &uid, &gid);
+    if (r == -EINVAL || (r < 0 && accounts->passwd.lines.count > 0 && !is_future_user(context->document, file->owner)))
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "there is no user or group \"%s\" on this system",
+                         file->owner);
+}
+
+static void check(const confd_context *context, mac_problems *problems) {
+    confd_autoaccounts accounts = {0};
+    int r = confd_accounts_load(&accounts, context->root);
+    if (r < 0)
+        mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, KEY, "owners cannot be checked: %s", strerror(-r));
+    for (size_t i = 0; i < context->document->n_write_files; i++)
+        check_entry(context, &accounts, i, problems);
+}
+
+/* One entry, ready to be written. */
+typedef struct entry {
+    const char *path;
+    char *data;
+    size_t length;
+    mac_fs_attributes attributes;
+} entry;
+
+static mac_error *prepare(const confd_context *context, const confd_accounts *accounts, size_t index,
+                          entry *ret_entry) {
+    const Macula__V1__WriteFile *file = context->document->write_files[index];
+    mac_autofree char *key = mac_asprintf(KEY "[%zu]", index);
+    mode_t mode = 0;
+    uid_t uid = 0;
+    gid_t gid = 0;
+    char *data = NULL;
+    size_t length = 0;
+    if (!is_path(file->path) || is_forbidden(file->path) || leads_to_forbidden(context->root, file->path))
+        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, key, "%s may not be written", file->path);
+    if (parse_mode(file->permissions, &mode) < 0)
+        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, key, "expected permissions in octal, such as 0644");
+    int r = confd_accounts_owner(accounts, file->owner, &uid, &gid);
+    /* Without account files, or without the right to give files away, the owner stays who we are. */
+    if (r < 0 && accounts->passwd.lines.count > 0)
+        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, key, "there is no user or group \"%s\"", file->owner);
+    if (confd_content_decode(file->content, file->encoding, &data, &length) < 0)
+        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, key, "the content is not what encoding \"%s\" says",
+                             file->encoding);
+    *ret_entry = (entry){file->path, data, length, confd_attributes(mode, uid, gid)};
+    return NULL;
+}
+
+static int inspect(const confd_context *context, confd_findings *findings) {
+    confd_autoaccounts accounts = {0};
+    confd_automanifest manifest = {0};
+    int r = confd_accounts_load(&accounts, context->root);
+    if (r == 0)
+        r = confd_manifest_load(&manifest, context->root);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < context->document->n_write_files; i++) {
+        entry file = {0};
+        if (is_overridden(context->document, i))
+            continue;
+        mac_autoptr(mac_error) error = prepare(context, &accounts, i, &file);
+        const char *path = context->document->write_files[i]->path;
+        if (error) {
+            confd_findings_add(findings, KEY, path, "(as configured)", error->message);
+        } else if (!confd_file_same(context->root, path, file.data, file.length, file.attributes) ||
+                   !confd_manifest_is(&manifest, path, file.data, file.length)) {
+            mac_autofree char *found =
+                confd_file_describe(context->root, path, file.data, file.length, file.attributes);
+            confd_findings_add(findings, KEY, path, "(as configured)", found);
+        }
+        free(file.data);
+    }
+    const char *path;
+    json_t *value;
+    json_object_foreach (manifest.files, path, value) {
+        if (!is_listed(context->document, path))
+            confd_findings_add(findings, KEY, path, "(absent)", "(no longer configured)");
+    }
+    return 0;
+}
+
+static mac_error *write_entry(confd_run *run, const confd_context *context, const confd_accounts *accounts,
+                              confd_manifest *manifest, size_t index) {
+    entry file = {0};
+    mac_error *error = prepare(context, accounts, index, &file);
+    if (!error && (!confd_manifest_is(manifest, file.path, file.data, file.length) ||
+                   !confd_file_same(context->root, file.path, file.data, file.length, file.attributes)))
+        error = confd_manifest_enter(manifest, run, context, file.path, file.data, file.length);
+    if (!error)
+        error = confd_run_write_file(run, file.path, file.data, file.length, file.attributes, 0);
+    free(file.data);
+    return error;
+}
+
+static mac_error *drop_unlisted(confd_run *run, const confd_context *context, confd_manifest *manifest) {
+    mac_autostrings gone = {0};
+    const char *path;
+    json_t *value;
+    json_object_foreach (manifest->files, path, value) {
+        if (!is_listed(context->document, path))
+            mac_strings_add(&gone, path);
+    }
+    mac_error *error = NULL;
+    for (size_t i = 0; !error && i < gone.count; i++)
+        error = confd_manifest_leave(manifest, run, context, gone.items[i]);
+    return error;
+}
+
+/* At boot one file that cannot be written must not keep the others away. */
+static mac_error *keep_first(confd_run *run, mac_error *first, mac_error *error) {
+    if (!first || !error)
+        return first ? first : error;
+    confd_run_note(run, MAC_PROBLEM_ERROR, error->path, "%s", error->message);
+    mac_error_free(error);
+    return first;
+}
+
+static void apply(confd_run *run, const confd_context *context) {
+    confd_autoaccounts accounts = {0};
+    confd_automanifest manifest = {0};
+    int r = confd_accounts_load(&accounts, context->root);
+    if (r == 0)
+        r = confd_manifest_load(&manifest, context->root);
+    mac_error *error = r < 0 ? mac_error_from_errno(r, "cannot read what write_files wrote before") : NULL;
+    if (!error)
+        error = drop_unlisted(run, context, &manifest);
+    for (size_t i = 0; r == 0 && i < context->document->n_write_files; i++) {
+        if (error && context->phase != CONFD_BOOT)
+            break;
+        if (!is_overridden(context->document, i))
+            error = keep_first(run, error, write_entry(run, context, &accounts, &manifest, i));
+    }
+    confd_run_done(run, error);
+}
+
+const confd_applicator confd_apply_files = {.name = "write_files",
+                                            .paths = paths,
+                                            .phases = CONFD_BOOT | CONFD_RUNTIME,
+                                            .check = check,
+                                            .inspect = inspect,
+                                            .apply = apply};

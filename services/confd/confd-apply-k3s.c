@@ -1,0 +1,299 @@
+/* k3s: its configuration file, its role, whether it starts from the images of the system.
+ *
+ * k3s reads /etc/rancher/k3s/config.yaml, whose keys are its flags without the dashes; so k3s_args are not a command
+ * line but become keys here, together with labels, taints, token and server_url. Scalars are written as JSON strings,
+ * which YAML reads as they are: no value can become a key. */
+#include <string.h>
+
+#include "confd-applicator.h"
+#include "confd-files.h"
+#include "confd-sys.h"
+
+#define DIRECTORY "/etc/rancher/k3s"
+#define CONFIG DIRECTORY "/config.yaml"
+#define ROLE DIRECTORY "/role"     /* "server", "agent", or "none": not to be started */
+#define AIRGAP DIRECTORY "/airgap" /* exists: import the images of the system before k3s starts */
+#define SERVICE "/etc/init.d/k3s"
+
+static const char *const paths[] = {"maculaos.k3s",
+                                    "maculaos.k3s_args",
+                                    "maculaos.labels",
+                                    "maculaos.taints",
+                                    "maculaos.token",
+                                    "maculaos.server_url",
+                                    NULL};
+
+/* One key of config.yaml. values without an item: a bare flag, which is true. */
+typedef struct option {
+    char *name;
+    mac_strings values;
+} option;
+
+typedef struct options {
+    option *items;
+    size_t count;
+    const char *role; /* of the arguments; NULL: they name none */
+} options;
+
+static void options_deinit(options *all) {
+    for (size_t i = 0; i < all->count; i++) {
+        for (size_t k = 0; k < all->items[i].values.count; k++)
+            mac_wipe(all->items[i].values.items[k], strlen(all->items[i].values.items[k]));
+        free(all->items[i].name);
+        mac_strings_deinit(&all->items[i].values);
+    }
+    free(all->items);
+}
+
+/* value NULL: a bare flag. A repeated option becomes a list. */
+static void add_option(options *all, const char *name, const char *value) {
+    option *found = NULL;
+    for (size_t i = 0; i < all->count; i++)
+        if (mac_streq(all->items[i].name, name))
+            found = &all->items[i];
+    if (!found) {
+        all->items = mac_realloc(all->items, (all->count + 1) * sizeof *all->items);
+        found = &all->items[all->count++];
+        *found = (option){.name = mac_strdup(name)};
+    }
+    if (value)
+        mac_strings_add(&found->values, value);
+}
+
+/* k3s's short flags that its configuration file knows by a long name. */
+static const char *long_name(char flag) {
+    switch (flag) {
+    case 'd':
+        return "data-dir";
+    case 's':
+        return "server";
+    case 't':
+        return "token";
+    case 'v':
+        return "v";
+    default:
+        return NULL;
+    }
+}
+
+static bool is_option_name(const char *name) {
+    return *name && *name != '-' && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name);
+}
+
+/* One argument; *next is moved over a value that stands in an argument of its own. NULL, or what is wrong with it. */
+static const char *add_argument(options *all, char *const *arguments, size_t count, size_t *next) {
+    const char *argument = arguments[(*next)++];
+    if (argument[0] != '-') {
+        if (all->role || (!mac_streq(argument, "server") && !mac_streq(argument, "agent")))
+            return "expected server, agent or an option that begins with --";
+        all->role = argument;
+        return NULL;
+    }
+    bool is_long = argument[1] == '-';
+    const char *start = argument + (is_long ? 2 : 1);
+    mac_autofree char *name = mac_strndup(start, strcspn(start, "="));
+    const char *equals = strchr(start, '=');
+    const char *spelled = is_long ? name : strlen(name) == 1 ? long_name(name[0]) : NULL;
+    if (!spelled || !is_option_name(spelled))
+        return "expected an option of k3s as --name or --name=value";
+    if (mac_streq(spelled, "config"))
+        return "the configuration file of k3s is made by MaculaOS; write its keys here instead";
+    const char *value = equals ? equals + 1 : NULL;
+    if (!value && *next < count && arguments[*next][0] != '-' && !mac_streq(arguments[*next], "server") &&
+        !mac_streq(arguments[*next], "agent"))
+        value = arguments[(*next)++];
+    add_option(all, spelled, value);
+    return NULL;
+}
+
+/* k3s.args wins over k3s_args. */
+static char **arguments_of(const Macula__V1__MaculaosSection *section, size_t *ret_count, const char **ret_key) {
+    if (section->k3s && section->k3s->n_args > 0) {
+        *ret_count = section->k3s->n_args;
+        *ret_key = "maculaos.k3s.args";
+        return section->k3s->args;
+    }
+    *ret_count = section->n_k3s_args;
+    *ret_key = "maculaos.k3s_args";
+    return section->k3s_args;
+}
+
+static void check(const confd_context *context, mac_problems *problems) {
+    const Macula__V1__MaculaosSection *section = confd_section(context->document);
+    size_t count = 0, next = 0;
+    const char *key = NULL;
+    char **arguments = arguments_of(section, &count, &key);
+    options all = {0};
+    while (next < count) {
+        mac_autofree char *path = mac_asprintf("%s[%zu]", key, next);
+        const char *wrong = add_argument(&all, arguments, count, &next);
+        if (wrong)
+            mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, path, "%s", wrong);
+    }
+    if (mac_streq(all.role, "agent") && !section->server_url)
+        mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.server_url",
+                         "an agent needs the URL of its server, which is not set");
+    options_deinit(&all);
+}
+
+static bool is_used(const Macula__V1__MaculaosSection *section) {
+    return section->k3s || section->n_k3s_args > 0 || section->n_labels > 0 || section->n_taints > 0 ||
+           section->token || section->server_url;
+}
+
+/* ---- the texts ---- */
+
+static void append_string(mac_buffer *out, const char *text) {
+    mac_buffer_text(out, "\"");
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            mac_buffer_printf(out, "\\%c", *c);
+        else if (*c < 0x20 || *c == 0x7f)
+            mac_buffer_printf(out, "\\u%04x", *c);
+        else
+            mac_buffer_append(out, c, 1);
+    }
+    mac_buffer_text(out, "\"");
+}
+
+static char *render(const options *all) {
+    mac_buffer out = {0};
+    mac_buffer_text(&out, "# Written by MaculaOS from the configuration.\n");
+    for (size_t i = 0; i < all->count; i++) {
+        const option *one = &all->items[i];
+        mac_buffer_printf(&out, "%s:", one->name);
+        if (one->values.count == 0)
+            mac_buffer_text(&out, " true");
+        for (size_t k = 0; k < one->values.count; k++) {
+            mac_buffer_text(&out, one->values.count > 1 ? "\n  - " : " ");
+            append_string(&out, one->values.items[k]);
+        }
+        mac_buffer_text(&out, "\n");
+    }
+    return mac_buffer_take(&out);
+}
+
+/* What shall be; config NULL: none of the files. */
+typedef struct wanted_files {
+    char *config;
+    const char *role;
+    bool airgap;
+} wanted_files;
+
+static mac_error *collect(const confd_context *context, options *all) {
+    const Macula__V1__MaculaosSection *section = confd_section(context->document);
+    size_t count = 0, next = 0;
+    const char *key = NULL;
+    char **arguments = arguments_of(section, &count, &key);
+    while (next < count) {
+        const char *wrong = add_argument(all, arguments, count, &next);
+        if (wrong)
+            return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, key, "argument %zu: %s", next - 1, wrong);
+    }
+    for (size_t i = 0; i < section->n_labels; i++) {
+        mac_autofree char *label = mac_asprintf("%s=%s", section->labels[i]->key, section->labels[i]->value);
+        add_option(all, "node-label", label);
+    }
+    for (size_t i = 0; i < section->n_taints; i++)
+        add_option(all, "node-taint", section->taints[i]);
+    if (section->server_url)
+        add_option(all, "server", section->server_url);
+    if (!section->token)
+        return NULL;
+    char *token = NULL;
+    mac_error *error = confd_unseal(context, "maculaos.token", section->token, &token);
+    if (!error)
+        add_option(all, "token", token);
+    confd_secret_free(token);
+    return error;
+}
+
+static mac_error *prepare(const confd_context *context, wanted_files *wanted) {
+    const Macula__V1__MaculaosSection *section = confd_section(context->document);
+    if (!is_used(section))
+        return NULL;
+    options all = {0};
+    mac_error *error = collect(context, &all);
+    if (!error) {
+        wanted->config = render(&all);
+        wanted->role = all.role ? all.role : section->server_url ? "agent" : "server";
+        wanted->airgap = section->k3s ? section->k3s->airgap : true;
+        if (section->k3s && !section->k3s->enabled)
+            wanted->role = "none";
+    }
+    options_deinit(&all);
+    return error;
+}
+
+static int inspect(const confd_context *context, confd_findings *findings) {
+    wanted_files wanted = {0};
+    mac_autoptr(mac_error) error = prepare(context, &wanted);
+    if (error) {
+        confd_findings_add(findings, error->path, CONFIG, "(as configured)", error->message);
+        return 0;
+    }
+    mac_autofree char *role = wanted.role ? mac_asprintf("%s\n", wanted.role) : NULL;
+    confd_file_inspect(context->root, "maculaos.k3s", CONFIG, wanted.config, confd_attributes(0600, 0, 0), findings);
+    confd_file_inspect(context->root, "maculaos.k3s.args", ROLE, role, MAC_FS_KEEP, findings);
+    confd_file_inspect(context->root, "maculaos.k3s.airgap", AIRGAP, wanted.airgap ? "" : NULL, MAC_FS_KEEP, findings);
+    confd_secret_free(wanted.config);
+    return 0;
+}
+
+/* ---- apply ---- */
+
+/* Restarts k3s if it is a service that runs; in the boot phase it has not started yet. */
+static bool must_restart(const confd_context *context) {
+    struct stat st;
+    return context->phase != CONFD_BOOT && mac_fs_stat(context->root, SERVICE, &st) == 0;
+}
+
+static const char *const restart[] = {"rc-service", "--ifstarted", "k3s", "restart", NULL};
+
+static void undo_restart(const confd_context *context, void *data, bool undo) {
+    (void)data;
+    if (undo)
+        confd_sys_run(context->sys, restart, 120000, NULL, NULL, NULL);
+}
+
+static void on_restarted(const confd_sys_result *result, void *data) {
+    confd_run *run = data;
+    if (result->exit_code == 0) {
+        confd_run_action(run, "restart k3s if it runs");
+        confd_run_done(run, NULL);
+        return;
+    }
+    confd_run_done(run, mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, "maculaos.k3s",
+                                      "k3s did not start again with this configuration: %s", result->output));
+}
+
+static mac_error *write_or_remove(confd_run *run, const char *path, const char *text, mac_fs_attributes attributes) {
+    return text ? confd_run_write_file(run, path, text, strlen(text), attributes, 0)
+                : confd_run_remove_file(run, path, 0);
+}
+
+static void apply(confd_run *run, const confd_context *context) {
+    wanted_files wanted = {0};
+    mac_error *error = prepare(context, &wanted);
+    mac_autofree char *role = wanted.role ? mac_asprintf("%s\n", wanted.role) : NULL;
+    if (must_restart(context))
+        confd_run_on_undo(run, undo_restart, NULL); /* first on the stack: called when the files are back */
+    if (!error)
+        error = write_or_remove(run, CONFIG, wanted.config, confd_attributes(0600, 0, 0));
+    if (!error)
+        error = write_or_remove(run, ROLE, role, MAC_FS_KEEP);
+    if (!error)
+        error = write_or_remove(run, AIRGAP, wanted.airgap ? "" : NULL, MAC_FS_KEEP);
+    confd_secret_free(wanted.config);
+    if (error || !must_restart(context))
+        confd_run_done(run, error);
+    else
+        confd_sys_run(context->sys, restart, 120000, on_restarted, run, NULL);
+}
+
+const confd_applicator confd_apply_k3s = {.name = "k3s",
+                                          .paths = paths,
+                                          .phases = CONFD_BOOT | CONFD_RUNTIME,
+                                          .check = check,
+                                          .inspect = inspect,
+                                          .apply = apply};
