@@ -57,6 +57,12 @@ def english(words, last):
     return words[0] if len(words) == 1 else "%s %s %s" % (", ".join(words[:-1]), last, words[-1])
 
 
+def plural_of(words):
+    if " or " in words:
+        return " or ".join(part if part.endswith("s") else part + "s" for part in words.split(" or "))
+    return words + "es" if words.endswith("ss") else words if words.endswith("s") else words + "s"
+
+
 def type_words(schema, field, rule, plural=False):
     """A field's type as a person says it: `duration`, `list of address/prefix length`, `one of …`."""
     if schema.is_map(field):
@@ -69,7 +75,9 @@ def type_words(schema, field, rule, plural=False):
     if field.type == field.TYPE_ENUM:
         return english([code(v.name.replace("_", "-")) for v in schema.enum(field.type_name).value], "or")
     if field.type == field.TYPE_MESSAGE:
-        return "groups of keys" if plural else "group of keys"
+        words = "groups of keys" if plural else "group of keys"
+        short = next((f for f in schema.message(field.type_name).field if schema.rule(f).shorthand), None)
+        return "%s, or %s" % (type_words(schema, short, schema.rule(short), plural), words) if short else words
     if field.type == field.TYPE_BOOL:
         return "`true` or `false`"
     if field.type != field.TYPE_STRING:
@@ -78,6 +86,7 @@ def type_words(schema, field, rule, plural=False):
     if rule.choice:
         return english([code(c) for c in rule.choice] + allowed, "or")
     words = schema.format_name(rule.format) if rule.HasField("format") else "text"
+    words = plural_of(words) if plural else words
     return words + (", or " + english(allowed, "or") if allowed else "")
 
 
@@ -99,8 +108,8 @@ def limits_words(rule):
                    "at most %d bytes" % high if high else "at least %d byte%s" % (low, "s" if low > 1 else ""))
     if rule.max_items:
         out.append("at most %d entries" % rule.max_items)
-    if rule.unit:
-        out.append("in " + rule.unit)
+    if rule.unit and rule.unit != "bytes" or rule.HasField("max"):
+        out += ["in " + rule.unit] if rule.unit else []
     return out
 
 
