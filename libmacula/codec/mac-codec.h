@@ -1,9 +1,9 @@
 /* One schema, three encodings: protobuf, JSON and YAML, all from the protobuf-c descriptors.
  *
  * Documents pass through a *tree*: jansson values. YAML and JSON text become a tree; mac_codec_normalise checks a tree
- * against a message descriptor and its rules (proto/macula/v1/options.proto) and returns the same tree in canonical form
- * (snake_case keys, typed values); mac_codec_message packs a canonical tree to wire bytes and unpacks them, so that
- * protobuf-c owns every struct. Merging, paths and differences work on canonical trees.
+ * against a message descriptor and its rules (proto/macula/v1/options.proto) and returns the same tree in canonical
+ * form (snake_case keys, typed values); mac_codec_message packs a canonical tree to wire bytes and unpacks them, so
+ * that protobuf-c owns every struct. Merging, paths and differences work on canonical trees.
  *
  * JSON mapping: field names as in the .proto (camelCase is read too); integers as numbers up to 2^53, beyond as strings
  * (both are read); enums by name; bytes as base64; maps as objects. Every official protobuf library reads it.
@@ -28,9 +28,9 @@ MAC_DEFINE_AUTOPTR(json_t, json_decref)
 typedef struct mac_marks mac_marks;
 
 typedef struct mac_mark {
-    mac_place place;   /* start of the value */
-    size_t start, end; /* bytes of the value in the text */
-    bool plain;        /* a plain (unquoted) scalar */
+    mac_place place;    /* start of the value */
+    size_t start, end;  /* bytes of the value in the text */
+    bool plain;         /* a plain (unquoted) scalar */
     bool tagged_binary; /* !!binary: the tree holds its base64 text */
 } mac_mark;
 
@@ -40,23 +40,30 @@ MAC_DEFINE_AUTOPTR(mac_marks, mac_marks_free)
 const mac_mark *mac_marks_get(const mac_marks *marks, const char *path);
 
 enum {
-    MAC_CODEC_PATCH = 1 << 0,    /* normalise: null is allowed and kept (RFC 7396: removes the key); nothing is required */
+    MAC_CODEC_PATCH = 1 << 0, /* normalise: null is allowed and kept (RFC 7396: removes the key); nothing is required */
     MAC_CODEC_DEFAULTS = 1 << 1, /* tree: fields that are not set appear with their declared default */
     MAC_CODEC_MASK = 1 << 2,     /* tree: secret and hashed fields appear as MAC_CODEC_MASKED */
 };
 #define MAC_CODEC_MASKED "********"
 
+/* The mark of the value at a canonical path, however the source spells its keys (k3os for maculaos, camelCase, a plain
+ * value for a message or list). Several paths have the same mark where the source uses an alias: the offsets then are
+ * those of the value itself. NULL if the source does not have it. */
+const mac_mark *mac_codec_mark(const ProtobufCMessageDescriptor *type, const mac_marks *marks, const char *path);
+
 /* Text → tree. Problems go to `problems`; returns 0, or -EINVAL when the text cannot be parsed (then *ret_… untouched).
- * Scalars of YAML arrive as strings (null as JSON null) whose type the schema decides; their marks say whether they were
- * plain. `file` names the source in problems and marks. Duplicate keys are errors. An empty text is an empty object. */
-int mac_codec_parse_json(const char *file, const char *text, size_t length, mac_problems *problems, json_t **ret_tree)
-    MAC_MUST_USE;
+ * Scalars of YAML arrive as strings (null as JSON null) whose type the schema decides; their marks say whether they
+ * were plain. `file` names the source in problems and marks. Duplicate keys are errors. An empty text is an empty
+ * object. */
+int mac_codec_parse_json(const char *file, const char *text, size_t length, mac_problems *problems,
+                         json_t **ret_tree) MAC_MUST_USE;
 int mac_codec_parse_yaml(const char *file, const char *text, size_t length, mac_problems *problems, json_t **ret_tree,
                          mac_marks **ret_marks) MAC_MUST_USE;
 
 /* Checks a tree against a message and its rules and returns it in canonical form. marks may be NULL (JSON). Every error
  * is reported: unknown key with the nearest known one, wrong type with what was found, out of range, missing required.
- * Deprecated spellings are warnings. Returns 0, or -EINVAL when there is at least one error. */
+ * Deprecated spellings are warnings. !!binary is for fields of bytes and for text that has a field `encoding` beside
+ * it, which then becomes "b64". Returns 0, or -EINVAL when there is at least one error. */
 int mac_codec_normalise(const ProtobufCMessageDescriptor *type, const json_t *tree, const mac_marks *marks,
                         unsigned flags, mac_problems *problems, json_t **ret_tree) MAC_MUST_USE;
 
@@ -77,13 +84,14 @@ json_t *mac_codec_tree(const ProtobufCMessage *message, unsigned flags);
 char *mac_codec_to_json(const ProtobufCMessage *message, unsigned flags, size_t *ret_length);
 /* Message → wire bytes; caller frees. */
 void *mac_codec_pack(const ProtobufCMessage *message, size_t *ret_length);
-/* A deep copy of any message. */
+/* A deep copy of any message; NULL when it lacks a required field. */
 ProtobufCMessage *mac_codec_copy(const ProtobufCMessage *message);
 
 /* Tree → YAML text for a person (block style, keys in schema order where type is given). Caller frees. */
 char *mac_codec_to_yaml(const json_t *tree, const ProtobufCMessageDescriptor *type);
 
-/* Replaces in a canonical tree every secret value by MAC_CODEC_MASKED. */
+/* Replaces in a canonical tree every secret value by MAC_CODEC_MASKED (bytes by its base64). Of a message, list or map
+ * that is secret as a whole every text is replaced, and what is no text left out. */
 void mac_codec_mask(const ProtobufCMessageDescriptor *type, json_t *tree);
 
 #endif

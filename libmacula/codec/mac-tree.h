@@ -11,8 +11,9 @@
 /* Appends one key or index to a path; caller frees. */
 char *mac_path_key(const char *path, const char *key);
 char *mac_path_index(const char *path, size_t index);
-/* Canonical spelling of a path for a message type (aliases, camelCase, [k] for map keys). -EINVAL with a problem: unknown key,
- * "did you mean". *ret_field is the descriptor of the last field, NULL for the whole message, an item of a map or list gives its field. */
+/* Canonical spelling of a path for a message type (aliases, camelCase, [k] for map keys). -EINVAL with a problem:
+ * unknown key, "did you mean". *ret_field is the descriptor of the last field, NULL for the whole message, an item of a
+ * map or list gives its field. */
 int mac_path_resolve(const ProtobufCMessageDescriptor *type, const char *path, mac_problems *problems, char **ret_path,
                      const ProtobufCFieldDescriptor **ret_field) MAC_MUST_USE;
 /* The value at a canonical path (borrowed), or NULL. */

@@ -1,0 +1,115 @@
+#include "codec/codec-marks.h"
+
+mac_marks *codec_marks_new(const char *file) {
+    mac_marks *marks = mac_calloc(1, sizeof *marks);
+    marks->file = mac_strdup(file);
+    return marks;
+}
+
+void mac_marks_free(mac_marks *marks) {
+    if (!marks)
+        return;
+    for (size_t i = 0; i < marks->count; i++)
+        json_decref(marks->nodes[i].children);
+    free(marks->nodes);
+    free(marks->file);
+    free(marks);
+}
+
+static size_t append(mac_marks *marks, codec_node node) {
+    if ((marks->count & (marks->count - 1)) == 0) /* a power of two: full */
+        marks->nodes = mac_realloc(marks->nodes, (marks->count ? marks->count * 2 : 1) * sizeof *marks->nodes);
+    marks->nodes[marks->count] = node;
+    return marks->count++;
+}
+
+size_t codec_marks_add(mac_marks *marks, const mac_mark *mark) {
+    return append(marks, (codec_node){.mark = *mark, .key_place = mark->place});
+}
+
+size_t codec_marks_alias(mac_marks *marks, size_t node) {
+    codec_node copy = marks->nodes[node];
+    json_incref(copy.children);
+    return append(marks, copy);
+}
+
+static const codec_node *node_at(const mac_marks *marks, const json_t *index) {
+    return index ? &marks->nodes[json_integer_value(index)] : NULL;
+}
+
+const codec_node *codec_marks_root(const mac_marks *marks) {
+    return marks && marks->count ? &marks->nodes[0] : NULL;
+}
+
+const codec_node *codec_node_key(const mac_marks *marks, const codec_node *node, const char *key) {
+    return node ? node_at(marks, json_object_get(node->children, key)) : NULL;
+}
+
+const codec_node *codec_node_item(const mac_marks *marks, const codec_node *node, size_t index) {
+    return node ? node_at(marks, json_array_get(node->children, index)) : NULL;
+}
+
+const mac_mark *codec_node_mark(const codec_node *node) {
+    return node ? &node->mark : NULL;
+}
+
+const mac_place *codec_node_key_place(const codec_node *node) {
+    return node ? &node->key_place : NULL;
+}
+
+const mac_mark *mac_marks_get(const mac_marks *marks, const char *path) {
+    const codec_node *node = codec_marks_root(marks);
+    codec_segment segment;
+    int r;
+    while (node && (r = codec_segment_next(&path, &segment)) != 0) {
+        if (r < 0)
+            return NULL;
+        if (segment.is_index && json_is_array(node->children))
+            node = codec_node_item(marks, node, segment.index);
+        else
+            node = codec_node_key(marks, node, segment.text);
+        free(segment.text);
+    }
+    return codec_node_mark(node);
+}
+
+/* The node of a field in a mapping, whatever spelling the mapping has for it. */
+static const codec_node *node_of_field(const mac_marks *marks, const codec_node *node,
+                                       const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field) {
+    if (!json_is_object(node->children)) /* a plain value, or a list, in place of the message */
+        return field == codec_shorthand(type) ? node : NULL;
+    const char *key;
+    json_t *index;
+    json_object_foreach (node->children, key, index) {
+        bool alias;
+        if (codec_field_find(type, key, &alias) == field)
+            return node_at(marks, index);
+    }
+    return NULL;
+}
+
+const mac_mark *mac_codec_mark(const ProtobufCMessageDescriptor *type, const mac_marks *marks, const char *path) {
+    const codec_node *node = codec_marks_root(marks);
+    const ProtobufCFieldDescriptor *list = NULL; /* the list or map whose item comes next */
+    bool is_map = false;
+    codec_segment segment;
+    while (node && codec_segment_next(&path, &segment) > 0) {
+        mac_autofree char *text = segment.text;
+        const ProtobufCFieldDescriptor *field = list;
+        if (list) {
+            bool is_single = !is_map && !json_is_array(node->children) && segment.index == 0;
+            node = is_map      ? codec_node_key(marks, node, text)
+                   : is_single ? node
+                               : codec_node_item(marks, node, segment.index);
+            field = is_map ? codec_map_value(list) : list;
+            list = NULL;
+        } else {
+            field = type ? protobuf_c_message_descriptor_get_field_by_name(type, text) : NULL;
+            node = field ? node_of_field(marks, node, type, field) : NULL;
+            list = field && codec_is_list(field) ? field : NULL;
+            is_map = list && codec_is_map(type, list);
+        }
+        type = field && !list && codec_is_message(field) ? field->descriptor : NULL;
+    }
+    return codec_node_mark(node);
+}
