@@ -1,11 +1,12 @@
 /* The bus: a NATS connection on a libuv loop, serving and calling protobuf-c services.
  *
- * Only this folder sees cnats. No callback ever runs on a thread of the library: subscriptions are synchronous and are drained from a
- * uv_check. All functions are for the loop's thread.
+ * Only this folder sees cnats. No callback ever runs on a thread of the library: subscriptions are synchronous and are
+ * drained from a uv_check. All functions are for the loop's thread.
  *
- * Subjects: macula.rpc.{realm}.{service}.{method}; `service Upgrade` and `service UpgradeControl` share the prefix "upgrade".
- * An unknown method is answered NOT_FOUND at once. Requests and answers are JSON unless Content-Type: application/protobuf. Errors are
- * answers with the headers Nats-Service-Error and Nats-Service-Error-Code and a body of macula.v1.Error. */
+ * Subjects: macula.rpc.{realm}.{service}.{method}; `service Upgrade` and `service UpgradeControl` share the prefix
+ * "upgrade". An unknown method is answered NOT_FOUND at once. Requests and answers are JSON unless Content-Type:
+ * application/protobuf. Errors are answers with the headers Nats-Service-Error and Nats-Service-Error-Code and a body
+ * of macula.v1.Error. */
 #ifndef MAC_BUS_H
 #define MAC_BUS_H
 
@@ -13,11 +14,11 @@
 
 #include "base/mac-problem.h"
 
-#define MAC_BUS_PENDING_MAX 256        /* requests that wait for an answer, per connection; more: EXHAUSTED at once */
-#define MAC_BUS_INFLIGHT_MAX 256       /* requests being handled; more: answered EXHAUSTED at once */
+#define MAC_BUS_PENDING_MAX 256  /* requests that wait for an answer, per connection; more: EXHAUSTED at once */
+#define MAC_BUS_INFLIGHT_MAX 256 /* requests being handled; more: answered EXHAUSTED at once */
 #define MAC_BUS_QUEUE_MAX_BYTES (8u << 20)
 #define MAC_BUS_PAYLOAD_MAX (1u << 20)
-#define MAC_BUS_DEADLINE_MS 5000       /* default of a request */
+#define MAC_BUS_DEADLINE_MS 5000 /* default of a request */
 
 typedef struct mac_bus mac_bus;
 typedef struct mac_request mac_request;
@@ -33,10 +34,10 @@ typedef enum mac_bus_state {
 typedef struct mac_bus_options {
     uv_loop_t *loop;
     const char *url;
-    const char *name;      /* of the client, shown by the server; also the inbox: _SVC.<name>.> */
+    const char *name; /* of the client, shown by the server; also the inbox: _SVC.<name>.> */
     const char *realm;
-    const char *seed;      /* nkey seed text; NULL: anonymous */
-    bool once;             /* give up at the first failure (command line) instead of retrying */
+    const char *seed; /* nkey seed text; NULL: anonymous */
+    bool once;        /* give up at the first failure (command line) instead of retrying */
     /* Every change of state; error says why (UNAVAILABLE, DENIED …), NULL when connected or closed on request. */
     void (*on_state)(mac_bus *bus, mac_bus_state state, const mac_error *error, void *data);
     void *data;
@@ -44,7 +45,8 @@ typedef struct mac_bus_options {
 
 mac_bus *mac_bus_new(const mac_bus_options *options);
 void mac_bus_start(mac_bus *bus);
-/* Drains (answers in flight are sent), disconnects, frees; pending calls end with CANCELLED. on_closed (may be NULL) comes last. */
+/* Drains (answers in flight are sent), disconnects, frees; pending calls end with CANCELLED. on_closed (may be NULL)
+ * comes last. */
 void mac_bus_close(mac_bus *bus, void (*on_closed)(void *data), void *data);
 mac_bus_state mac_bus_current_state(const mac_bus *bus);
 const char *mac_bus_realm(const mac_bus *bus);
@@ -53,13 +55,14 @@ uv_loop_t *mac_bus_loop(mac_bus *bus);
 
 /* ---- serving ---- */
 
-/* Serves every method of a protobuf-c service; before or after mac_bus_start. `instance` replaces the service part of the subject
- * ("participant.netd"); NULL for the descriptor's own name. Services that share a name (Config, ConfigControl) are one NATS micro service.
- * The service must outlive the bus. -EEXIST when it is served already. */
+/* Serves every method of a protobuf-c service; before or after mac_bus_start. `instance` replaces the service part of
+ * the subject
+ * ("participant.netd"); NULL for the descriptor's own name. Services that share a name (Config, ConfigControl) are one
+ * NATS micro service. The service must outlive the bus. -EEXIST when it is served already. */
 int mac_bus_serve(mac_bus *bus, ProtobufCService *service, const char *instance, const char *description) MAC_MUST_USE;
 
-/* A handler gets the request as closure_data. It answers exactly once: closure(&message, closure_data), or one of these. The
- * input lives until then. */
+/* A handler gets the request as closure_data. It answers exactly once: closure(&message, closure_data), or one of
+ * these. The input lives until then. */
 mac_request *mac_request_from(void *closure_data);
 void mac_request_fail(mac_request *request, Macula__V1__ErrorCode code, const char *path, const char *format, ...)
     MAC_PRINTF(4, 5);
@@ -74,13 +77,14 @@ const void *mac_request_body(const mac_request *request, size_t *ret_length);
 const char *mac_request_subject(const mac_request *request);
 
 /* Answers requests on any subject (wildcards allowed) with a plain function: macula.discover. */
-int mac_bus_answer_subject(mac_bus *bus, const char *subject, void (*handler)(mac_request *request, void *data), void *data) MAC_MUST_USE;
+int mac_bus_answer_subject(mac_bus *bus, const char *subject, void (*handler)(mac_request *request, void *data),
+                           void *data) MAC_MUST_USE;
 void mac_request_answer(mac_request *request, const ProtobufCMessage *message);
 
 /* ---- calling ---- */
 
-/* A typed client of a service: pass &client->base to the generated stubs. The closure is called exactly once, with NULL when the
- * call failed (mac_client_error). */
+/* A typed client of a service: pass &client->base to the generated stubs. The closure is called exactly once, with NULL
+ * when the call failed (mac_client_error). */
 typedef struct mac_client {
     ProtobufCService base;
     mac_bus *bus;
@@ -89,7 +93,8 @@ typedef struct mac_client {
     mac_call *last;       /* the call that the last stub started; for mac_call_cancel */
     const mac_error *error;
 } mac_client;
-void mac_client_init(mac_client *client, mac_bus *bus, const ProtobufCServiceDescriptor *descriptor, const char *instance);
+void mac_client_init(mac_client *client, mac_bus *bus, const ProtobufCServiceDescriptor *descriptor,
+                     const char *instance);
 /* Why the call failed; valid during the closure. */
 const mac_error *mac_client_error(const mac_client *client);
 void mac_call_cancel(mac_call *call); /* the closure comes (before this returns) with CANCELLED */
@@ -100,36 +105,42 @@ typedef struct mac_answer {
     size_t length;
     bool is_json;
     const char *subject;
-    const mac_error *error; /* NULL: a success; else the service's error, UNAVAILABLE (no responders), DENIED, TIMED_OUT … */
+    const mac_error
+        *error; /* NULL: a success; else the service's error, UNAVAILABLE (no responders), DENIED, TIMED_OUT … */
 } mac_answer;
 typedef void (*mac_answer_callback)(const mac_answer *answer, void *data);
-/* body: JSON text, or protobuf when is_protobuf. `last` answers end the call by deadline or by mac_call_cancel when many is set:
- * the callback then comes for each answer and a last time with error TIMED_OUT (or CANCELLED). Returns NULL never: failures arrive in the callback. */
-mac_call *mac_bus_request(mac_bus *bus, const char *subject, const void *body, size_t length, bool is_protobuf, bool many,
-                          unsigned deadline_ms, mac_answer_callback callback, void *data);
+/* body: JSON text, or protobuf when is_protobuf. `last` answers end the call by deadline or by mac_call_cancel when
+ * many is set: the callback then comes for each answer and a last time with error TIMED_OUT (or CANCELLED). Returns
+ * NULL never: failures arrive in the callback. */
+mac_call *mac_bus_request(mac_bus *bus, const char *subject, const void *body, size_t length, bool is_protobuf,
+                          bool many, unsigned deadline_ms, mac_answer_callback callback, void *data);
 /* Calls cb when the server has processed everything this connection has sent before (the order of one connection). */
 mac_call *mac_bus_flush(mac_bus *bus, mac_answer_callback callback, void *data);
 
 /* ---- events ---- */
 
-/* Publishes an event: protobuf on macula.pub.{realm}.{topic}, JSON on macula.sub.{realm}.{topic}. At most once: see mac-outbox.h. */
+/* Publishes an event: protobuf on macula.pub.{realm}.{topic}, JSON on macula.sub.{realm}.{topic}. At most once: see
+ * mac-outbox.h. */
 int mac_bus_publish(mac_bus *bus, const char *topic, const ProtobufCMessage *event) MAC_MUST_USE;
-int mac_bus_publish_raw(mac_bus *bus, const char *subject, const void *data, size_t length, const char *content_type) MAC_MUST_USE;
+int mac_bus_publish_raw(mac_bus *bus, const char *subject, const void *data, size_t length,
+                        const char *content_type) MAC_MUST_USE;
 
 typedef struct mac_event {
     const char *subject;
     const void *data;
     size_t length;
-    bool is_protobuf; /* by its Content-Type */
-    const char *reply; /* may be NULL */
+    bool is_protobuf;   /* by its Content-Type */
+    const char *reply;  /* may be NULL */
     const char *caller; /* as mac_request_caller */
 } mac_event;
 /* Subscribes to any subject. The callback must not keep the event. Survives reconnects. */
-int mac_bus_subscribe(mac_bus *bus, const char *subject, void (*callback)(const mac_event *event, void *data), void *data,
-                      mac_subscription **ret_subscription) MAC_MUST_USE;
+int mac_bus_subscribe(mac_bus *bus, const char *subject, void (*callback)(const mac_event *event, void *data),
+                      void *data, mac_subscription **ret_subscription) MAC_MUST_USE;
 void mac_bus_unsubscribe(mac_subscription *subscription);
 /* A denied subscription or publication arrives here (default: logged). */
-void mac_bus_on_violation(mac_bus *bus, void (*callback)(mac_bus *bus, const char *subject, const char *message, void *data), void *data);
+void mac_bus_on_violation(mac_bus *bus,
+                          void (*callback)(mac_bus *bus, const char *subject, const char *message, void *data),
+                          void *data);
 
 /* ---- names ---- */
 

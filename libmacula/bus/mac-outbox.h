@@ -1,8 +1,9 @@
 /* Events that are not lost: written in the transaction of the change they tell of, published until the server has them.
  *
- * The table lives in the service's own store (MAC_OUTBOX_SCHEMA is a migration). mac_outbox_add inside the caller's transaction;
- * mac_outbox_kick after the commit and whenever the bus connects. An entry is deleted only when the server has processed the publication
- * (mac_bus_flush), so a crash at any point repeats an event rather than losing it; the revision lets receivers ignore repeats. */
+ * The table lives in the service's own store (MAC_OUTBOX_SCHEMA is a migration). mac_outbox_add inside the caller's
+ * transaction; mac_outbox_kick after the commit and whenever the bus connects. An entry is deleted only when the server
+ * has processed the publication (mac_bus_flush), so a crash at any point repeats an event rather than losing it; the
+ * revision lets receivers ignore repeats. */
 #ifndef MAC_OUTBOX_H
 #define MAC_OUTBOX_H
 

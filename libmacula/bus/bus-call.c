@@ -1,0 +1,341 @@
+/* Requests that wait for an answer.
+ *
+ * Each waiting call sits in a slot, and each slot has its own subscription {inbox}.{slot}.*; the last token of the
+ * reply subject is the slot's generation, so a late answer to an earlier call of the slot is recognised and dropped.
+ * There is one subscription for each slot, rather than one for all, because cnats swallows the server's "no responders"
+ * (503) in natsSubscription_NextMsg and tells only which subscription it was for. Slots are made when they are needed
+ * and used again last-in-first-out: a service has as many as it ever had calls waiting. A slot whose call ended without
+ * any answer gets a new subscription: a 503 that is still under way would be taken for the next call's.
+ *
+ * Deadlines: one list in their order and one timer for all. The timer is not touched when a call ends in time; it finds
+ * nothing due then. */
+#include "bus-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct bus_slot {
+    mac_bus *bus;
+    bus_slot *next_idle;
+    bus_source *source;
+    mac_call *call;
+    uint64_t generation;
+    unsigned index;
+};
+
+struct mac_call {
+    mac_bus *bus;
+    mac_call *next, *previous;
+    uint64_t number;   /* of the call, in the order they were started */
+    uint64_t deadline; /* of uv_now() */
+    bus_slot *slot;    /* NULL: failed before it was sent */
+    mac_error *error;  /* then: why; told in the next turn of the loop, so that no callback comes before the call has
+                          returned */
+    mac_answer_callback callback;
+    void *data;
+    bool many;
+    bool answered;
+    char subject[];
+};
+
+/* ---- deadlines ---- */
+
+static void on_due(uv_timer_t *timer);
+
+static void arm_timer(mac_bus *bus) {
+    bus_calls *calls = &bus->calls;
+    if (!calls->first || (calls->timer_due && calls->timer_due <= calls->first->deadline))
+        return; /* it fires early enough */
+    uint64_t now = uv_now(bus->loop);
+    calls->timer_due = calls->first->deadline > now ? calls->first->deadline : now;
+    uv_timer_start(&calls->timer, on_due, calls->timer_due - now, 0);
+}
+
+static void list_add(mac_call *call) {
+    bus_calls *calls = &call->bus->calls;
+    mac_call *after = calls->last;
+    while (after && after->deadline > call->deadline)
+        after = after->previous;
+    call->previous = after;
+    call->next = after ? after->next : calls->first;
+    *(call->previous ? &call->previous->next : &calls->first) = call;
+    *(call->next ? &call->next->previous : &calls->last) = call;
+    arm_timer(call->bus);
+}
+
+static void list_remove(mac_call *call) {
+    bus_calls *calls = &call->bus->calls;
+    *(call->previous ? &call->previous->next : &calls->first) = call->next;
+    *(call->next ? &call->next->previous : &calls->last) = call->previous;
+}
+
+/* ---- slots ---- */
+
+static void on_slot_message(bus_source *source, natsMsg *message, void *data);
+
+static void slot_subscribe(bus_slot *slot) {
+    mac_autofree char *subject = mac_asprintf("%s.%u.*", slot->bus->calls.inbox, slot->index);
+    slot->source = bus_source_new(slot->bus, subject, NULL, on_slot_message, slot);
+}
+
+static void inbox_name(mac_bus *bus) {
+    if (bus->calls.inbox)
+        return;
+    bus->calls.inbox = mac_asprintf("%s.%s.%s", bus->calls.plain_inbox ? "_INBOX" : "_SVC", bus->name, bus->nonce);
+}
+
+/* NULL: all are in use. */
+static bus_slot *slot_take(mac_bus *bus) {
+    bus_calls *calls = &bus->calls;
+    bus_slot *slot = calls->idle;
+    if (slot) {
+        calls->idle = slot->next_idle;
+    } else {
+        if (calls->slot_count == MAC_BUS_PENDING_MAX)
+            return NULL;
+        slot = mac_calloc(1, sizeof *slot);
+        *slot = (bus_slot){.bus = bus, .index = calls->slot_count};
+        calls->slots[calls->slot_count++] = slot;
+    }
+    inbox_name(bus);
+    if (!slot->source)
+        slot_subscribe(slot);
+    slot->generation++;
+    return slot;
+}
+
+static void slot_release(mac_call *call) {
+    bus_slot *slot = call->slot;
+    slot->call = NULL;
+    if (!call->answered) {
+        bus_source_free(slot->source);
+        slot->source = NULL;
+    }
+    slot->next_idle = call->bus->calls.idle;
+    call->bus->calls.idle = slot;
+}
+
+/* ---- the end of a call ---- */
+
+void bus_call_discard(mac_call *call) {
+    if (!call)
+        return;
+    list_remove(call);
+    if (call->slot)
+        slot_release(call);
+    mac_error_free(call->error);
+    free(call);
+}
+
+static void call_end(mac_call *call, const mac_answer *answer) {
+    mac_answer_callback callback = call->callback;
+    void *data = call->data;
+    mac_autofree char *subject = mac_strdup(call->subject);
+    mac_answer told = *answer;
+    if (!told.subject)
+        told.subject = subject;
+    bus_call_discard(call); /* before the callback, which may start the next one */
+    callback(&told, data);
+}
+
+static void call_fail(mac_call *call, const mac_error *error) {
+    mac_answer answer = {.error = error};
+    call_end(call, &answer);
+}
+
+void mac_call_cancel(mac_call *call) {
+    mac_autoptr(mac_error) error =
+        mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "the call of %s was cancelled", call->subject);
+    call_fail(call, error);
+}
+
+static void call_due(mac_call *call) {
+    mac_autoptr(mac_error) error = mac_take(&call->error);
+    if (!error)
+        error = mac_error_new(MACULA__V1__ERROR_CODE__TIMED_OUT, NULL, "%s did not answer in time", call->subject);
+    call_fail(call, error);
+}
+
+static void on_due(uv_timer_t *timer) {
+    mac_bus *bus = timer->data;
+    bus->calls.timer_due = 0;
+    uint64_t now = uv_now(bus->loop);
+    while (bus->calls.first && bus->calls.first->deadline <= now)
+        call_due(bus->calls.first);
+    arm_timer(bus);
+}
+
+void bus_calls_end(mac_bus *bus, const mac_error *error) {
+    /* Callbacks may cancel other calls and start new ones; those are told of their own failure later. */
+    uint64_t until = bus->calls.number;
+    for (mac_call *call = bus->calls.first; call;) {
+        if (call->number > until) {
+            call = call->next;
+            continue;
+        }
+        mac_autoptr(mac_error) own = mac_take(&call->error);
+        call_fail(call, own ? own : error);
+        call = bus->calls.first;
+    }
+}
+
+bool bus_calls_refuse(mac_bus *bus, const char *subject, bool truncated) {
+    for (mac_call *call = bus->calls.first; call; call = call->next) {
+        if (!call->slot || call->answered ||
+            (truncated ? !mac_starts_with(call->subject, subject) : strcmp(call->subject, subject) != 0))
+            continue;
+        mac_autoptr(mac_error) error =
+            mac_error_new(MACULA__V1__ERROR_CODE__DENIED, NULL,
+                          "%s is not allowed for this connection: run as root or give --key", call->subject);
+        call_fail(call, error);
+        return true;
+    }
+    return false;
+}
+
+/* ---- answers ---- */
+
+static void on_answer(mac_call *call, natsMsg *message) {
+    const char *code = bus_header_get(message, BUS_ERROR_CODE), *text = bus_header_get(message, BUS_ERROR);
+    bool is_protobuf = bus_is_protobuf(bus_header_get(message, BUS_CONTENT_TYPE));
+    mac_answer answer = {.data = natsMsg_GetData(message),
+                         .length = (size_t)natsMsg_GetDataLength(message),
+                         .is_json = !is_protobuf,
+                         .subject = natsMsg_GetSubject(message)};
+    mac_autoptr(mac_error) error = NULL;
+    if (code || text)
+        answer.error = error = bus_decode_error(code, text, is_protobuf, answer.data, answer.length);
+    call->answered = true;
+    if (call->many)
+        call->callback(&answer, call->data); /* may cancel the call */
+    else
+        call_end(call, &answer);
+}
+
+static void on_nobody(mac_call *call) {
+    if (call->answered)
+        return; /* forged: who is answered is served */
+    mac_autoptr(mac_error) error =
+        mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "nobody serves %s now", call->subject);
+    call->answered = true; /* by the server: nothing else is under way */
+    call_fail(call, error);
+}
+
+static void on_slot_message(bus_source *source, natsMsg *message, void *data) {
+    bus_slot *slot = data;
+    (void)source;
+    const char *generation = message ? strrchr(natsMsg_GetSubject(message), '.') : NULL;
+    bool current = slot->call && (!generation || strtoull(generation + 1, NULL, 10) == slot->generation);
+    if (current && message)
+        on_answer(slot->call, message);
+    else if (current)
+        on_nobody(slot->call);
+    natsMsg_Destroy(message);
+}
+
+/* ---- starting a call ---- */
+
+static mac_call *call_new(mac_bus *bus, const char *subject, bool many, mac_answer_callback callback, void *data) {
+    size_t length = strlen(subject) + 1;
+    mac_call *call = mac_malloc(sizeof *call + length);
+    *call = (mac_call){.bus = bus, .number = ++bus->calls.number, .callback = callback, .data = data, .many = many};
+    memcpy(call->subject, subject, length);
+    return call;
+}
+
+static mac_call *call_fail_later(mac_call *call, mac_error *error) {
+    call->error = error;
+    call->deadline = uv_now(call->bus->loop);
+    list_add(call);
+    return call;
+}
+
+static mac_error *not_sent(const mac_bus *bus, const char *subject, int r) {
+    switch (-r) {
+    case ENOTCONN:
+        return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
+                             "not connected to the server at %s: is the node running?", bus->shown_url);
+    case EMSGSIZE:
+        return mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                             "the request for %s is too large: at most %u bytes", subject, MAC_BUS_PAYLOAD_MAX);
+    case ENOBUFS:
+        return mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL, "the server at %s takes messages too slowly",
+                             bus->shown_url);
+    case EBUSY:
+        return mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                             "%d calls wait for an answer already: try again later", MAC_BUS_PENDING_MAX);
+    default:
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "“%s” is not a subject", subject);
+    }
+}
+
+/* The request has been sent (r is 0) or not. */
+static mac_call *started(mac_call *call, int r, unsigned deadline_ms) {
+    if (r < 0) {
+        call->answered = true; /* nothing is under way: the slot is clean */
+        slot_release(call);
+        call->slot = NULL;
+        return call_fail_later(call, not_sent(call->bus, call->subject, r));
+    }
+    call->deadline = uv_now(call->bus->loop) + (deadline_ms ? deadline_ms : MAC_BUS_DEADLINE_MS);
+    call->slot->call = call;
+    list_add(call);
+    return call;
+}
+
+/* {inbox}.{slot}.{generation} */
+static void reply_subject(const bus_slot *slot, char *ret_subject, size_t size) {
+    snprintf(ret_subject, size, "%s.%u.%llu", slot->bus->calls.inbox, slot->index,
+             (unsigned long long)slot->generation);
+}
+
+mac_call *mac_bus_request(mac_bus *bus, const char *subject, const void *body, size_t length, bool is_protobuf,
+                          bool many, unsigned deadline_ms, mac_answer_callback callback, void *data) {
+    mac_call *call = call_new(bus, subject, many, callback, data);
+    call->slot = bus->state == MAC_BUS_CONNECTED ? slot_take(bus) : NULL;
+    if (!call->slot)
+        return call_fail_later(call, not_sent(bus, subject, bus->state == MAC_BUS_CONNECTED ? -EBUSY : -ENOTCONN));
+    char reply[BUS_REPLY_MAX];
+    reply_subject(call->slot, reply, sizeof reply);
+    const bus_header headers[] = {{BUS_CALLER, bus->name}, {BUS_CONTENT_TYPE, BUS_PROTOBUF}};
+    return started(call, bus_send(bus, subject, reply, body, length, headers, is_protobuf ? 2 : 1), deadline_ms);
+}
+
+mac_call *bus_call_flush(mac_bus *bus, unsigned deadline_ms, mac_answer_callback callback, void *data) {
+    mac_call *call = call_new(bus, "flush", false, callback, data);
+    call->slot = bus->connection ? slot_take(bus) : NULL;
+    if (!call->slot)
+        return call_fail_later(call, not_sent(bus, call->subject, bus->connection ? -EBUSY : -ENOTCONN));
+    char subject[BUS_REPLY_MAX];
+    reply_subject(call->slot, subject, sizeof subject);
+    return started(call, bus_send(bus, subject, NULL, "", 0, NULL, 0), deadline_ms);
+}
+
+mac_call *mac_bus_flush(mac_bus *bus, mac_answer_callback callback, void *data) {
+    if (bus->state != MAC_BUS_CONNECTED)
+        return call_fail_later(call_new(bus, "flush", false, callback, data), not_sent(bus, "flush", -ENOTCONN));
+    return bus_call_flush(bus, MAC_BUS_DEADLINE_MS, callback, data);
+}
+
+/* ---- life ---- */
+
+void bus_calls_init(mac_bus *bus) {
+    bus->calls.plain_inbox = !bus->seed;
+    uv_timer_init(bus->loop, &bus->calls.timer);
+    bus->calls.timer.data = bus;
+}
+
+void bus_calls_disconnect(mac_bus *bus) {
+    for (unsigned i = 0; i < bus->calls.slot_count; i++) {
+        bus_source_free(bus->calls.slots[i]->source);
+        bus->calls.slots[i]->source = NULL;
+    }
+    free(mac_take(&bus->calls.inbox)); /* the next connection may need the other kind */
+}
+
+void bus_calls_deinit(mac_bus *bus) {
+    bus_calls_disconnect(bus);
+    for (unsigned i = 0; i < bus->calls.slot_count; i++)
+        free(bus->calls.slots[i]);
+}

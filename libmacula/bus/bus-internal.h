@@ -1,0 +1,322 @@
+/* What the files of libmacula/bus share. File map and mechanisms: README.md. Everything here runs on the loop's thread,
+ * except bus_violation_post(). */
+#ifndef BUS_INTERNAL_H
+#define BUS_INTERNAL_H
+
+#include <nats/nats.h>
+
+#include "bus/mac-bus.h"
+
+#define BUS_CONNECT_TIMEOUT_MS 2000 /* natsConnection_Connect blocks the loop for so long at most */
+#define BUS_READY_TIMEOUT_MS 2000   /* from connected until the server has confirmed the subscriptions */
+#define BUS_RETRY_MIN_MS 25
+#define BUS_RETRY_MAX_MS 2000
+#define BUS_KEEPALIVE_MS 120000 /* a silent connection is asked whether it lives */
+#define BUS_KEEPALIVE_ANSWER_MS 10000
+#define BUS_CLOSE_TIMEOUT_MS 500 /* what has not been sent then is lost */
+#define BUS_DRAIN_MAX 64         /* messages of one subscription in one turn of the loop */
+#define BUS_QUEUE_MAX_MESSAGES                                                                                         \
+    16384 /* of one subscription, beside MAC_BUS_QUEUE_MAX_BYTES; more are dropped and counted */
+#define BUS_OUT_FLUSH_BYTES (64u << 10) /* sent before the turn of the loop ends */
+#define BUS_OUT_MAX_BYTES (8u << 20)    /* unsent beyond that: -ENOBUFS */
+#define BUS_NAME_MAX 64
+#define BUS_REPLY_MAX 160       /* bytes of a reply subject: _INBOX.{name}.{nonce}.{slot}.{generation} */
+#define BUS_HEADER_TEXT_MAX 300 /* bytes of a sentence in the header Nats-Service-Error */
+
+#define BUS_QUEUE_GROUP "q" /* the customary one of NATS services */
+#define BUS_CONTENT_TYPE "Content-Type"
+#define BUS_PROTOBUF "application/protobuf"
+#define BUS_JSON "application/json"
+#define BUS_CALLER "Macula-Caller"
+#define BUS_REQUEST_INFO "Nats-Request-Info"
+#define BUS_ERROR "Nats-Service-Error"
+#define BUS_ERROR_CODE "Nats-Service-Error-Code"
+
+/* ---- bus-wire.c: cnats' event-loop interface ---- */
+
+/* One socket of cnats in a uv_poll. Freed when cnats has detached and uv has closed it. */
+typedef struct bus_wire {
+    uv_poll_t poll;
+    mac_bus *bus;
+    natsConnection *connection;
+    natsSock socket;
+    bool wants_write;    /* cnats holds bytes to send */
+    bool waits_writable; /* the kernel took no more; the poll tells when it does */
+    bool stopped;        /* cnats has closed the connection */
+    bool closed, detached;
+} bus_wire;
+
+natsStatus bus_wire_options(mac_bus *bus, natsOptions *options);
+/* Sends what cnats holds, in one system call as a rule. */
+void bus_wire_flush(mac_bus *bus);
+bool bus_wire_unsent(const mac_bus *bus);
+
+/* ---- bus-source.c: subscriptions that outlive connections ---- */
+
+typedef struct bus_source bus_source;
+/* Takes the message. NULL: the server said "no responders" (503) in its place. */
+typedef void (*bus_source_callback)(bus_source *source, natsMsg *message, void *data);
+
+struct bus_source {
+    mac_bus *bus;
+    bus_source *next, *previous;
+    char *subject;
+    char *queue;              /* NULL: every subscriber gets each message */
+    natsSubscription *handle; /* NULL without connection */
+    bus_source_callback callback;
+    void *data;
+    bool dead; /* removed while draining; freed after it */
+};
+
+bus_source *bus_source_new(mac_bus *bus, const char *subject, const char *queue, bus_source_callback callback,
+                           void *data);
+void bus_source_free(bus_source *source);
+/* Subscribes all at a new connection; forgets the handles of a lost one. */
+natsStatus bus_sources_connect(mac_bus *bus);
+void bus_sources_disconnect(mac_bus *bus);
+/* Delivers at most BUS_DRAIN_MAX messages of each source. Returns whether more wait. */
+bool bus_sources_drain(mac_bus *bus);
+void bus_sources_deinit(mac_bus *bus);
+
+/* ---- bus-link.c: the connection ---- */
+
+void bus_link_start(mac_bus *bus);
+/* Notices that cnats has closed the connection. */
+void bus_link_look(mac_bus *bus);
+/* Ends the connection: calls end with UNAVAILABLE, the next attempt is scheduled. */
+void bus_link_lose(mac_bus *bus, mac_error *reason);
+/* Lets go of the connection without any consequence. */
+void bus_link_drop(mac_bus *bus);
+/* The server refused our inbox: takes the other kind, or gives up. */
+void bus_link_inbox_refused(mac_bus *bus, const char *message);
+void bus_set_state(mac_bus *bus, mac_bus_state state, const mac_error *error);
+
+/* ---- bus-publish.c ---- */
+
+typedef struct bus_header {
+    const char *name, *value;
+} bus_header;
+
+/* Sends one message with headers. 0, -ENOTCONN, -EMSGSIZE (the server's max_payload), -ENOBUFS, -EINVAL. */
+int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,
+             const bus_header *headers, size_t header_count) MAC_MUST_USE;
+/* The value of a header, or NULL; lives as long as the message. */
+const char *bus_header_get(natsMsg *message, const char *name);
+
+/* The bus is gone: those that somebody holds are freed when he unsubscribes. */
+void bus_subscriptions_deinit(mac_bus *bus);
+
+/* ---- bus-call.c: requests that wait for an answer ---- */
+
+typedef struct bus_slot bus_slot;
+
+typedef struct bus_calls {
+    mac_call *first, *last; /* in the order of their deadlines */
+    bus_slot *slots[MAC_BUS_PENDING_MAX];
+    unsigned slot_count;
+    bus_slot *idle; /* stack of slots without a call: the same few are used again */
+    uv_timer_t timer;
+    uint64_t timer_due; /* 0: not running */
+    uint64_t number;    /* of the last call */
+    char *inbox;        /* "_SVC.confd.<nonce>" */
+    bool plain_inbox;   /* "_INBOX.confd.<nonce>": what a workload may subscribe */
+} bus_calls;
+
+void bus_calls_init(mac_bus *bus);
+/* Ends every call with this error. */
+void bus_calls_end(mac_bus *bus, const mac_error *error);
+/* The subscriptions are gone with their connection. */
+void bus_calls_disconnect(mac_bus *bus);
+void bus_calls_deinit(mac_bus *bus);
+/* Ends the oldest call of a subject that the server refused. Whether there was one. */
+bool bus_calls_refuse(mac_bus *bus, const char *subject, bool truncated);
+/* Forgets a call without telling its owner. */
+void bus_call_discard(mac_call *call);
+mac_call *bus_call_flush(mac_bus *bus, unsigned deadline_ms, mac_answer_callback callback, void *data);
+
+/* ---- bus-serve.c, bus-request.c, bus-micro.c: procedures ---- */
+
+typedef struct bus_method {
+    struct bus_service *owner;
+    ProtobufCService *service;
+    const ProtobufCMethodDescriptor *descriptor;
+    unsigned index;
+    char *name;      /* "drift_fix" */
+    char *procedure; /* "config.drift_fix" */
+    char *subject;
+    bool control;
+    uint64_t requests, errors, nanoseconds;
+    char *last_error; /* "404:no such generation" */
+} bus_method;
+
+enum {
+    BUS_SOURCE_BARE,     /* macula.rpc.{realm}.config */
+    BUS_SOURCE_BELOW,    /* macula.rpc.{realm}.config.> */
+    BUS_SOURCE_DENIED,   /* macula.denied.{realm}.config.> */
+    BUS_SOURCE_MICRO,    /* $SRV.*.config */
+    BUS_SOURCE_MICRO_ID, /* $SRV.*.config.{id} */
+    BUS_SOURCES,
+};
+
+/* All that is served under one name: Config and ConfigControl. */
+typedef struct bus_service {
+    mac_bus *bus;
+    struct bus_service *next;
+    char *name;       /* "config", "participant.netd" */
+    char *micro_name; /* as NATS micro services may be called: no dots */
+    char *id;
+    char *prefix; /* macula.rpc.{realm}.{name} */
+    char *description;
+    bus_method **methods; /* they do not move: requests in flight point to them */
+    size_t method_count;
+    bus_source *sources[BUS_SOURCES];
+    bool has_control;
+} bus_service;
+
+typedef struct bus_plain {
+    mac_bus *bus;
+    struct bus_plain *next;
+    char *subject;
+    bus_source *source;
+    void (*handler)(mac_request *request, void *data);
+    void *data;
+} bus_plain;
+
+typedef enum bus_request_state {
+    BUS_REQUEST_FREE,   /* in the pool; an answer now is the handler's second one */
+    BUS_REQUEST_OPEN,   /* waits for its answer */
+    BUS_REQUEST_ORPHAN, /* the bus has closed and answered for the handler; its answer frees it */
+} bus_request_state;
+
+struct mac_request {
+    bus_request_state state;
+    mac_bus *bus;
+    mac_request *next, *previous; /* open ones, or the pool */
+    natsMsg *message;
+    bus_method *method; /* NULL: a plain handler's, or of no known method */
+    ProtobufCMessage *input;
+    bool is_protobuf;
+    bool in_flight; /* counted against MAC_BUS_INFLIGHT_MAX */
+    char *caller;
+    uint64_t started; /* uv_hrtime() */
+};
+
+typedef struct bus_requests {
+    mac_request *open;
+    mac_request *pool_first,
+        *pool_last; /* first in, first out: a stale pointer is recognised for as long as possible */
+    size_t in_flight;
+    bool reply_trick_logged;
+} bus_requests;
+
+mac_request *bus_request_new(mac_bus *bus, natsMsg *message, bus_method *method);
+/* Whether the reply subject may be answered; if not, the request is counted, told to the log once, and gone. */
+bool bus_request_accept_reply(mac_request *request);
+/* Ends a request that nobody is waiting for. */
+void bus_request_drop(mac_request *request, Macula__V1__ErrorCode outcome, const char *why);
+/* Counts it as in flight; false: too many are, it has been answered. */
+bool bus_request_take_on(mac_request *request);
+void bus_request_invoke(mac_request *request);
+/* Answers the open ones with UNAVAILABLE: the bus closes. */
+void bus_requests_abandon(mac_bus *bus);
+void bus_requests_deinit(mac_bus *bus);
+
+void bus_services_deinit(mac_bus *bus);
+void bus_micro_serve(bus_service *service);
+void bus_micro_deinit(mac_bus *bus);
+
+/* A refused or finished call of a …Control procedure. author may be NULL. */
+void bus_audit(mac_bus *bus, const char *service, const char *procedure, const char *caller,
+               const ProtobufCMessage *input, bool denied, Macula__V1__ErrorCode outcome);
+
+/* ---- bus-decode.c: what needs no connection ---- */
+
+/* The body of a request by its Content-Type; *ret_is_protobuf is set in any case: errors are answered in the caller's
+ * encoding. */
+int bus_decode_request(const ProtobufCMessageDescriptor *type, const char *content_type, const void *data,
+                       size_t length, bool *ret_is_protobuf, ProtobufCMessage **ret_message,
+                       mac_error **ret_error) MAC_MUST_USE;
+bool bus_is_protobuf(const char *content_type);
+/* "workload NAME at HOST" from the header Nats-Request-Info; NULL if it says nothing. Caller frees. */
+char *bus_caller_from_info(const char *json);
+/* Who asks, by the headers and the reply subject; see mac_request_caller. Caller frees. */
+char *bus_caller(const char *info, const char *said, const char *reply);
+/* An error body, or the two headers alone, as an error. */
+mac_error *bus_decode_error(const char *code, const char *text, bool is_protobuf, const void *data, size_t length);
+/* The method part of a subject below a service's prefix: NULL for the bare subject. */
+const char *bus_method_part(const char *subject, const char *prefix);
+/* A text on one line of at most BUS_HEADER_TEXT_MAX bytes. */
+void bus_header_text(const char *text, char ret_line[BUS_HEADER_TEXT_MAX + 1]);
+
+/* ---- bus-violation.c: what the library tells on its own thread ---- */
+
+/* Makes a number that stands for the bus on other threads, so that none of them holds a pointer to it. */
+uintptr_t bus_violation_register(mac_bus *bus, uv_async_t *wake);
+void bus_violation_unregister(uintptr_t number);
+void bus_violation_handler(natsConnection *connection, natsSubscription *subscription, natsStatus status, void *number);
+/* Handles what has been posted; on the loop's thread. */
+void bus_violations_handle(mac_bus *bus);
+/* "Permissions Violation for Publish to "x"": what was refused. Caller frees *ret_subject. */
+bool bus_violation_parse(const char *text, bool *ret_publish, bool *ret_truncated, char **ret_subject);
+
+/* ---- mac-bus.c: the bus ---- */
+
+/* Frees a closed bus when its last handle has gone. */
+void bus_free_if_done(mac_bus *bus);
+/* Keeps the loop from sleeping before the next turn. */
+void bus_turn_again(mac_bus *bus);
+
+struct mac_bus {
+    uv_loop_t *loop;
+    char *url, *shown_url, *name, *realm, *seed;
+    char nonce[23];
+    bool once;
+    void (*on_state)(mac_bus *bus, mac_bus_state state, const mac_error *error, void *data);
+    void *data;
+    mac_bus_state state;
+
+    natsConnection *connection;
+    bus_wire *wire;
+    unsigned wires;   /* alive, also those of lost connections */
+    size_t out_bytes; /* published in this turn */
+    unsigned attempts;
+    mac_call *ready;  /* the flush that confirms the subscriptions, asks whether the server lives, or ends the bus */
+    uv_timer_t timer; /* the next attempt or keep-alive */
+
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle;
+    uv_async_t wake;
+    unsigned handles;
+    bool readable; /* something came in that has not been drained */
+
+    bus_source *sources, *last_source;
+    bool draining, sweep;
+    uint64_t dropped;
+
+    mac_subscription *subscriptions;
+    bus_calls calls;
+    bus_requests requests;
+    bus_service *services;
+    bus_plain *plains;
+    bus_source *micro_sources[3];
+    int64_t started_ms;
+    mac_buffer scratch; /* packed messages on their way out */
+
+    uintptr_t violation_number;
+    void (*on_violation)(mac_bus *bus, const char *subject, const char *message, void *data);
+    void *violation_data;
+
+    bool started, closing, closed_link, told_closed;
+    void (*on_closed)(void *data);
+    void *closed_data;
+};
+
+/* Packs into bus->scratch; valid until the next time. */
+const void *bus_pack(mac_bus *bus, const ProtobufCMessage *message, size_t *ret_length);
+/* 22 characters that nobody can guess. */
+void bus_random_name(char ret_name[23]);
+/* Fills length bytes with CLOCK_REALTIME as RFC 3339 with milliseconds. */
+void bus_rfc3339(int64_t unix_ms, char ret_text[32]);
+
+#endif

@@ -1,0 +1,174 @@
+/* Sending, events, subscriptions. */
+#include "bus-internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "codec/mac-codec.h"
+
+static int errno_of(natsStatus status) {
+    switch ((int)status) {
+    case NATS_OK:
+        return 0;
+    case NATS_MAX_PAYLOAD:
+        return -EMSGSIZE;
+    case NATS_CONNECTION_CLOSED:
+        return -ENOTCONN;
+    case NATS_NO_MEMORY:
+        return -ENOMEM;
+    default:
+        return -EINVAL;
+    }
+}
+
+/* A subject goes into the protocol as it is: what is not one token after the other would be another command. */
+static bool subject_sound(const char *subject) {
+    if (!subject || !*subject)
+        return false;
+    for (const unsigned char *c = (const unsigned char *)subject; *c; c++)
+        if (*c <= ' ' || *c == 0x7f || (*c == '.' && (c[1] == '.' || !c[1])))
+            return false;
+    return *subject != '.';
+}
+
+static natsStatus send_message(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,
+                               const bus_header *headers, size_t header_count) {
+    natsMsg *message = NULL;
+    natsStatus status = natsMsg_Create(&message, subject, reply, data, (int)length);
+    for (size_t i = 0; i < header_count && status == NATS_OK; i++)
+        status = natsMsgHeader_Set(message, headers[i].name, headers[i].value);
+    if (status == NATS_OK)
+        status = natsConnection_PublishMsg(bus->connection, message);
+    natsMsg_Destroy(message);
+    return status;
+}
+
+int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,
+             const bus_header *headers, size_t header_count) {
+    if (!subject_sound(subject) || (reply && !subject_sound(reply)))
+        return -EINVAL;
+    if (length > MAC_BUS_PAYLOAD_MAX)
+        return -EMSGSIZE;
+    if (!bus->connection || bus->wire->stopped)
+        return -ENOTCONN;
+    if (bus->wire->waits_writable && natsConnection_Buffered(bus->connection) > (int)BUS_OUT_MAX_BYTES)
+        return -ENOBUFS;
+    natsStatus status = header_count ? send_message(bus, subject, reply, data, length, headers, header_count)
+                        : reply      ? natsConnection_PublishRequest(bus->connection, subject, reply, data, (int)length)
+                                     : natsConnection_Publish(bus->connection, subject, data, (int)length);
+    bus->out_bytes += length;
+    if (bus->out_bytes > BUS_OUT_FLUSH_BYTES)
+        bus_wire_flush(bus);
+    return errno_of(status);
+}
+
+const char *bus_header_get(natsMsg *message, const char *name) {
+    const char *value = NULL;
+    return natsMsgHeader_Get(message, name, &value) == NATS_OK ? value : NULL;
+}
+
+const void *bus_pack(mac_bus *bus, const ProtobufCMessage *message, size_t *ret_length) {
+    size_t length = protobuf_c_message_get_packed_size(message);
+    if (length > bus->scratch.capacity) {
+        bus->scratch.data = mac_realloc(bus->scratch.data, length);
+        bus->scratch.capacity = length;
+    }
+    *ret_length = protobuf_c_message_pack(message, (uint8_t *)bus->scratch.data);
+    return bus->scratch.data ? bus->scratch.data : "";
+}
+
+/* ---- events ---- */
+
+int mac_bus_publish_raw(mac_bus *bus, const char *subject, const void *data, size_t length, const char *content_type) {
+    const bus_header header = {BUS_CONTENT_TYPE, content_type};
+    return bus_send(bus, subject, NULL, data, length, &header, content_type ? 1 : 0);
+}
+
+int mac_bus_publish(mac_bus *bus, const char *topic, const ProtobufCMessage *event) {
+    if (!bus->connection)
+        return -ENOTCONN;
+    mac_autofree char *subject = mac_asprintf("macula.pub.%s.%s", bus->realm, topic);
+    size_t length;
+    const void *packed = bus_pack(bus, event, &length);
+    int r = mac_bus_publish_raw(bus, subject, packed, length, BUS_PROTOBUF);
+    if (r < 0)
+        return r;
+    memcpy(subject, "macula.sub", strlen("macula.sub"));
+    mac_autofree char *json = mac_codec_to_json(event, MAC_CODEC_MASK, &length);
+    return mac_bus_publish_raw(bus, subject, json, length, BUS_JSON);
+}
+
+/* ---- subscriptions ---- */
+
+struct mac_subscription {
+    mac_bus *bus; /* NULL: closed meanwhile */
+    mac_subscription *next, *previous;
+    bus_source *source;
+    void (*callback)(const mac_event *event, void *data);
+    void *data;
+    bool kept; /* somebody holds it and will unsubscribe */
+};
+
+static void on_event(bus_source *source, natsMsg *message, void *data) {
+    mac_subscription *subscription = data;
+    if (!message)
+        return;
+    const char *reply = natsMsg_GetReply(message);
+    mac_autofree char *caller =
+        bus_caller(bus_header_get(message, BUS_REQUEST_INFO), bus_header_get(message, BUS_CALLER), reply);
+    mac_event event = {.subject = natsMsg_GetSubject(message),
+                       .data = natsMsg_GetData(message),
+                       .length = (size_t)natsMsg_GetDataLength(message),
+                       .is_protobuf = bus_is_protobuf(bus_header_get(message, BUS_CONTENT_TYPE)),
+                       .reply = reply && *reply ? reply : NULL,
+                       .caller = caller};
+    if (!source->bus->closing)
+        subscription->callback(&event, subscription->data); /* may end the subscription */
+    natsMsg_Destroy(message);
+}
+
+static void unlink_subscription(mac_subscription *subscription) {
+    if (subscription->next)
+        subscription->next->previous = subscription->previous;
+    if (subscription->previous)
+        subscription->previous->next = subscription->next;
+    else
+        subscription->bus->subscriptions = subscription->next;
+}
+
+int mac_bus_subscribe(mac_bus *bus, const char *subject, void (*callback)(const mac_event *event, void *data),
+                      void *data, mac_subscription **ret_subscription) {
+    if (!subject_sound(subject))
+        return -EINVAL;
+    mac_subscription *subscription = mac_calloc(1, sizeof *subscription);
+    *subscription = (mac_subscription){
+        .bus = bus, .next = bus->subscriptions, .callback = callback, .data = data, .kept = ret_subscription != NULL};
+    if (subscription->next)
+        subscription->next->previous = subscription;
+    bus->subscriptions = subscription;
+    subscription->source = bus_source_new(bus, subject, NULL, on_event, subscription);
+    if (ret_subscription)
+        *ret_subscription = subscription;
+    return 0;
+}
+
+void mac_bus_unsubscribe(mac_subscription *subscription) {
+    if (!subscription)
+        return;
+    if (subscription->bus) {
+        unlink_subscription(subscription);
+        bus_source_free(subscription->source);
+    }
+    free(subscription);
+}
+
+void bus_subscriptions_deinit(mac_bus *bus) {
+    mac_subscription *next;
+    for (mac_subscription *subscription = mac_take(&bus->subscriptions); subscription; subscription = next) {
+        next = subscription->next;
+        bus_source_free(subscription->source);
+        subscription->bus = NULL;
+        if (!subscription->kept)
+            free(subscription);
+    }
+}

@@ -1,0 +1,151 @@
+/* Subscriptions. A source is what the bus wants to hear; its natsSubscription comes and goes with the connection.
+ *
+ * Draining is fair: one turn of the loop takes at most BUS_DRAIN_MAX messages of each source, so a flooded subscription
+ * delays the others by a bounded time, and whatever remains is taken in the next turn, which then does not wait for
+ * I/O. */
+#include "bus-internal.h"
+
+#include "log/mac-log.h"
+
+static natsStatus source_connect(bus_source *source) {
+    mac_bus *bus = source->bus;
+    natsStatus status = source->queue ? natsConnection_QueueSubscribeSync(&source->handle, bus->connection,
+                                                                          source->subject, source->queue)
+                                      : natsConnection_SubscribeSync(&source->handle, bus->connection, source->subject);
+    if (status == NATS_OK)
+        natsSubscription_SetPendingLimits(source->handle, BUS_QUEUE_MAX_MESSAGES, MAC_BUS_QUEUE_MAX_BYTES);
+    return status;
+}
+
+bus_source *bus_source_new(mac_bus *bus, const char *subject, const char *queue, bus_source_callback callback,
+                           void *data) {
+    bus_source *source = mac_calloc(1, sizeof *source);
+    *source = (bus_source){.bus = bus,
+                           .previous = bus->last_source,
+                           .subject = mac_strdup(subject),
+                           .queue = mac_strdup(queue),
+                           .callback = callback,
+                           .data = data};
+    if (bus->last_source)
+        bus->last_source->next = source;
+    else
+        bus->sources = source;
+    bus->last_source = source;
+    if (bus->connection)
+        (void)source_connect(source); /* fails only when the connection has just gone; the next one subscribes it */
+    return source;
+}
+
+static void source_destroy(bus_source *source) {
+    mac_bus *bus = source->bus;
+    if (source->previous)
+        source->previous->next = source->next;
+    else
+        bus->sources = source->next;
+    if (source->next)
+        source->next->previous = source->previous;
+    else
+        bus->last_source = source->previous;
+    free(source->subject);
+    free(source->queue);
+    free(source);
+}
+
+static void source_disconnect(bus_source *source) {
+    if (!source->handle)
+        return;
+    natsSubscription_Destroy(source->handle); /* unsubscribes, if the connection lives */
+    source->handle = NULL;
+}
+
+void bus_source_free(bus_source *source) {
+    if (!source)
+        return;
+    source_disconnect(source);
+    source->dead = true;
+    if (source->bus->draining)
+        source->bus->sweep = true;
+    else
+        source_destroy(source);
+}
+
+natsStatus bus_sources_connect(mac_bus *bus) {
+    for (bus_source *source = bus->sources; source; source = source->next) {
+        if (source->dead || source->handle)
+            continue;
+        natsStatus status = source_connect(source);
+        if (status != NATS_OK)
+            return status;
+    }
+    return NATS_OK;
+}
+
+void bus_sources_disconnect(mac_bus *bus) {
+    for (bus_source *source = bus->sources; source; source = source->next)
+        source_disconnect(source);
+}
+
+static void count_dropped(bus_source *source) {
+    source->bus->dropped++;
+    mac_log_warning("messages dropped: they came faster than they were handled", "subject=%s queue_max=%u",
+                    source->subject, BUS_QUEUE_MAX_MESSAGES);
+}
+
+static int source_queued(bus_source *source) {
+    int queued = 0;
+    if (!source->handle || natsSubscription_GetPending(source->handle, &queued, NULL) != NATS_OK)
+        return 0;
+    return queued;
+}
+
+/* Returns whether more is queued. */
+static bool source_drain(bus_source *source) {
+    int queued = source_queued(source);
+    if (queued <= 0)
+        return false;
+    int budget = queued < BUS_DRAIN_MAX ? queued : BUS_DRAIN_MAX;
+    for (int taken = 0; taken < budget && source->handle; taken++) {
+        natsMsg *message = NULL;
+        natsStatus status = natsSubscription_NextMsg(&message, source->handle, 0);
+        if (status == NATS_SLOW_CONSUMER) { /* said once before the next message */
+            count_dropped(source);
+            status = natsSubscription_NextMsg(&message, source->handle, 0);
+        }
+        if (status == NATS_NO_RESPONDERS)
+            source->callback(source, NULL, source->data);
+        else if (status == NATS_OK)
+            source->callback(source, message, source->data);
+        else
+            break;
+    }
+    return source->handle && queued > budget; /* nothing is read from the socket meanwhile */
+}
+
+static void sweep(mac_bus *bus) {
+    bus->sweep = false;
+    bus_source *next;
+    for (bus_source *source = bus->sources; source; source = next) {
+        next = source->next;
+        if (source->dead)
+            source_destroy(source);
+    }
+}
+
+bool bus_sources_drain(mac_bus *bus) {
+    bool more = false;
+    bus->draining = true;
+    for (bus_source *source = bus->sources; source; source = source->next)
+        if (source_drain(source))
+            more = true;
+    bus->draining = false;
+    if (bus->sweep)
+        sweep(bus);
+    return more;
+}
+
+void bus_sources_deinit(mac_bus *bus) {
+    while (bus->sources) {
+        source_disconnect(bus->sources);
+        source_destroy(bus->sources);
+    }
+}

@@ -1,0 +1,114 @@
+/* cnats on a libuv loop.
+ *
+ * cnats calls four functions of its user when it has connected (attach), starts or ends wanting to write (write), has
+ * closed (read with "remove", then detach). Its own adapter for libuv arms the poll for writing at each message, which
+ * costs two system calls and a turn of the loop, and in 3.4 closes the poll after the socket, so that a reused
+ * descriptor loses its registration in epoll. Here a wish to write is a flag: everything that one turn of the loop has
+ * published goes out with one send() before the loop sleeps, and the poll is closed while its descriptor is still open.
+ * The price is that these functions must run on the loop's thread; they do, because cnats neither reconnects nor pings
+ * by itself here (bus-link.c). */
+#include "bus-internal.h"
+
+static void wire_free_if_done(bus_wire *wire) {
+    if (!wire->closed || !wire->detached)
+        return;
+    mac_bus *bus = wire->bus;
+    bus->wires--;
+    free(wire);
+    bus_free_if_done(bus);
+}
+
+static void on_poll_closed(uv_handle_t *handle) {
+    bus_wire *wire = handle->data;
+#if NATS_VERSION_NUMBER >= 0x030A00
+    natsConnection_ProcessCloseEvent(&wire->socket); /* 3.4 has closed the socket itself */
+#endif
+    wire->closed = true;
+    wire_free_if_done(wire);
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events);
+
+static void wire_stop(bus_wire *wire) {
+    if (wire->stopped)
+        return;
+    wire->stopped = true;
+    uv_close((uv_handle_t *)&wire->poll, on_poll_closed);
+    bus_turn_again(wire->bus); /* the loop must not sleep before bus_link_look() has seen it */
+}
+
+static void poll_for(bus_wire *wire, int events) {
+    if (!wire->stopped)
+        uv_poll_start(&wire->poll, events, on_poll);
+}
+
+static void wire_write(bus_wire *wire) {
+    natsConnection_ProcessWriteEvent(wire->connection);
+    if (wire->stopped || wire->wants_write == wire->waits_writable)
+        return;
+    wire->waits_writable = wire->wants_write;
+    poll_for(wire, wire->waits_writable ? UV_READABLE | UV_WRITABLE : UV_READABLE);
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events) {
+    bus_wire *wire = handle->data;
+    if (status < 0 || events & UV_READABLE) {
+        wire->bus->readable = true;
+        natsConnection_ProcessReadEvent(wire->connection); /* after an error too: it finds out which one */
+    }
+    if (!wire->stopped && events & UV_WRITABLE)
+        wire_write(wire);
+}
+
+/* ---- called by cnats, with its lock held: nothing here may call it ---- */
+
+static natsStatus on_attach(void **user_data, void *data, natsConnection *connection, natsSock socket) {
+    mac_bus *bus = data;
+    bus_wire *wire = mac_calloc(1, sizeof *wire);
+    if (uv_poll_init_socket(bus->loop, &wire->poll, socket) < 0) {
+        free(wire);
+        return NATS_ERR;
+    }
+    *wire = (bus_wire){.poll = wire->poll, .bus = bus, .connection = connection, .socket = socket};
+    wire->poll.data = wire;
+    bus->wires++;
+    bus->wire = wire;
+    poll_for(wire, UV_READABLE);
+    *user_data = wire;
+    return NATS_OK;
+}
+
+static natsStatus on_read(void *user_data, bool add) {
+    if (!add)
+        wire_stop(user_data);
+    return NATS_OK;
+}
+
+static natsStatus on_write(void *user_data, bool add) {
+    bus_wire *wire = user_data;
+    wire->wants_write = add;
+    return NATS_OK;
+}
+
+static natsStatus on_detach(void *user_data) {
+    bus_wire *wire = user_data;
+    wire_stop(wire);
+    wire->detached = true;
+    wire_free_if_done(wire);
+    return NATS_OK;
+}
+
+natsStatus bus_wire_options(mac_bus *bus, natsOptions *options) {
+    return natsOptions_SetEventLoop(options, bus, on_attach, on_read, on_write, on_detach);
+}
+
+void bus_wire_flush(mac_bus *bus) {
+    bus->out_bytes = 0;
+    bus_wire *wire = bus->wire;
+    if (wire && wire->wants_write && !wire->waits_writable && !wire->stopped)
+        wire_write(wire);
+}
+
+bool bus_wire_unsent(const mac_bus *bus) {
+    return bus->wire && bus->wire->wants_write && !bus->wire->stopped;
+}
