@@ -110,6 +110,21 @@ static void other_texts_are_no_hashes(void **state) {
     };
     for (size_t i = 0; i < MAC_ARRAY_SIZE(texts); i++)
         assert_false(mac_password_is_hash(texts[i]));
+    /* Well-formed but for the rounds or the cost. */
+    static const char *const wrong[] = {
+        "$5$rounds=999$salt$",  "$5$rounds=01000$salt$", "$5$rounds=1000000000$salt$", "$5$rounds=$salt$", "$5$$",
+        "$5$saltsaltsaltsalts$"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(wrong); i++) {
+        mac_autofree char *hash = mac_asprintf("%s%.43d", wrong[i], 0);
+        assert_false(mac_password_is_hash(hash));
+    }
+    mac_autofree char *right = mac_asprintf("$5$rounds=1000$salt$%.43d", 0);
+    assert_true(mac_password_is_hash(right));
+    static const char *const costs[] = {"03", "32", "4", "123"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(costs); i++) {
+        mac_autofree char *hash = mac_asprintf("$2b$%s$%.53d", costs[i], 0);
+        assert_false(mac_password_is_hash(hash));
+    }
     assert_false(mac_password_is_hash(NULL));
     assert_true(mac_password_is_hash("$5$salt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"));
 }
