@@ -229,6 +229,14 @@ static void known_key(codec_check *check, const codec_value *owner, const codec_
     json_object_set_new(out, field->name, canonical ? canonical : json_null());
 }
 
+/* Most aliases are as good as the name itself; a few are read only because old files have them. */
+static bool is_deprecated(const Macula__V1__FieldRule *rule, const char *key) {
+    for (size_t i = 0; i < rule->n_deprecated_alias; i++)
+        if (mac_streq(rule->deprecated_alias[i], key))
+            return true;
+    return false;
+}
+
 static void normalise_pair(codec_check *check, const codec_value *owner, const ProtobufCMessageDescriptor *type,
                            const char *key, const json_t *json, json_t *out) {
     bool alias;
@@ -240,7 +248,7 @@ static void normalise_pair(codec_check *check, const codec_value *owner, const P
         report_key(check, MAC_PROBLEM_ERROR, &value, "unknown key; %s", hint);
         return;
     }
-    if (alias)
+    if (alias && is_deprecated(mac_schema_rule(type, field), key))
         report_key(check, MAC_PROBLEM_WARNING, &value, "\"%s\" is an old spelling: write \"%s\"", key, field->name);
     else if (field->flags & PROTOBUF_C_FIELD_FLAG_DEPRECATED)
         report_key(check, MAC_PROBLEM_WARNING, &value, "is deprecated");

@@ -1,9 +1,10 @@
 /* Whole configuration files, as people write them, through the codec.
  *
- * valid/NAME.yaml must be accepted, survive the way through wire bytes and back, and through JSON. invalid/NAME.yaml
- * must be refused with every line of invalid/NAME.expect among the problems, in that order; "errors N" there is their
- * number, "never TEXT" a text that none of them may show. Run with names of files to try only those; with --show FILE…
- * to see the problems instead, with --json FILE to see the canonical document. */
+ * valid/NAME.yaml must be accepted and survive the way through wire bytes, JSON and YAML. invalid/NAME.yaml must be
+ * refused. Every line of NAME.expect (which a valid file need not have) must be among the problems, in that order;
+ * "errors N" and "warnings N" there are their numbers, "never TEXT" a text that none of them may show. Run with names
+ * of files to try only those; with --show FILE… to see the problems instead, with --json FILE to see the canonical
+ * document. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <dirent.h>
@@ -144,28 +146,25 @@ static void check_yaml(const json_t *canonical) {
     assert_same_tree(canonical, again, "the way through YAML");
 }
 
-static void valid_file_is_accepted_and_survives_every_encoding(void **state) {
-    mac_autofree char *path = mac_asprintf("%s/valid/%s", directory, (const char *)*state);
-    mac_autoptr(mac_problems) problems = mac_problems_new();
-    mac_autoptr(json_t) canonical = load(path, *state, problems);
-    mac_autofree char *text = mac_problems_format(problems);
-    if (!canonical)
-        fail_msg("refused:\n%s", text);
-    check_wire(canonical);
-    check_json(canonical);
-    check_yaml(canonical);
+/* dir/name.yaml → dir/name.expect */
+static char *expect_path(const char *path) {
+    mac_autofree char *stem = mac_strndup(path, strlen(path) - strlen(".yaml"));
+    return mac_asprintf("%s.expect", stem);
 }
 
-static void assert_expected(const char *expect_path, const mac_problems *problems) {
+static void assert_expected(const char *path, const mac_problems *problems) {
     size_t length, errors = 0;
-    mac_autofree char *expect = read_file(expect_path, &length);
+    mac_autofree char *expect = read_file(path, &length);
     mac_autofree char *text = mac_problems_format(problems);
     const char *at = text;
     unsigned lines = 0;
+    size_t warnings = SIZE_MAX;
     char *rest = NULL;
     for (char *line = strtok_r(expect, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         lines++;
         if (sscanf(line, "errors %zu", &errors) == 1)
+            continue;
+        if (sscanf(line, "warnings %zu", &warnings) == 1)
             continue;
         if (mac_starts_with(line, "never ")) {
             assert_null(strstr(text, line + strlen("never ")));
@@ -177,14 +176,30 @@ static void assert_expected(const char *expect_path, const mac_problems *problem
         at = found + strlen(line);
     }
     assert_true(lines > 0);
+    if (warnings != SIZE_MAX && warnings != mac_problems_count(problems) - mac_problems_errors(problems))
+        fail_msg("expected %zu warnings, found:\n%s", warnings, text);
     if (errors && errors != mac_problems_errors(problems))
         fail_msg("expected %zu errors, found:\n%s", errors, text);
 }
 
+static void valid_file_is_accepted_and_survives_every_encoding(void **state) {
+    mac_autofree char *path = mac_asprintf("%s/valid/%s", directory, (const char *)*state);
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_autoptr(json_t) canonical = load(path, *state, problems);
+    mac_autofree char *text = mac_problems_format(problems);
+    if (!canonical)
+        fail_msg("refused:\n%s", text);
+    mac_autofree char *expect = expect_path(path);
+    if (access(expect, R_OK) == 0)
+        assert_expected(expect, problems);
+    check_wire(canonical);
+    check_json(canonical);
+    check_yaml(canonical);
+}
+
 static void invalid_file_is_refused_for_the_right_reason(void **state) {
     mac_autofree char *path = mac_asprintf("%s/invalid/%s", directory, (const char *)*state);
-    mac_autofree char *stem = mac_strndup(path, strlen(path) - strlen(".yaml"));
-    mac_autofree char *expect = mac_asprintf("%s.expect", stem);
+    mac_autofree char *expect = expect_path(path);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(json_t) canonical = load(path, *state, problems);
     assert_null(canonical);

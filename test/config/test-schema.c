@@ -36,27 +36,27 @@ static char *yaml_line(const ProtobufCFieldDescriptor *field, const char *exampl
     return mac_asprintf("%s: %s\n", field->name, quoted);
 }
 
-static void check_example(walk *walk, const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field,
+static void check_example(walk *at, const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field,
                           const char *example) {
     mac_autofree char *yaml = yaml_line(field, example);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(json_t) tree = NULL;
     mac_autoptr(mac_marks) marks = NULL;
     mac_autoptr(json_t) canonical = NULL;
-    walk->examples++;
+    at->examples++;
     /* As a part of a document: what else its group requires is not there. */
     if (mac_codec_parse_yaml("example", yaml, strlen(yaml), problems, &tree, &marks) == 0 &&
         mac_codec_normalise(type, tree, marks, MAC_CODEC_PATCH, problems, &canonical) == 0)
         return;
     mac_autofree char *text = mac_problems_format(problems);
-    mac_buffer_printf(&walk->wrong, "%s.%s, example %s:\n%s", type->name, field->name, example, text);
+    mac_buffer_printf(&at->wrong, "%s.%s, example %s:\n%s", type->name, field->name, example, text);
 }
 
-static void check_default(walk *walk, const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field) {
+static void check_default(walk *at, const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field) {
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(json_t) tree = json_object();
     mac_autoptr(json_t) canonical = NULL;
-    walk->defaults++;
+    at->defaults++;
     if (field->type == PROTOBUF_C_TYPE_STRING)
         json_object_set_new(tree, field->name, json_string(field->default_value));
     else if (field->type == PROTOBUF_C_TYPE_UINT32)
@@ -66,35 +66,35 @@ static void check_default(walk *walk, const ProtobufCMessageDescriptor *type, co
     if (mac_codec_normalise(type, tree, NULL, MAC_CODEC_PATCH, problems, &canonical) == 0)
         return;
     mac_autofree char *text = mac_problems_format(problems);
-    mac_buffer_printf(&walk->wrong, "%s.%s, default:\n%s", type->name, field->name, text);
+    mac_buffer_printf(&at->wrong, "%s.%s, default:\n%s", type->name, field->name, text);
 }
 
-static void walk_message(walk *walk, const ProtobufCMessageDescriptor *type) {
-    for (size_t i = 0; i < walk->seen_count; i++)
-        if (walk->seen[i] == type)
+static void walk_message(walk *at, const ProtobufCMessageDescriptor *type) {
+    for (size_t i = 0; i < at->seen_count; i++)
+        if (at->seen[i] == type)
             return;
-    assert_true(walk->seen_count < SEEN_MAX);
-    walk->seen[walk->seen_count++] = type;
+    assert_true(at->seen_count < SEEN_MAX);
+    at->seen[at->seen_count++] = type;
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
-        const Macula__V1__FieldRule *rule = mac_schema_rule(type, field);
-        if (rule->example)
-            check_example(walk, type, field, rule->example);
+        const char *example = mac_schema_field_example(type, field);
+        if (example)
+            check_example(at, type, field, example);
         if (field->default_value && !is_list(field))
-            check_default(walk, type, field);
+            check_default(at, type, field);
         if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-            walk_message(walk, field->descriptor);
+            walk_message(at, field->descriptor);
     }
 }
 
 static void every_example_and_default_is_accepted(void **state) {
     (void)state;
-    walk walk = {0};
-    walk_message(&walk, &macula__v1__document__descriptor);
-    assert_true(walk.examples > 200);
-    assert_true(walk.defaults > 100);
-    if (walk.wrong.data)
-        fail_msg("%s", walk.wrong.data);
+    walk at = {0};
+    walk_message(&at, &macula__v1__document__descriptor);
+    assert_true(at.examples > 200);
+    assert_true(at.defaults > 100);
+    if (at.wrong.data)
+        fail_msg("%s", at.wrong.data);
 }
 
 static void every_section_names_the_service_that_applies_it(void **state) {
