@@ -78,6 +78,10 @@ static int refuse_syntax(const char *file, const json_error_t *error, mac_proble
                          near ? near : "");
         return -EINVAL;
     }
+    if (json_error_code(error) == json_error_null_character) {
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, NULL, "text cannot hold the character NUL");
+        return -EINVAL;
+    }
     if (json_error_code(error) != json_error_duplicate_key && near && strchr(near, '"'))
         *near = '\0';
     mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, NULL, "this is no valid JSON: %s", message);
@@ -107,7 +111,7 @@ int mac_codec_parse_json(const char *file, const char *text, size_t length, mac_
     if (!tree && json_error_code(&error) == json_error_numeric_overflow && quote_large(text, length, &quoted)) {
         json_error_t second;
         tree = json_loadb(quoted.data, quoted.length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &second);
-        if (!tree && json_error_code(&second) != json_error_numeric_overflow)
+        if (!tree)
             error = second;
     }
     if (!tree)

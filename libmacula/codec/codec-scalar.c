@@ -11,6 +11,9 @@
 static char *found(const codec_value *value, const Macula__V1__FieldRule *rule) {
     if (rule->secret || rule->hashed)
         return mac_strdup("something else (not shown: it is secret)");
+    /* In YAML everything is text until the schema says what it is. */
+    if (value->node && json_is_string(value->json))
+        return codec_quote(json_string_value(value->json));
     return codec_describe(value->json);
 }
 

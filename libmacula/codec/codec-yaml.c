@@ -55,6 +55,16 @@ static bool continues_character(char c) {
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
+/* Line and column of a byte. */
+static mac_place place_at(const char *file, const char *text, size_t offset) {
+    mac_place place = {file, 1, 1};
+    for (size_t i = 0; i < offset; i++) {
+        place.line += text[i] == '\n';
+        place.column = text[i] == '\n' ? 1 : place.column + !continues_character(text[i]);
+    }
+    return place;
+}
+
 /* libyaml counts characters; the offset in bytes of the text as the caller knows it. Events come in order, so that the
  * way from the last place asked for is short. */
 static size_t byte_of(reader *in, size_t character) {
@@ -94,11 +104,11 @@ static int refuse_syntax(reader *in) {
     const yaml_parser_t *parser = &in->parser;
     const char *problem = parser->problem ? parser->problem : "unknown reason";
     mac_place place = place_of(in, parser->problem_mark);
-    if (parser->error == YAML_READER_ERROR)
-        mac_problems_add(in->problems, MAC_PROBLEM_ERROR, &(mac_place){in->marks->file, 0, 0}, NULL,
-                         "%s at byte %zu (U+%04X)", problem, parser->problem_offset + in->skipped,
+    if (parser->error == YAML_READER_ERROR) {
+        place = place_at(in->marks->file, in->text, parser->problem_offset);
+        mac_problems_add(in->problems, MAC_PROBLEM_ERROR, &place, NULL, "%s (U+%04X)", problem,
                          (unsigned)parser->problem_value);
-    else if (tab_near(in, parser->problem_mark.line))
+    } else if (tab_near(in, parser->problem_mark.line))
         mac_problems_add(in->problems, MAC_PROBLEM_ERROR, &place, NULL,
                          "a line here is indented with a tab: YAML wants spaces");
     else
@@ -444,19 +454,19 @@ static int read_stream(reader *in, json_t **ret_tree) {
 
 /* The first byte that no valid text has there. */
 static int refuse_encoding(const char *file, const char *text, size_t length, mac_problems *problems) {
-    mac_place place = {file, 1, 1};
-    for (size_t at = 0; at < length;) {
-        size_t step = 1;
-        while (at + step < length && continues_character(text[at + step]) && step < 4)
+    for (size_t at = 0, step; at < length; at += step) {
+        for (step = 1; step < 4 && at + step < length && continues_character(text[at + step]);)
             step++;
-        if (!mac_utf8_valid(text + at, step)) {
+        if (mac_utf8_valid(text + at, step))
+            continue;
+        mac_place place = place_at(file, text, at);
+        if (text[at])
             mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, NULL,
                              "byte %zu (0x%02x) is no UTF-8 text: save the file as UTF-8", at, (unsigned char)text[at]);
-            return -EINVAL;
-        }
-        place.column = text[at] == '\n' ? 1 : place.column + 1;
-        place.line += text[at] == '\n';
-        at += step;
+        else
+            mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, NULL,
+                             "byte %zu is a NUL: expected a text file in UTF-8", at);
+        return -EINVAL;
     }
     return -EINVAL;
 }

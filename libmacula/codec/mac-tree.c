@@ -82,21 +82,49 @@ json_t *mac_tree_merge(const json_t *target, const json_t *patch) {
 }
 
 json_t *mac_tree_merge_patches(const json_t *first, const json_t *second) {
-    if (!json_is_object(second))
+    if (!json_is_object(first) || !json_is_object(second))
         return json_deep_copy(second);
-    if (!json_is_object(first))
-        return NULL;
-    mac_autoptr(json_t) both = json_copy(readable(first));
+    json_t *both = json_deep_copy(first);
     const char *key;
     json_t *value;
-    json_object_foreach (readable(second), key, value) {
+    json_object_foreach(readable(second), key, value) {
         const json_t *old = json_object_get(first, key);
-        json_t *combined = old ? mac_tree_merge_patches(old, value) : json_deep_copy(value);
-        if (!combined)
-            return NULL;
-        json_object_set_new(both, key, combined);
+        json_object_set_new(both, key, old ? mac_tree_merge_patches(old, value) : json_deep_copy(value));
     }
-    return json_deep_copy(both);
+    return both;
+}
+
+bool mac_tree_can_merge_patches(const json_t *first, const json_t *second) {
+    if (!json_is_object(second))
+        return true;
+    if (!json_is_object(first))
+        return false;
+    const char *key;
+    json_t *value;
+    json_object_foreach(readable(second), key, value) {
+        const json_t *old = json_object_get(first, key);
+        if (old && !mac_tree_can_merge_patches(old, value))
+            return false;
+    }
+    return true;
+}
+
+json_t *mac_tree_patch_between(const json_t *from, const json_t *to) {
+    if (!json_is_object(from) || !json_is_object(to))
+        return json_deep_copy(to);
+    json_t *patch = json_object();
+    const char *key;
+    json_t *value;
+    json_object_foreach(readable(from), key, value) {
+        if (!json_object_get(to, key))
+            json_object_set_new(patch, key, json_null());
+    }
+    json_object_foreach(readable(to), key, value) {
+        const json_t *old = json_object_get(from, key);
+        if (!old || !json_equal(old, value))
+            json_object_set_new(patch, key, mac_tree_patch_between(old, value));
+    }
+    return patch;
 }
 
 static void add_change(mac_changes *changes, const codec_step *step, json_t *old_value, json_t *new_value) {
