@@ -2,6 +2,7 @@
  * we are just making: it is damage, and said to be, as everything else that is not a database. Nothing here deletes or
  * replaces a file that exists. */
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@
 static const char pragmas[] = "PRAGMA synchronous=FULL;"
                               "PRAGMA foreign_keys=OFF;" /* until the migrations are done */
                               "PRAGMA mmap_size=0;"
-                              "PRAGMA cache_size=-200;" /* kB: a service shall fit into one megabyte */
+                              "PRAGMA cache_size=-64;" /* kB: a service shall fit into one megabyte */
                               "PRAGMA temp_store=MEMORY;"
                               "PRAGMA wal_autocheckpoint=250;"
                               "PRAGMA journal_size_limit=1048576;";
@@ -153,6 +154,9 @@ int mac_store_open(const char *path, const char *const *migrations, size_t count
         sqlite3_close(db);
         return error;
     }
+    /* Checking and migrating have filled the page cache: some 150 kB that are not needed again soon. */
+    sqlite3_db_release_memory(db);
+    malloc_trim(0);
     *ret_store = mac_store_new(db, path);
     return 0;
 }

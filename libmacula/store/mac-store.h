@@ -1,5 +1,5 @@
 /* SQLite the way every service uses it: WAL, synchronous=FULL (a committed transaction survives a power cut), foreign
- * keys, migrations by user_version, a page cache of 200 kB. A damaged file is said plainly, never silently replaced.
+ * keys, migrations by user_version, a page cache of 64 kB. A damaged file is said plainly, never silently replaced.
  * Use a store from one thread. Fault points: store.migrate.applied, store.commit.before, store.commit.after. */
 #ifndef MAC_STORE_H
 #define MAC_STORE_H
