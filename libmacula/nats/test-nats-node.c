@@ -115,13 +115,18 @@ void test_node_deinit(test_node *node) {
     assert_int_equal(system(command), 0);
 }
 
+/* libnats 3.4 takes a signature whose first byte is zero for an empty text and leaves it out: one connection in 256. */
+static bool swallowed;
+
 static natsStatus sign(char **error, unsigned char **signature, int *length, const char *nonce, void *closure) {
     (void)error;
     *signature = malloc(64);
     if (!*signature)
         return NATS_NO_MEMORY;
     *length = 64;
-    return mac_nkey_sign(closure, nonce, strlen(nonce), *signature) == 0 ? NATS_OK : NATS_ERR;
+    int result = mac_nkey_sign(closure, nonce, strlen(nonce), *signature);
+    swallowed = result == 0 && **signature == 0;
+    return result == 0 ? NATS_OK : NATS_ERR;
 }
 
 natsConnection *test_connect(test_node *node, const char *name) {
@@ -135,7 +140,11 @@ natsConnection *test_connect(test_node *node, const char *name) {
     for (size_t i = 0; name && i < TEST_KEYS; i++)
         if (strcmp(node->keys[i].name, name) == 0)
             assert_int_equal(natsOptions_SetNKey(options, node->publics[i], sign, node->seeds[i]), NATS_OK);
-    natsStatus status = natsConnection_Connect(&connection, options);
+    natsStatus status;
+    do {
+        swallowed = false;
+        status = natsConnection_Connect(&connection, options);
+    } while (status != NATS_OK && swallowed);
     natsOptions_Destroy(options);
     return status == NATS_OK ? connection : NULL;
 }
