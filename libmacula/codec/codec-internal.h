@@ -9,7 +9,7 @@
 #define CODEC_PATH_MAX 4096u               /* bytes of a path anybody may ask for */
 #define CODEC_MAX_EXPANDED (4u << 20)      /* bytes of text of a YAML document after its aliases are expanded */
 #define CODEC_MAX_MEMORY (16u << 20)       /* bytes of structs and text a message may become when it is unpacked */
-#define CODEC_SEALED "sealed:v1:" /* MAC_SEAL_PREFIX: how a sealed secret begins */
+#define CODEC_SEALED "sealed:v1:"          /* MAC_SEAL_PREFIX: how a sealed secret begins */
 #define CODEC_EXACT_MAX ((int64_t)1 << 53) /* integers up to here are exact in every JSON reader */
 
 /* Where in a document we are: a chain of stack frames, turned into text only when there is something to report. */

@@ -76,45 +76,6 @@ const mac_mark *mac_marks_get(const mac_marks *marks, const char *path) {
     return codec_node_mark(node);
 }
 
-/* The mapping that the last key of a path stands in, and that key (the caller's); NULL when there is none. */
-static codec_node *parent_of(const mac_marks *marks, const char *path, char **ret_key) {
-    const codec_node *node = codec_marks_root(marks);
-    codec_segment segment = {0};
-    int r = codec_segment_next(&path, &segment);
-    while (r > 0 && *path && node) {
-        node = step_into(marks, node, &segment);
-        free(segment.text);
-        segment.text = NULL;
-        r = codec_segment_next(&path, &segment);
-    }
-    if (r <= 0 || *path || !node || !json_is_object(node->children)) {
-        free(r > 0 ? segment.text : NULL);
-        return NULL;
-    }
-    *ret_key = segment.text;
-    return &marks->nodes[node - marks->nodes];
-}
-
-/* Children are shared between a value and its aliases: a change is to be seen in one of them only. */
-static void own_children(codec_node *node) {
-    json_t *copy = json_copy(node->children);
-    json_decref(node->children);
-    node->children = copy;
-}
-
-void mac_marks_move(mac_marks *marks, const char *from, const char *to) {
-    mac_autofree char *from_key = NULL, *to_key = NULL;
-    codec_node *from_parent = parent_of(marks, from, &from_key), *to_parent = parent_of(marks, to, &to_key);
-    json_t *index = from_parent ? json_object_get(from_parent->children, from_key) : NULL;
-    if (!index || !to_parent)
-        return;
-    json_incref(index);
-    own_children(from_parent);
-    json_object_del(from_parent->children, from_key);
-    own_children(to_parent);
-    json_object_set_new(to_parent->children, to_key, index);
-}
-
 /* The node of a field in a mapping, whatever spelling the mapping has for it. */
 static const codec_node *node_of_field(const mac_marks *marks, const codec_node *node,
                                        const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field) {
@@ -156,7 +117,16 @@ const mac_mark *mac_codec_mark(const ProtobufCMessageDescriptor *type, const mac
     return codec_node_mark(node);
 }
 
-/* The object that holds the last key of a path, made when `make`; (size_t)-1: there is none. *ret_key is that key, the caller's. */
+/* The children of a node that an alias may share, before they are changed. */
+static json_t *own_children(codec_node *node) {
+    json_t *copy = json_copy(node->children);
+    json_decref(node->children);
+    node->children = copy;
+    return copy;
+}
+
+/* The mapping that holds the last key of a path, made when `make`; (size_t)-1: there is none. *ret_key is that key, the
+ * caller's. */
 static size_t parent_of(mac_marks *marks, const char *path, bool make, char **ret_key) {
     size_t node = 0;
     codec_segment segment, next;
@@ -167,7 +137,7 @@ static size_t parent_of(mac_marks *marks, const char *path, bool make, char **re
         size_t index = child ? (size_t)json_integer_value(child) : (size_t)-1;
         if (!child && make) {
             index = append(marks, (codec_node){.mark.place.file = marks->file, .children = json_object()});
-            json_object_set_new(marks->nodes[node].children, segment.text, json_integer((json_int_t)index));
+            json_object_set_new(own_children(&marks->nodes[node]), segment.text, json_integer((json_int_t)index));
         }
         free(segment.text);
         segment = next;
@@ -183,17 +153,10 @@ static size_t parent_of(mac_marks *marks, const char *path, bool make, char **re
     return node;
 }
 
-/* The children of a node that an alias may share, before they are changed. */
-static json_t *own_children(codec_node *node) {
-    json_t *copy = json_copy(node->children);
-    json_decref(node->children);
-    node->children = copy;
-    return copy;
-}
-
 void mac_marks_move(mac_marks *marks, const char *from, const char *to) {
-    mac_autofree char *old_key = NULL;
-    mac_autofree char *new_key = NULL;
+    mac_autofree char *old_key = NULL, *new_key = NULL;
+    if (!marks)
+        return;
     size_t old_parent = parent_of(marks, from, false, &old_key);
     json_t *index = old_key ? json_object_get(marks->nodes[old_parent].children, old_key) : NULL;
     size_t new_parent = index ? parent_of(marks, to, true, &new_key) : (size_t)-1;

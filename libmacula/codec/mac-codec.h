@@ -38,8 +38,8 @@ void mac_marks_free(mac_marks *marks);
 MAC_DEFINE_AUTOPTR(mac_marks, mac_marks_free)
 /* The mark of the value at a path as the source spells it; NULL if there is none. Lives as long as marks. */
 const mac_mark *mac_marks_get(const mac_marks *marks, const char *path);
-/* What stood at `from` is now found at `to`, both keys of objects: for a caller that moves a value in the tree. Missing parents of
- * `to` are made, without places. */
+/* What stood at `from` is now found at `to`, both keys of mappings: for a caller that moves a value in the tree.
+ * Missing parents of `to` are made, without places. Nothing happens when marks is NULL or has nothing at `from`. */
 void mac_marks_move(mac_marks *marks, const char *from, const char *to);
 
 enum {
@@ -49,9 +49,6 @@ enum {
 };
 #define MAC_CODEC_MASKED "********"
 
-/* The caller has moved what the tree has at `from` to `to`: its marks go with it, and those that were at `to` are
- * dropped. Nothing happens when marks is NULL, when nothing is at `from`, or `to` stands in no mapping. */
-void mac_marks_move(mac_marks *marks, const char *from, const char *to);
 /* The mark of the value at a canonical path, however the source spells its keys (k3os for maculaos, camelCase, a plain
  * value for a message or list). Several paths have the same mark where the source uses an alias: the offsets then are
  * those of the value itself. NULL if the source does not have it. */

@@ -87,7 +87,7 @@ json_t *mac_tree_merge_patches(const json_t *first, const json_t *second) {
     json_t *both = json_deep_copy(first);
     const char *key;
     json_t *value;
-    json_object_foreach(readable(second), key, value) {
+    json_object_foreach (readable(second), key, value) {
         const json_t *old = json_object_get(first, key);
         json_object_set_new(both, key, old ? mac_tree_merge_patches(old, value) : json_deep_copy(value));
     }
@@ -101,7 +101,7 @@ bool mac_tree_can_merge_patches(const json_t *first, const json_t *second) {
         return false;
     const char *key;
     json_t *value;
-    json_object_foreach(readable(second), key, value) {
+    json_object_foreach (readable(second), key, value) {
         const json_t *old = json_object_get(first, key);
         if (old && !mac_tree_can_merge_patches(old, value))
             return false;
@@ -115,11 +115,11 @@ json_t *mac_tree_patch_between(const json_t *from, const json_t *to) {
     json_t *patch = json_object();
     const char *key;
     json_t *value;
-    json_object_foreach(readable(from), key, value) {
+    json_object_foreach (readable(from), key, value) {
         if (!json_object_get(to, key))
             json_object_set_new(patch, key, json_null());
     }
-    json_object_foreach(readable(to), key, value) {
+    json_object_foreach (readable(to), key, value) {
         const json_t *old = json_object_get(from, key);
         if (!old || !json_equal(old, value))
             json_object_set_new(patch, key, mac_tree_patch_between(old, value));

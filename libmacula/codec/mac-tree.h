@@ -25,8 +25,8 @@ int mac_tree_patch_for(const char *path, json_t *value, json_t **ret_patch) MAC_
 /* RFC 7396. Returns a new tree. */
 json_t *mac_tree_merge(const json_t *target, const json_t *patch);
 /* Combines two patches into one with the effect of applying first and then second (nulls are kept). No merge patch says
- * "replace by an object": where first removes, or sets to a plain value, what second gives keys again, the keys that the
- * target has there and second does not name come back. mac_tree_can_merge_patches says whether that is so. */
+ * "replace by an object": where first removes, or sets to a plain value, what second gives keys again, the keys that
+ * the target has there and second does not name come back. mac_tree_can_merge_patches says whether that is so. */
 json_t *mac_tree_merge_patches(const json_t *first, const json_t *second);
 bool mac_tree_can_merge_patches(const json_t *first, const json_t *second);
 /* A new merge patch that makes `to` of `from`; `to` holds no null. */
