@@ -139,7 +139,7 @@ static void keys_print(const ProtobufCMessageDescriptor *type, const char *path,
 
 static json_t *schema_of_message(const ProtobufCMessageDescriptor *type, unsigned depth);
 
-static const char *json_type(const ProtobufCFieldDescriptor *field) {
+static const char *schema_type_word(const ProtobufCFieldDescriptor *field) {
     if (field->type == PROTOBUF_C_TYPE_BOOL)
         return "boolean";
     if (field->type == PROTOBUF_C_TYPE_FLOAT || field->type == PROTOBUF_C_TYPE_DOUBLE)
@@ -158,7 +158,7 @@ static json_t *schema_of_value(const ProtobufCFieldDescriptor *value, const Macu
     if (value->type == PROTOBUF_C_TYPE_STRING)
         json_object_set_new(schema, "type", json_pack("[s, s]", "string", "number"));
     else
-        json_object_set_new(schema, "type", json_string(json_type(value)));
+        json_object_set_new(schema, "type", json_string(schema_type_word(value)));
     if (value->type == PROTOBUF_C_TYPE_ENUM) {
         const ProtobufCEnumDescriptor *type = value->descriptor;
         json_t *words = json_array();

@@ -15,7 +15,7 @@
 #define MAC_MUST_USE __attribute__((warn_unused_result))
 #define MAC_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 #define MAC_ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define mac_container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+#define mac_container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 #define mac_autofree __attribute__((cleanup(mac_free_pointer)))
 #define mac_autoptr(type) __attribute__((cleanup(type##_autoptr))) type *
@@ -48,7 +48,7 @@ char *mac_strdup(const char *text);
 char *mac_strndup(const char *text, size_t length);
 void *mac_memdup(const void *memory, size_t size);
 char *mac_asprintf(const char *format, ...) MAC_PRINTF(1, 2) __attribute__((returns_nonnull));
-char *mac_vasprintf(const char *format, va_list arguments) __attribute__((returns_nonnull));
+char *mac_vasprintf(const char *format, va_list arguments) MAC_PRINTF(1, 0) __attribute__((returns_nonnull));
 
 bool mac_starts_with(const char *text, const char *prefix);
 bool mac_ends_with(const char *text, const char *suffix);

@@ -61,8 +61,8 @@ void mac_problems_from_list(mac_problems *problems, Macula__V1__Problem *const *
 typedef struct mac_error {
     Macula__V1__ErrorCode code;
     char *message;
-    char *path;             /* may be NULL */
-    mac_problems *problems; /* may be NULL */
+    char *path;                                   /* may be NULL */
+    mac_problems *problems;                       /* may be NULL */
     uint64_t expected_revision, current_revision; /* of a CONFLICT; 0 = not said */
 } mac_error;
 

@@ -13,7 +13,8 @@ static void utf8_accepts_what_rfc_3629_does(void **state) {
     (void)state;
     assert_true(mac_utf8_valid("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 10));
     assert_true(mac_utf8_valid("", 0));
-    static const char *bad[] = {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80", "\xe2\x82", "\xff", "\xe0\x80\xaf"};
+    static const char *bad[] = {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80",
+                                "\xe2\x82", "\xff",         "\xe0\x80\xaf"};
     for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++)
         assert_false(mac_utf8_valid(bad[i], strlen(bad[i])));
     assert_false(mac_utf8_valid("a\0b", 3));
