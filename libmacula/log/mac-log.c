@@ -147,7 +147,7 @@ static size_t count_marks(const char *text) {
     return count;
 }
 
-static void line_event(line *out, const char *format, va_list arguments) {
+__attribute__((__format__(__printf__, 2, 0))) static void line_event(line *out, const char *format, va_list arguments) {
     char text[MAC_LOG_LINE_MAX];
     int length = vsnprintf(text, sizeof text, format, arguments);
     if (length < 0)
