@@ -160,6 +160,7 @@ static void call_due(mac_call *call) {
 static void on_due(uv_timer_t *timer) {
     mac_bus *bus = timer->data;
     bus->calls.timer_due = 0;
+    bus_turn_again(bus); /* as in bus_set_state */
     uint64_t now = uv_now(bus->loop);
     while (bus->calls.first && bus->calls.first->deadline <= now)
         call_due(bus->calls.first);

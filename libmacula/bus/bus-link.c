@@ -23,6 +23,7 @@ static void keepalive_later(mac_bus *bus);
 
 void bus_set_state(mac_bus *bus, mac_bus_state state, const mac_error *error) {
     bus->state = state;
+    bus_turn_again(bus); /* who waits for it with UV_RUN_ONCE would sleep in the turn of the timer that told it */
     if (bus->on_state)
         bus->on_state(bus, state, error, bus->data);
 }
