@@ -12,3 +12,23 @@ macula_library(confd_apply SOURCES ${CONFD_APPLICATOR_SOURCES}
                     PkgConfig::ZLIB)
 macula_program(confd-worker SOURCES confd-worker.c confd-sshkeys.c
                LINK mac_worker_main mac_http mac_crypto mac_base macula_proto)
+
+# Strings of protobuf-c's structs are not const; in tests they are constants.
+function(confd_apply_test name)
+  macula_test(${name} SOURCES ${name}.c test-confd-node.c LINK confd_apply)
+  if(MACULA_TESTS)
+    target_compile_options(${name} PRIVATE -Wno-write-strings)
+    add_dependencies(${name} confd-worker)
+  endif()
+endfunction()
+confd_apply_test(test-confd-run)
+confd_apply_test(test-confd-apply-system)
+confd_apply_test(test-confd-apply-users)
+confd_apply_test(test-confd-apply-files)
+confd_apply_test(test-confd-apply-commands)
+confd_apply_test(test-confd-apply-ssh)
+
+foreach(noun sshkeys accounts content)
+  macula_fuzz(fuzz-confd-${noun} SOURCES fuzz-confd-${noun}.c LINK confd_apply
+              CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz-corpus-confd-${noun})
+endforeach()

@@ -91,19 +91,25 @@ static int make_parents(confd_run *run, const char *path) {
     return confd_run_make_dirs(run, parent, 0755);
 }
 
+/* Directories first: the undo goes backwards and can only remove them when the file is gone. */
+static mac_error *prepare_file(confd_run *run, const char *path) {
+    int r = make_parents(run, path);
+    if (r < 0)
+        return file_error(run, r, "make the directory of", path);
+    r = confd_run_save_file(run, path);
+    return r < 0 ? file_error(run, r, "read", path) : NULL;
+}
+
 mac_error *confd_run_write_file(confd_run *run, const char *path, const void *data, size_t length,
                                 mac_fs_attributes attributes, unsigned flags) {
     mac_root *root = run->context->root;
     if (confd_file_same(root, path, data, length, attributes))
         return NULL;
-    int r = confd_run_save_file(run, path);
-    if (r < 0)
-        return file_error(run, r, "read", path);
-    r = make_parents(run, path);
-    if (r < 0)
-        return file_error(run, r, "make the directory of", path);
+    mac_error *error = prepare_file(run, path);
+    if (error)
+        return error;
     MAC_FAULT_POINT("confd.apply.write");
-    r = mac_fs_write(root, path, data, length, attributes);
+    int r = mac_fs_write(root, path, data, length, attributes);
     if (r < 0)
         return file_error(run, r, "write", path);
     MAC_FAULT_POINT("confd.apply.written");
@@ -117,12 +123,10 @@ mac_error *confd_run_symlink(confd_run *run, const char *target, const char *pat
     mac_autofree char *old = NULL;
     if (mac_fs_readlink(root, path, &old) == 0 && mac_streq(old, target))
         return NULL;
-    int r = confd_run_save_file(run, path);
-    if (r < 0)
-        return file_error(run, r, "read", path);
-    r = make_parents(run, path);
-    if (r >= 0)
-        r = mac_fs_symlink(root, target, path);
+    mac_error *error = prepare_file(run, path);
+    if (error)
+        return error;
+    int r = mac_fs_symlink(root, target, path);
     if (r < 0)
         return file_error(run, r, "link", path);
     confd_run_action(run, "link %s to %s", path, target);

@@ -1,0 +1,293 @@
+/* write_files, its encodings and its manifest. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "confd-content.h"
+#include "test-confd-node.h"
+
+static Macula__V1__WriteFile files[3];
+static Macula__V1__WriteFile *list[3] = {&files[0], &files[1], &files[2]};
+
+static void write_files(test_node *node, size_t count) {
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(files); i++)
+        files[i] = (Macula__V1__WriteFile)MACULA__V1__WRITE_FILE__INIT;
+    node->document.write_files = list;
+    node->document.n_write_files = count;
+}
+
+static void one_file(test_node *node, char *path, char *content) {
+    write_files(node, 1);
+    files[0].path = path;
+    files[0].content = content;
+}
+
+/* base64 of gzip of `length` bytes `c`. */
+static char *zipped(int c, size_t length) {
+    mac_autofree char *plain = mac_malloc(length);
+    memset(plain, c, length);
+    size_t room = length / 500 + 4096;
+    mac_autofree char *packed = mac_malloc(room);
+    z_stream stream = {
+        .next_in = (Bytef *)plain, .avail_in = (uInt)length, .next_out = (Bytef *)packed, .avail_out = (uInt)room};
+    assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+    size_t packed_length = stream.total_out;
+    deflateEnd(&stream);
+    return mac_base64_encode(packed, packed_length);
+}
+
+static void files_are_written_with_parents_and_mode(void **state) {
+    test_node *node = *state;
+    write_files(node, 3);
+    files[0].path = "/opt/acme/bin/run";
+    files[0].content = "#!/bin/sh\n";
+    files[0].permissions = "0750";
+    files[1].path = "/etc/motd";
+    files[1].content = "first";
+    files[2].path = "/etc/motd"; /* the later one wins */
+    files[2].content = "second";
+    assert_true(is_accepted(node, &confd_apply_files));
+    exercise(node, &confd_apply_files);
+    assert_file(node, "/opt/acme/bin/run", "#!/bin/sh\n");
+    assert_mode(node, "/opt/acme/bin/run", 0750);
+    assert_mode(node, "/opt/acme/bin", 0755);
+    assert_file(node, "/etc/motd", "second");
+
+    assert_int_equal(mac_fs_chmod_chown(node->context.root, "/etc/motd", (mac_fs_attributes){0666, -1, -1}), 0);
+    assert_true(has_finding(node, &confd_apply_files, "/etc/motd"));
+    apply_well(node, &confd_apply_files);
+    assert_mode(node, "/etc/motd", 0644);
+}
+
+static void owners_are_those_of_the_node(void **state) {
+    test_node *node = *state;
+    if (geteuid() != 0)
+        skip();
+    put_file(node, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nsvc:x:812:813::/:/bin/false\n");
+    one_file(node, "/etc/svc.conf", "x");
+    files[0].owner = "svc";
+    exercise(node, &confd_apply_files);
+    struct stat st;
+    assert_int_equal(mac_fs_stat(node->context.root, "/etc/svc.conf", &st), 0);
+    assert_int_equal(st.st_uid, 812);
+    assert_int_equal(st.st_gid, 813);
+    files[0].owner = "nosuch";
+    assert_true(is_refused(node, &confd_apply_files, "no user or group"));
+    apply_fails(node, &confd_apply_files, "no user or group");
+}
+
+static void every_encoding_is_read(void **state) {
+    static char *const plain[] = {"", "text/plain"}, *const base64[] = {"b64", "base64"};
+    static char *const gzip[] = {"gz",          "gzip",   "gz+b64",   "gz+base64", "gzip+b64",
+                                 "gzip+base64", "b64+gz", "b64+gzip", "base64+gz", "base64+gzip"};
+    test_node *node = *state;
+    one_file(node, "/etc/x", "aaaa");
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(plain); i++) {
+        files[0].encoding = plain[i];
+        apply_well(node, &confd_apply_files);
+        assert_file(node, "/etc/x", "aaaa");
+    }
+    files[0].content = "YmJi\nYg==\n";
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(base64); i++) {
+        files[0].encoding = base64[i];
+        apply_well(node, &confd_apply_files);
+        assert_file(node, "/etc/x", "bbbb");
+    }
+    mac_autofree char *packed = zipped('c', 4);
+    files[0].content = packed;
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(gzip); i++) {
+        files[0].encoding = gzip[i];
+        apply_well(node, &confd_apply_files);
+        assert_file(node, "/etc/x", "cccc");
+    }
+}
+
+static void damaged_content_is_refused(void **state) {
+    test_node *node = *state;
+    mac_autofree char *bomb = zipped(0, (size_t)CONFD_CONTENT_MAX + 1), *good = zipped('c', 4000);
+    mac_autofree char *cut = mac_strndup(good, strlen(good) / 8 * 4);
+    one_file(node, "/etc/x", "not base64!");
+    files[0].encoding = "b64";
+    assert_true(is_refused(node, &confd_apply_files, "encoding"));
+    files[0].content = "YWFh"; /* base64, but no gzip in it */
+    files[0].encoding = "gz+b64";
+    assert_true(is_refused(node, &confd_apply_files, "encoding"));
+    files[0].content = cut;
+    assert_true(is_refused(node, &confd_apply_files, "encoding"));
+    files[0].content = "";
+    assert_true(is_refused(node, &confd_apply_files, "encoding"));
+    files[0].content = bomb;
+    assert_true(is_refused(node, &confd_apply_files, "larger than"));
+    files[0].encoding = "rot13";
+    assert_true(is_refused(node, &confd_apply_files, "encoding"));
+    apply_fails(node, &confd_apply_files, "encoding");
+}
+
+static void paths_into_the_kernel_and_our_own_state_are_refused(void **state) {
+    static char *const bad[] = {"/proc/sys/kernel/x",
+                                "/sys/x",
+                                "/dev/sda",
+                                "/run/macula/nats.conf",
+                                "/var/lib/maculaos/identity/admin.nk",
+                                "/var/lib/maculaos/generations/confd.db",
+                                "/var/lib/maculaos/applied/users",
+                                "/etc/shadow",
+                                "/etc/hostname"};
+    static char *const odd[] = {"etc/x", "/etc/../x", "/etc/./x", "/etc//x", "/etc/x/", "/", "", "/etc/a\nb"};
+    test_node *node = *state;
+    one_file(node, NULL, "x");
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++) {
+        files[0].path = bad[i];
+        assert_true(is_refused(node, &confd_apply_files, "write_files[0]"));
+    }
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(odd); i++) {
+        files[0].path = odd[i];
+        assert_true(is_refused(node, &confd_apply_files, "absolute path"));
+    }
+    files[0].path = "/procession/x"; /* only looks like it */
+    assert_true(is_accepted(node, &confd_apply_files));
+}
+
+static void a_link_leads_neither_out_nor_into_what_is_forbidden(void **state) {
+    test_node *node = *state;
+    put_file(node, "/var/lib/maculaos/identity/admin.nk", "seed");
+    put_link(node, "/etc/sneaky", "/var/lib/maculaos");
+    one_file(node, "/etc/sneaky/identity/admin.nk", "mine");
+    assert_true(is_refused(node, &confd_apply_files, "symbolic link"));
+    apply_fails(node, &confd_apply_files, "may not be written");
+    assert_file(node, "/var/lib/maculaos/identity/admin.nk", "seed");
+
+    put_link(node, "/etc/missing", "../var/lib/maculaos/generations"); /* not even when it does not exist yet */
+    files[0].path = "/etc/sneaky/generations/confd.db";
+    assert_true(is_refused(node, &confd_apply_files, "symbolic link"));
+
+    put_link(node, "/etc/outside", "/../../../../tmp"); /* stays below the root */
+    assert_int_equal(mac_fs_mkdirs(node->context.root, "/tmp", 0755), 0);
+    mac_autofree char *name = mac_asprintf("/etc/outside/%s", strrchr(node->directory, '/') + 1);
+    mac_autofree char *host = mac_asprintf("/tmp/%s", strrchr(node->directory, '/') + 1);
+    files[0].path = name;
+    apply_well(node, &confd_apply_files);
+    assert_file(node, host, "mine");
+
+    put_file(node, "/etc/target", "untouched");
+    put_link(node, "/etc/final", "/etc/target"); /* a link at the very end is replaced, not followed */
+    files[0].path = "/etc/final";
+    exercise(node, &confd_apply_files);
+    assert_file(node, "/etc/target", "untouched");
+}
+
+static void a_file_that_leaves_the_list_goes_and_its_original_comes_back(void **state) {
+    test_node *node = *state;
+    put_file(node, "/etc/issue", "original");
+    assert_int_equal(mac_fs_chmod_chown(node->context.root, "/etc/issue", (mac_fs_attributes){0604, -1, -1}), 0);
+    put_link(node, "/etc/alias", "issue");
+    mac_autofree char *before = snapshot(node);
+    write_files(node, 3);
+    files[0].path = "/etc/issue";
+    files[0].content = "ours";
+    files[1].path = "/etc/new";
+    files[1].content = "new";
+    files[2].path = "/etc/alias";
+    files[2].content = "no link";
+    apply_well(node, &confd_apply_files);
+    files[0].content = "ours, changed"; /* the original is still the first one */
+    apply_well(node, &confd_apply_files);
+    node->document.n_write_files = 0;
+    exercise(node, &confd_apply_files);
+    assert_int_equal(mac_fs_remove_tree(node->context.root, "/var"), 0);
+    mac_autofree char *after = snapshot(node);
+    assert_string_equal(after, before);
+}
+
+static void what_somebody_changed_since_is_left_to_him(void **state) {
+    test_node *node = *state;
+    one_file(node, "/etc/new", "ours");
+    apply_well(node, &confd_apply_files);
+    put_file(node, "/etc/new", "precious");
+    node->document.n_write_files = 0;
+    start(node, &confd_apply_files);
+    assert_null(node->error);
+    assert_true(has_note(node, "changed since"));
+    keep(node);
+    assert_file(node, "/etc/new", "precious");
+    assert_int_equal(count_findings(node, &confd_apply_files), 0);
+}
+
+static void after_an_upgrade_the_original_is_the_new_image_s(void **state) {
+    test_node *node = *state;
+    put_file(node, "/etc/issue", "image 1");
+    one_file(node, "/etc/issue", "ours");
+    apply_well(node, &confd_apply_files);
+    put_file(node, "/etc/issue", "image 2"); /* /etc is new at every boot */
+    node->context.phase = CONFD_BOOT;
+    apply_well(node, &confd_apply_files);
+    assert_file(node, "/etc/issue", "ours");
+    node->context.phase = CONFD_RUNTIME;
+    node->document.n_write_files = 0;
+    apply_well(node, &confd_apply_files);
+    assert_file(node, "/etc/issue", "image 2");
+}
+
+static void a_directory_is_not_replaced(void **state) {
+    test_node *node = *state;
+    assert_int_equal(mac_fs_mkdirs(node->context.root, "/etc/d", 0755), 0);
+    one_file(node, "/etc/d", "x");
+    apply_fails(node, &confd_apply_files, "not a regular file");
+}
+
+static void at_boot_one_bad_file_does_not_keep_the_others_away(void **state) {
+    test_node *node = *state;
+    assert_int_equal(mac_fs_mkdirs(node->context.root, "/etc/d", 0755), 0);
+    write_files(node, 2);
+    files[0].path = "/etc/d";
+    files[1].path = "/etc/e";
+    files[1].content = "e";
+    node->context.phase = CONFD_BOOT;
+    start(node, &confd_apply_files);
+    assert_true(has_note(node, "/etc/d"));
+    keep(node);
+    assert_file(node, "/etc/e", "e");
+}
+
+static void files_survive_a_kill_at_every_step(void **state) {
+    test_node *node = *state;
+    put_file(node, "/etc/issue", "original");
+    write_files(node, 2);
+    files[0].path = "/etc/issue";
+    files[0].content = "ours";
+    files[1].path = "/opt/new";
+    files[1].content = "new";
+    exercise_killed(node, &confd_apply_files);
+}
+
+static void removal_survives_a_kill_at_every_step(void **state) {
+    test_node *node = *state;
+    put_file(node, "/etc/issue", "original");
+    one_file(node, "/etc/issue", "ours");
+    apply_well(node, &confd_apply_files);
+    node->document.n_write_files = 0;
+    exercise_killed(node, &confd_apply_files);
+    assert_file(node, "/etc/issue", "original");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define TEST(function) cmocka_unit_test_setup_teardown(function, test_node_new, test_node_free)
+        TEST(files_are_written_with_parents_and_mode),
+        TEST(owners_are_those_of_the_node),
+        TEST(every_encoding_is_read),
+        TEST(damaged_content_is_refused),
+        TEST(paths_into_the_kernel_and_our_own_state_are_refused),
+        TEST(a_link_leads_neither_out_nor_into_what_is_forbidden),
+        TEST(a_file_that_leaves_the_list_goes_and_its_original_comes_back),
+        TEST(what_somebody_changed_since_is_left_to_him),
+        TEST(after_an_upgrade_the_original_is_the_new_image_s),
+        TEST(a_directory_is_not_replaced),
+        TEST(at_boot_one_bad_file_does_not_keep_the_others_away),
+        TEST(files_survive_a_kill_at_every_step),
+        TEST(removal_survives_a_kill_at_every_step),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
