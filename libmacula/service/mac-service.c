@@ -166,6 +166,16 @@ static void bus_connected(mac_service *service) {
     notify_status(first ? "READY=1\n" : "", "serving");
 }
 
+static void bus_waits(mac_service *service, const mac_error *error) {
+    if (!error || service->bus_told || service->phase >= PHASE_STOPPING)
+        return;
+    service->bus_told = true;
+    mac_log_warning("waiting for the bus", "server=" MAC_LOG_Q("%s") " reason=" MAC_LOG_Q("%s"), service->server,
+                    error->message);
+    mac_autofree char *status = mac_asprintf("waiting for the bus: %s", error->message);
+    notify_status("", status);
+}
+
 static void on_bus_state(mac_bus *bus, mac_bus_state state, const mac_error *error, void *data) {
     (void)bus;
     mac_service *service = data;
@@ -174,13 +184,7 @@ static void on_bus_state(mac_bus *bus, mac_bus_state state, const mac_error *err
         bus_connected(service);
         break;
     case MAC_BUS_CONNECTING:
-        if (!error || service->bus_told || service->phase >= PHASE_STOPPING)
-            break;
-        service->bus_told = true;
-        mac_log_warning("waiting for the bus", "server=" MAC_LOG_Q("%s") " reason=" MAC_LOG_Q("%s"), service->server,
-                        error->message);
-        mac_autofree char *status = mac_asprintf("waiting for the bus: %s", error->message);
-        notify_status("", status);
+        bus_waits(service, error);
         break;
     case MAC_BUS_CLOSED:
         break;
