@@ -1,0 +1,165 @@
+#include "confd-answer.h"
+
+#include <string.h>
+
+#include "confd-schema.h"
+
+char *confd_json_text(const json_t *value) {
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    return text ? text : mac_strdup("null");
+}
+
+/* Appends a pointer to a repeated field of a message. */
+static void append(void ***list, size_t *count, void *item) {
+    *list = mac_realloc(*list, (*count + 1) * sizeof **list);
+    (*list)[(*count)++] = item;
+}
+#define APPEND(message, field, item) append((void ***)&(message)->field, &(message)->n_##field, item)
+
+/* ---- differences ---- */
+
+static json_t *masked_copy(const json_t *tree) {
+    json_t *copy = json_deep_copy(tree);
+    mac_codec_mask(CONFD_DOCUMENT, copy);
+    return copy;
+}
+
+/* The masked value at a path; what the masked tree cannot say is not shown. */
+static char *masked_text(json_t *masked, const char *path) {
+    json_t *value = mac_tree_get(masked, path);
+    return value ? confd_json_text(value) : mac_strdup("\"" MAC_CODEC_MASKED "\"");
+}
+
+Macula__V1__ConfigChange **confd_change_list(const json_t *from, const json_t *to, size_t *ret_count) {
+    mac_autoptr(json_t) masked_from = masked_copy(from);
+    mac_autoptr(json_t) masked_to = masked_copy(to);
+    mac_changes changes = {0};
+    mac_tree_diff(from, to, &changes);
+    Macula__V1__ConfigChange **list = mac_calloc(changes.count + 1, sizeof *list);
+    for (size_t i = 0; i < changes.count; i++) {
+        const mac_change *change = &changes.items[i];
+        list[i] = mac_malloc(sizeof **list);
+        macula__v1__config_change__init(list[i]);
+        list[i]->path = mac_strdup(change->path);
+        if (change->old_value)
+            list[i]->old_json = masked_text(masked_from, change->path);
+        if (change->new_value)
+            list[i]->new_json = masked_text(masked_to, change->path);
+    }
+    *ret_count = changes.count;
+    mac_changes_deinit(&changes);
+    return list;
+}
+
+void confd_change_list_free(Macula__V1__ConfigChange **list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        macula__v1__config_change__free_unpacked(list[i], NULL);
+    free(list);
+}
+
+/* ---- outcomes ---- */
+
+Macula__V1__ConfigOutcome *confd_outcome_new(uint64_t generation, uint64_t previous) {
+    Macula__V1__ConfigOutcome *outcome = mac_malloc(sizeof *outcome);
+    macula__v1__config_outcome__init(outcome);
+    outcome->has_generation = true;
+    outcome->generation = generation;
+    outcome->has_previous = previous != 0;
+    outcome->previous = previous;
+    return outcome;
+}
+
+void confd_outcome_add_changes(Macula__V1__ConfigOutcome *outcome, const json_t *from, const json_t *to) {
+    size_t count = 0;
+    Macula__V1__ConfigChange **list = confd_change_list(from, to, &count);
+    for (size_t i = 0; i < count; i++)
+        APPEND(outcome, changes, list[i]);
+    free(list);
+}
+
+void confd_outcome_add_notes(Macula__V1__ConfigOutcome *outcome, const mac_problems *notes) {
+    size_t count = 0;
+    Macula__V1__Problem **list = mac_problems_to_list(notes, &count);
+    for (size_t i = 0; i < count; i++)
+        APPEND(outcome, notes, list[i]);
+    free(list);
+}
+
+void confd_outcome_add_service(Macula__V1__ConfigOutcome *outcome, const char *service, char *const *actions,
+                               size_t count, bool reboot, uint32_t milliseconds) {
+    Macula__V1__ServiceOutcome *one = mac_malloc(sizeof *one);
+    macula__v1__service_outcome__init(one);
+    one->service = mac_strdup(service);
+    for (size_t i = 0; i < count; i++)
+        APPEND(one, actions, mac_strdup(actions[i]));
+    one->has_reboot_required = one->reboot_required = reboot;
+    one->has_milliseconds = true;
+    one->milliseconds = milliseconds;
+    if (reboot)
+        outcome->has_reboot_required = outcome->reboot_required = true;
+    APPEND(outcome, services, one);
+}
+
+/* ---- what is in force ---- */
+
+Macula__V1__PendingChange *confd_pending_message(const confd_head *head, uint64_t now_boot_ms) {
+    if (!head->pending)
+        return NULL;
+    Macula__V1__PendingChange *pending = mac_malloc(sizeof *pending);
+    macula__v1__pending_change__init(pending);
+    pending->has_generation = pending->has_previous = pending->has_deadline_ms = pending->has_remaining_s = true;
+    pending->generation = head->current;
+    pending->previous = head->previous;
+    pending->author = mac_strdup(head->author ? head->author : "");
+    pending->deadline_ms = head->deadline_ms;
+    uint64_t left = head->deadline_boot_ms > now_boot_ms ? head->deadline_boot_ms - now_boot_ms : 0;
+    pending->remaining_s = (uint32_t)((left + 999) / 1000);
+    return pending;
+}
+
+Macula__V1__ConfigGeneration *confd_generation_message(const confd_generation *generation) {
+    Macula__V1__ConfigGeneration *message = mac_malloc(sizeof *message);
+    macula__v1__config_generation__init(message);
+    message->has_number = message->has_state = message->has_time_ms = true;
+    message->number = generation->number;
+    message->state = generation->state;
+    message->author = mac_strdup(generation->author);
+    message->message = mac_strdup(generation->message);
+    message->time_ms = generation->time_ms;
+    message->digest = mac_strdup(generation->digest);
+    for (size_t i = 0; i < generation->sources.count; i++)
+        APPEND(message, sources, mac_strdup(generation->sources.items[i].name));
+    if (generation->document) {
+        mac_autoptr(json_t) masked = masked_copy(generation->document);
+        mac_autoptr(mac_problems) ignored = mac_problems_new();
+        ProtobufCMessage *document = NULL;
+        if (mac_codec_message(CONFD_DOCUMENT, masked, ignored, &document) == 0)
+            message->document = (Macula__V1__Document *)document;
+    }
+    return message;
+}
+
+/* ---- events ---- */
+
+Macula__V1__ConfigEvent *confd_event_new(const char *author, const char *message, const mac_strings *changed) {
+    Macula__V1__ConfigEvent *event = mac_malloc(sizeof *event);
+    macula__v1__config_event__init(event);
+    event->author = mac_strdup(author);
+    event->message = mac_strdup(message);
+    for (size_t i = 0; changed && i < changed->count && i < CONFD_EVENT_PATHS; i++)
+        APPEND(event, changed, mac_strdup(changed->items[i]));
+    return event;
+}
+
+void confd_event_set_reason(Macula__V1__ConfigEvent *event, const char *reason) {
+    free(event->reason);
+    event->reason = mac_strdup(reason);
+}
+
+void confd_event_add_problems(Macula__V1__ConfigEvent *event, const mac_problems *problems) {
+    size_t count = 0;
+    Macula__V1__Problem **list = mac_problems_to_list(problems, &count);
+    for (size_t i = 0; i < count; i++)
+        APPEND(event, problems, list[i]);
+    free(list);
+}

@@ -1,0 +1,119 @@
+#include "confd-document.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "confd-parse.h"
+#include "confd-schema.h"
+#include "crypto/mac-crypto.h"
+
+void confd_document_free(confd_document *document) {
+    if (!document)
+        return;
+    json_decref(document->tree);
+    json_decref(document->expanded);
+    if (document->message)
+        protobuf_c_message_free_unpacked(&document->message->base, NULL);
+    confd_names_deinit(&document->names);
+    free(document);
+}
+
+static void digest_tree(const json_t *tree, char ret_digest[65]) {
+    mac_autofree char *text = json_dumps(tree, JSON_COMPACT | JSON_SORT_KEYS);
+    mac_sha256_hex(text ? text : "", text ? strlen(text) : 0, ret_digest);
+}
+
+int confd_document_from_tree(const json_t *tree, const confd_names *names, mac_problems *problems,
+                             confd_document **ret_document) {
+    mac_autoptr(confd_document) document = mac_calloc(1, sizeof *document);
+    document->names = (confd_names){
+        .suffix = mac_strdup(names->suffix), .arch = mac_strdup(names->arch), .node_id = mac_strdup(names->node_id)};
+    /* Once more, now as a whole: what is required must be there. */
+    int result = mac_codec_normalise(CONFD_DOCUMENT, tree, NULL, 0, problems, &document->tree);
+    if (result < 0)
+        return result;
+    document->expanded = json_deep_copy(document->tree);
+    size_t errors = mac_problems_errors(problems);
+    confd_template_expand(&document->names, CONFD_DOCUMENT, document->expanded, problems);
+    if (mac_problems_errors(problems) > errors)
+        return -EINVAL;
+    ProtobufCMessage *message = NULL;
+    result = mac_codec_message(CONFD_DOCUMENT, document->expanded, problems, &message);
+    if (result < 0)
+        return result;
+    document->message = (Macula__V1__Document *)message;
+    digest_tree(document->tree, document->digest);
+    *ret_document = mac_take(&document);
+    return 0;
+}
+
+/* Problems of the merged document have a path but no place: the place is where the last source that sets the path does.
+ */
+static void place_problems(const confd_sources *sources, const mac_problems *found, mac_problems *problems) {
+    for (size_t i = 0; i < mac_problems_count(found); i++) {
+        const mac_problem *problem = mac_problems_get(found, i);
+        mac_place place = {.file = problem->path ? confd_document_origin(sources, problem->path) : NULL};
+        confd_autoparsed parsed = {0};
+        mac_autoptr(mac_problems) ignored = mac_problems_new();
+        const confd_source *source = place.file ? confd_sources_get(sources, place.file) : NULL;
+        const mac_mark *mark = NULL;
+        if (source && confd_parse_text(source, ignored, &parsed) == 0)
+            mark = confd_parsed_mark(&parsed, problem->path);
+        mac_problems_add(problems, problem->severity,
+                         mark         ? &mark->place
+                         : place.file ? &place
+                                      : NULL,
+                         problem->path, "%s", problem->message);
+    }
+}
+
+int confd_document_resolve(const confd_sources *sources, const confd_names *names, mac_problems *problems,
+                           confd_document **ret_document) {
+    mac_autoptr(json_t) merged = json_object();
+    int result = 0;
+    for (size_t i = 0; i < sources->count; i++) {
+        mac_autoptr(json_t) patch = NULL;
+        if (confd_parse_patch(&sources->items[i], problems, &patch) < 0) {
+            result = -EINVAL; /* go on: all mistakes of all sources are reported at once */
+            continue;
+        }
+        json_t *next = mac_tree_merge(merged, patch);
+        json_decref(merged);
+        merged = next;
+    }
+    if (result < 0)
+        return result;
+    mac_autoptr(mac_problems) found = mac_problems_new();
+    result = confd_document_from_tree(merged, names, found, ret_document);
+    place_problems(sources, found, problems);
+    return result;
+}
+
+/* ---- where a value comes from ---- */
+
+/* Whether a patch says something about a path: sets it or something below it, or sets or removes something above it. */
+static bool patch_touches(json_t *patch, const char *path) {
+    if (mac_tree_get(patch, path))
+        return true;
+    mac_autofree char *above = mac_strdup(path);
+    for (;;) {
+        char *dot = strrchr(above, '.'), *bracket = strrchr(above, '[');
+        char *cut = dot > bracket ? dot : bracket;
+        if (!cut || cut == above)
+            return false;
+        *cut = '\0';
+        json_t *value = mac_tree_get(patch, above);
+        if (value)
+            return !json_is_object(value);
+    }
+}
+
+const char *confd_document_origin(const confd_sources *sources, const char *path) {
+    for (size_t i = sources->count; i-- > 0;) {
+        mac_autoptr(mac_problems) ignored = mac_problems_new();
+        mac_autoptr(json_t) patch = NULL;
+        if (confd_parse_patch(&sources->items[i], ignored, &patch) == 0 && patch_touches(patch, path))
+            return sources->items[i].name;
+    }
+    return NULL;
+}

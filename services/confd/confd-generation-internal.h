@@ -1,0 +1,17 @@
+/* What the two files of the store share. */
+#ifndef CONFD_GENERATION_INTERNAL_H
+#define CONFD_GENERATION_INTERNAL_H
+
+#include "confd-generation.h"
+
+struct confd_store {
+    mac_store *base;
+    mac_outbox *outbox;
+};
+
+/* Runs SQL with at most one row of one number; 0 when there is none. */
+uint64_t confd_store_number(confd_store *store, const char *sql, const char *text);
+/* The texts of a generation's sources. */
+int confd_store_load_sources(confd_store *store, uint64_t number, bool texts, confd_sources *ret_sources) MAC_MUST_USE;
+
+#endif

@@ -1,0 +1,129 @@
+/* Node and NodeControl, in the order of proto/macula/v1/node.proto. */
+#include <string.h>
+
+#include "confd-node.h"
+#include "confd-sys.h"
+#include "confd-wish.h"
+#include "log/mac-log.h"
+
+/* ---- Status, Info ---- */
+
+static void answer_info(confd_manager *manager, Macula__V1__NodeInfo_Closure closure, void *closure_data) {
+    Macula__V1__NodeInfo *info = confd_node_info(manager);
+    closure(info, closure_data);
+    macula__v1__node_info__free_unpacked(info, NULL);
+}
+
+static void node_status(Macula__V1__Node_Service *service, const Macula__V1__NodeStatusRequest *input,
+                        Macula__V1__NodeInfo_Closure closure, void *closure_data) {
+    (void)input;
+    answer_info(confd_manager_of(service, node), closure, closure_data);
+}
+
+static void node_info(Macula__V1__Node_Service *service, const Macula__V1__NodeStatusRequest *input,
+                      Macula__V1__NodeInfo_Closure closure, void *closure_data) {
+    (void)input;
+    answer_info(confd_manager_of(service, node), closure, closure_data);
+}
+
+/* ---- Reboot, Shutdown ---- */
+
+typedef struct power_timer {
+    uv_timer_t timer;
+    confd_manager *manager;
+    enum confd_power power;
+} power_timer;
+
+static void on_power_closed(uv_handle_t *handle) {
+    free(mac_container_of((uv_timer_t *)handle, power_timer, timer));
+}
+
+static void on_power_timer(uv_timer_t *timer) {
+    power_timer *power = mac_container_of(timer, power_timer, timer);
+    int result = confd_sys_power(power->manager->sys, power->power);
+    if (result < 0)
+        mac_log_error("the node cannot go down", "error=" MAC_LOG_Q("%s"), strerror(-result));
+    uv_close((uv_handle_t *)timer, on_power_closed);
+}
+
+/* The answer must be on its way before the machine is: at least so long. */
+#define POWER_GRACE_MS 500
+
+static void schedule_power(confd_manager *manager, enum confd_power what, uint32_t delay_s) {
+    power_timer *power = mac_calloc(1, sizeof *power);
+    power->manager = manager;
+    power->power = what;
+    uv_timer_init(manager->loop, &power->timer);
+    uv_unref(
+        (uv_handle_t *)&power->timer); /* it does not keep confd from ending: whoever ends it stops the node anyway */
+    uv_timer_start(&power->timer, on_power_timer, delay_s * 1000ULL + POWER_GRACE_MS, 0);
+}
+
+static void stop_node(confd_manager *manager, mac_request *request, const Macula__V1__PowerRequest *input,
+                      enum confd_power what, const char *action) {
+    /* 1. validate */
+    const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
+    if (!input->reason || !*input->reason || strlen(input->reason) > CONFD_MESSAGE_MAX ||
+        strlen(author) > CONFD_AUTHOR_MAX) {
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__INVALID, "reason",
+                         "expected a reason of at most %u bytes: the next person wants to know why", CONFD_MESSAGE_MAX);
+        return;
+    }
+    if (input->delay_s > CONFD_POWER_DELAY_MAX_S) {
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__INVALID, "delay_s", "expected at most %u seconds, found %u",
+                         CONFD_POWER_DELAY_MAX_S, input->delay_s);
+        return;
+    }
+    if (manager->change && mac_root_is_system(manager->root)) {
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__CONFLICT, NULL,
+                         "a change of the configuration is being applied: wait for it and try again");
+        return;
+    }
+    /* 2. record, then act */
+    Macula__V1__PowerRecord record = MACULA__V1__POWER_RECORD__INIT;
+    mac_autofree char *recorded = mac_strdup(action);
+    record.action = recorded;
+    record.reason = input->reason;
+    record.author = (char *)(uintptr_t)author;
+    record.has_time_ms = true;
+    record.time_ms = mac_unix_ms();
+    int result = confd_store_set_power(manager->store, &record);
+    if (result < 0) {
+        mac_request_fail_error(request,
+                               mac_error_from_errno(result, "the reason cannot be recorded, so the node stays up"));
+        return;
+    }
+    mac_log_warning("the node goes down", "action=%s author=" MAC_LOG_Q("%s") " reason=" MAC_LOG_Q("%s"), action,
+                    author, input->reason);
+    schedule_power(manager, what, input->delay_s);
+    /* 3. answer; below another root than "/" there is no machine to stop, and the answer says so */
+    Macula__V1__PowerAnswer answer = MACULA__V1__POWER_ANSWER__INIT;
+    mac_autofree char *only =
+        mac_asprintf("%s (recorded only: this node runs below %s)", action, mac_root_directory(manager->root));
+    if (!mac_root_is_system(manager->root))
+        record.action = only;
+    answer.record = &record;
+    mac_request_answer(request, &answer.base);
+}
+
+static void node_reboot(Macula__V1__NodeControl_Service *service, const Macula__V1__PowerRequest *input,
+                        Macula__V1__PowerAnswer_Closure closure, void *closure_data) {
+    (void)closure;
+    stop_node(confd_manager_of(service, node_control), mac_request_from(closure_data), input, CONFD_REBOOT, "reboot");
+}
+
+static void node_shutdown(Macula__V1__NodeControl_Service *service, const Macula__V1__PowerRequest *input,
+                          Macula__V1__PowerAnswer_Closure closure, void *closure_data) {
+    (void)closure;
+    stop_node(confd_manager_of(service, node_control), mac_request_from(closure_data), input, CONFD_POWER_OFF,
+              "shutdown");
+}
+
+int confd_node_methods_serve(confd_manager *manager) {
+    manager->node = (Macula__V1__Node_Service)MACULA__V1__NODE__INIT(node_);
+    manager->node_control = (Macula__V1__NodeControl_Service)MACULA__V1__NODE_CONTROL__INIT(node_);
+    int result = mac_bus_serve(manager->bus, &manager->node.base, NULL, "What this machine is");
+    return result < 0
+               ? result
+               : mac_bus_serve(manager->bus, &manager->node_control.base, NULL, "Restarts and stops this machine");
+}

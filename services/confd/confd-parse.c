@@ -1,0 +1,141 @@
+#include "confd-parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include "confd-cmdline.h"
+#include "confd-schema.h"
+
+#define SECTION "maculaos"
+
+/* Every spelling of the section's key; which one is in use, mac_codec_normalise warns about. */
+static const char *const section_names[] = {SECTION, "k3os", "macula"};
+
+void confd_parsed_deinit(confd_parsed *parsed) {
+    json_decref(parsed->tree);
+    mac_marks_free(parsed->marks);
+    *parsed = (confd_parsed){0};
+}
+
+/* ---- moving keys ---- */
+
+const mac_mark *confd_parsed_mark(const confd_parsed *parsed, const char *path) {
+    return parsed->marks ? mac_marks_get(parsed->marks, path) : NULL;
+}
+
+static void move_key(confd_parsed *parsed, json_t *from, const char *from_path, json_t *to, const char *to_path,
+                     const char *key, mac_problems *problems) {
+    const mac_mark *mark = confd_parsed_mark(parsed, from_path);
+    const mac_place *place = mark ? &mark->place : NULL;
+    if (json_object_get(to, key)) {
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, place, from_path,
+                         "the same key is set as %s too: keep only that one", to_path);
+        json_object_del(from, key);
+        return;
+    }
+    mac_problems_add(problems, MAC_PROBLEM_WARNING, place, from_path, "deprecated: write %s instead", to_path);
+    json_object_set(to, key, json_object_get(from, key));
+    json_object_del(from, key);
+    mac_marks_move(parsed->marks, from_path, to_path);
+}
+
+static bool is_plain_key(const char *key) {
+    for (const char *c = key; *c; c++)
+        if (!isalnum((unsigned char)*c) && *c != '_')
+            return false;
+    return *key != '\0';
+}
+
+static bool is_key(const char *path) {
+    mac_autoptr(mac_problems) ignored = mac_problems_new();
+    mac_autofree char *resolved = NULL;
+    const ProtobufCFieldDescriptor *field = NULL;
+    return mac_path_resolve(CONFD_DOCUMENT, path, ignored, &resolved, &field) == 0 && field;
+}
+
+static const char *find_section(const json_t *tree) {
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(section_names); i++)
+        if (json_object_get(tree, section_names[i]))
+            return section_names[i];
+    return NULL;
+}
+
+/* Keys of the section that are keys of the top level only. */
+static void move_up(confd_parsed *parsed, const char *name, mac_problems *problems) {
+    mac_autostrings keys = {0};
+    json_t *section = json_object_get(parsed->tree, name);
+    const char *key;
+    json_t *value;
+    json_object_foreach (section, key, value) {
+        mac_autofree char *inside = mac_asprintf(SECTION ".%s", key);
+        if (is_plain_key(key) && !is_key(inside) && is_key(key) && !mac_streq(key, SECTION))
+            mac_strings_add(&keys, key);
+    }
+    for (size_t i = 0; i < keys.count; i++) {
+        mac_autofree char *from = mac_asprintf("%s.%s", name, keys.items[i]);
+        move_key(parsed, section, from, parsed->tree, keys.items[i], keys.items[i], problems);
+    }
+}
+
+/* The other way round. */
+static void move_down(confd_parsed *parsed, const char *name, mac_problems *problems) {
+    mac_autostrings keys = {0};
+    const char *key;
+    json_t *value;
+    json_object_foreach (parsed->tree, key, value) {
+        mac_autofree char *inside = mac_asprintf(SECTION ".%s", key);
+        if (is_plain_key(key) && !is_key(key) && is_key(inside))
+            mac_strings_add(&keys, key);
+    }
+    if (keys.count && !name) {
+        name = SECTION;
+        json_object_set_new(parsed->tree, SECTION, json_object());
+    }
+    json_t *section = name ? json_object_get(parsed->tree, name) : NULL;
+    for (size_t i = 0; i < keys.count && json_is_object(section); i++) {
+        mac_autofree char *to = mac_asprintf("%s.%s", name, keys.items[i]);
+        move_key(parsed, parsed->tree, keys.items[i], section, to, keys.items[i], problems);
+    }
+}
+
+/* ---- parsing ---- */
+
+int confd_parse_text(const confd_source *source, mac_problems *problems, confd_parsed *ret_parsed) {
+    if (mac_streq(source->name, CONFD_CMDLINE)) {
+        *ret_parsed = (confd_parsed){.tree = confd_cmdline_parse(source->text, source->length, problems)};
+        return 0;
+    }
+    confd_parsed parsed = {0};
+    int result =
+        mac_codec_parse_yaml(source->name, source->text, source->length, problems, &parsed.tree, &parsed.marks);
+    if (result < 0)
+        return result;
+    size_t errors = mac_problems_errors(problems);
+    if (json_is_object(parsed.tree)) {
+        const char *section = find_section(parsed.tree);
+        if (section)
+            move_up(&parsed, section, problems);
+        move_down(&parsed, section, problems);
+    }
+    if (mac_problems_errors(problems) > errors) {
+        /* The rest is still checked, so that all mistakes are seen at once. */
+        mac_autoptr(json_t) patch = NULL;
+        if (confd_parsed_normalise(&parsed, problems, &patch) < 0)
+            result = -EINVAL;
+        confd_parsed_deinit(&parsed);
+        return -EINVAL;
+    }
+    *ret_parsed = parsed;
+    return 0;
+}
+
+int confd_parsed_normalise(const confd_parsed *parsed, mac_problems *problems, json_t **ret_patch) {
+    return mac_codec_normalise(CONFD_DOCUMENT, parsed->tree, parsed->marks, MAC_CODEC_PATCH, problems, ret_patch);
+}
+
+int confd_parse_patch(const confd_source *source, mac_problems *problems, json_t **ret_patch) {
+    confd_autoparsed parsed = {0};
+    int result = confd_parse_text(source, problems, &parsed);
+    return result < 0 ? result : confd_parsed_normalise(&parsed, problems, ret_patch);
+}

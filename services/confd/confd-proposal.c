@@ -1,0 +1,353 @@
+#include "confd-proposal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "confd-parse.h"
+#include "confd-schema.h"
+#include "confd-secrets.h"
+
+#define CHANGES_HEADER                                                                                                 \
+    "# Written by confd: what `config set` and `config patch` changed, as a merge patch over config.yaml.\n"           \
+    "# null removes a key. `config apply FILE` starts anew and removes this file.\n"
+
+void confd_proposal_free(confd_proposal *proposal) {
+    if (!proposal)
+        return;
+    confd_sources_deinit(&proposal->sources);
+    confd_sources_deinit(&proposal->on_disk);
+    confd_document_free(proposal->document);
+    mac_strings_deinit(&proposal->edited);
+    mac_strings_deinit(&proposal->changed);
+    mac_problems_free(proposal->notes);
+    free(proposal->message);
+    free(proposal);
+}
+
+static confd_proposal *proposal_new(const confd_present *present) {
+    confd_proposal *proposal = mac_calloc(1, sizeof *proposal);
+    proposal->notes = mac_problems_new();
+    if (present->generation)
+        confd_sources_copy(&present->generation->sources, &proposal->sources);
+    return proposal;
+}
+
+static const confd_sources *recorded_sources(const confd_present *present) {
+    static const confd_sources none;
+    return present->generation ? &present->generation->sources : &none;
+}
+
+/* Errors of one source under the name that the caller gave it. */
+static mac_error *problems_error(const mac_problems *problems, const char *from, const char *to) {
+    mac_problems *renamed = mac_problems_new();
+    for (size_t i = 0; i < mac_problems_count(problems); i++) {
+        const mac_problem *problem = mac_problems_get(problems, i);
+        mac_place place = {.file = to && mac_streq(problem->file, from) ? to : problem->file,
+                           .line = problem->line,
+                           .column = problem->column};
+        mac_problems_add(renamed, problem->severity, &place, problem->path, "%s", problem->message);
+    }
+    return mac_error_from_problems(renamed);
+}
+
+/* Replaces the clear secrets of every source that is not as recorded. */
+static int protect_sources(const confd_present *present, confd_proposal *proposal, mac_problems *problems) {
+    confd_sources safe = {0};
+    int result = 0;
+    for (size_t i = 0; i < proposal->sources.count; i++) {
+        const confd_source *source = &proposal->sources.items[i];
+        const confd_source *known = confd_sources_get(recorded_sources(present), source->name);
+        confd_source replaced = {0};
+        if (confd_secrets_protect(source, known, present->seal, present->document ? present->document->tree : NULL,
+                                  problems, &replaced) < 0) {
+            result = -EINVAL;
+            continue;
+        }
+        confd_sources_put(&safe, replaced.name, replaced.text, replaced.length, replaced.original);
+        confd_source_deinit(&replaced);
+    }
+    confd_sources_deinit(&proposal->sources);
+    proposal->sources = safe;
+    return result;
+}
+
+/* From texts as given to protected texts and the document. Checks the texts as they are first, so that lengths and
+ * formats of secrets are checked on the secrets themselves. */
+static mac_error *proposal_resolve(const confd_present *present, confd_proposal *proposal, const char *from,
+                                   const char *to) {
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_autoptr(confd_document) clear = NULL;
+    if (confd_document_resolve(&proposal->sources, present->names, problems, &clear) < 0 ||
+        protect_sources(present, proposal, proposal->notes) < 0) {
+        mac_problems_join(problems, proposal->notes);
+        return problems_error(problems, from, to);
+    }
+    mac_autoptr(mac_problems) again = mac_problems_new();
+    if (confd_document_resolve(&proposal->sources, present->names, again, &proposal->document) < 0)
+        return problems_error(again, from, to);
+    mac_problems_free(proposal->notes);
+    proposal->notes = mac_take(&problems);
+    confd_sources_difference(recorded_sources(present), &proposal->sources, present->seal, &proposal->edited);
+    if (present->document)
+        confd_changed_paths(present->document->expanded, proposal->document->expanded, &proposal->changed);
+    else
+        confd_leaf_paths(proposal->document->expanded, "", &proposal->changed);
+    return NULL;
+}
+
+static char *join(const char *prefix, const mac_strings *names) {
+    mac_buffer text = {0};
+    mac_buffer_text(&text, prefix);
+    for (size_t i = 0; i < names->count; i++)
+        mac_buffer_printf(&text, "%s%s", i ? ", " : "", names->items[i]);
+    return mac_buffer_take(&text);
+}
+
+/* ---- the disk ---- */
+
+mac_error *confd_propose_disk(const confd_present *present, confd_proposal **ret_proposal) {
+    mac_autoptr(confd_proposal) proposal = proposal_new(present);
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    confd_sources_deinit(&proposal->sources);
+    confd_sources_read(present->root, problems, &proposal->sources);
+    if (mac_problems_errors(problems))
+        return mac_error_from_problems(mac_take(&problems));
+    confd_sources_copy(&proposal->sources, &proposal->on_disk);
+    proposal->has_disk = true;
+    mac_error *error = proposal_resolve(present, proposal, NULL, NULL);
+    if (error)
+        return error;
+    proposal->message = join("changed on disk: ", &proposal->edited);
+    *ret_proposal = mac_take(&proposal);
+    return NULL;
+}
+
+/* Files that a change is about to replace must hold what is recorded, or somebody's edit would be lost unseen. */
+static mac_error *check_unedited(const confd_present *present, bool changes_only) {
+    static const char *const files[] = {CONFD_CHANGES_FILE, CONFD_FILE};
+    mac_autoptr(mac_problems) ignored = mac_problems_new();
+    confd_autosources disk = {0};
+    confd_sources_read(present->root, ignored, &disk);
+    for (size_t i = 0; i < (changes_only ? 1 : MAC_ARRAY_SIZE(files)); i++) {
+        const confd_source *recorded = confd_sources_get(recorded_sources(present), files[i]);
+        if (confd_source_same(recorded, confd_sources_get(&disk, files[i]), present->seal))
+            continue;
+        mac_error *error =
+            mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
+                          "%s was edited on the node and is not applied yet: apply that edit first (config "
+                          "apply without a file) or take it back",
+                          files[i]);
+        return error;
+    }
+    return NULL;
+}
+
+/* ---- a text ---- */
+
+/* A JSON document that is not also YAML (tabs, some escapes) is written as one that is. */
+static char *as_yaml(const char *text) {
+    const char *start = text + strspn(text, " \t\r\n");
+    if (*start != '{')
+        return mac_strdup(text);
+    mac_autoptr(mac_problems) ignored = mac_problems_new();
+    mac_autoptr(json_t) tree = NULL;
+    mac_autoptr(mac_marks) marks = NULL;
+    if (mac_codec_parse_yaml("", text, strlen(text), ignored, &tree, &marks) == 0)
+        return mac_strdup(text);
+    mac_autoptr(json_t) json = NULL;
+    if (mac_codec_parse_json("", text, strlen(text), ignored, &json) < 0)
+        return mac_strdup(text);
+    char *dumped = json_dumps(json, JSON_INDENT(2));
+    return dumped ? dumped : mac_strdup(text);
+}
+
+/* What the text says and another source overrules. */
+static void note_overruled(const confd_proposal *proposal) {
+    mac_autoptr(mac_problems) ignored = mac_problems_new();
+    mac_autoptr(json_t) patch = NULL;
+    mac_autostrings paths = {0};
+    const confd_source *source = confd_sources_get(&proposal->sources, CONFD_FILE);
+    if (!source || confd_parse_patch(source, ignored, &patch) < 0)
+        return;
+    confd_leaf_paths(patch, "", &paths);
+    for (size_t i = 0; i < paths.count; i++) {
+        json_t *said = mac_tree_get(patch, paths.items[i]);
+        json_t *is = mac_tree_get(proposal->document->tree, paths.items[i]);
+        const char *origin = confd_document_origin(&proposal->sources, paths.items[i]);
+        if (!json_is_null(said) && !json_equal(said, is) && origin && !mac_streq(origin, CONFD_FILE))
+            mac_problems_add(proposal->notes, MAC_PROBLEM_NOTE, NULL, paths.items[i], "is overruled by %s", origin);
+    }
+}
+
+mac_error *confd_propose_text(const confd_present *present, const char *text, const char *name, bool ignore_edits,
+                              confd_proposal **ret_proposal) {
+    mac_error *error = ignore_edits ? NULL : check_unedited(present, false);
+    if (error)
+        return error;
+    if (strlen(text) > CONFD_SOURCE_MAX)
+        return mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL, "expected at most %u bytes of text, found %zu",
+                             CONFD_SOURCE_MAX, strlen(text));
+    mac_autoptr(confd_proposal) proposal = proposal_new(present);
+    mac_autofree char *yaml = as_yaml(text);
+    confd_sources_put(&proposal->sources, CONFD_FILE, yaml, strlen(yaml), NULL);
+    confd_sources_remove(&proposal->sources, CONFD_CHANGES_FILE);
+    error = proposal_resolve(present, proposal, CONFD_FILE, name && *name ? name : CONFD_FILE);
+    if (error)
+        return error;
+    note_overruled(proposal);
+    proposal->message = mac_asprintf("apply %s", name && *name ? name : "a document");
+    *ret_proposal = mac_take(&proposal);
+    return NULL;
+}
+
+/* ---- a patch ---- */
+
+/* Whether the document now is as the patch wants it. Sources that are read after 99-changes.yaml may say otherwise. */
+static mac_error *check_effect(const confd_proposal *proposal, json_t *patch) {
+    mac_autostrings paths = {0};
+    confd_leaf_paths(patch, "", &paths);
+    for (size_t i = 0; i < paths.count; i++) {
+        json_t *wanted = mac_tree_get(patch, paths.items[i]);
+        json_t *is = mac_tree_get(proposal->document->tree, paths.items[i]);
+        bool effective = json_is_null(wanted) ? !is : json_is_object(wanted) || json_equal(wanted, is);
+        if (effective)
+            continue;
+        const char *origin = confd_document_origin(&proposal->sources, paths.items[i]);
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, paths.items[i],
+                             "is set by %s, which is read later and wins: change it there",
+                             mac_streq(origin, CONFD_CMDLINE) ? "the kernel command line"
+                             : origin                         ? origin
+                                                              : "another source");
+    }
+    return NULL;
+}
+
+static char *patch_message(json_t *patch) {
+    mac_autostrings paths = {0};
+    confd_leaf_paths(patch, "", &paths);
+    char *text = join("set ", &paths);
+    if (strlen(text) > 200)
+        strcpy(text + 197, "...");
+    return text;
+}
+
+static mac_error *propose_canonical_patch(const confd_present *present, json_t *patch, confd_proposal **ret_proposal) {
+    mac_error *error = check_unedited(present, true);
+    if (error)
+        return error;
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    if (confd_secrets_protect_tree(patch, present->seal, present->document ? present->document->tree : NULL, problems) <
+        0)
+        return mac_error_from_problems(mac_take(&problems));
+    mac_autoptr(confd_proposal) proposal = proposal_new(present);
+    const confd_source *before = confd_sources_get(&proposal->sources, CONFD_CHANGES_FILE);
+    mac_autoptr(json_t) changes = NULL;
+    if (before && confd_parse_patch(before, problems, &changes) < 0)
+        return mac_error_from_problems(mac_take(&problems));
+    mac_autoptr(json_t) merged = mac_tree_merge_patches(changes ? changes : patch, patch);
+    mac_autofree char *yaml = mac_codec_to_yaml(merged, CONFD_DOCUMENT);
+    mac_autofree char *text = mac_asprintf(CHANGES_HEADER "%s", yaml);
+    confd_sources_put(&proposal->sources, CONFD_CHANGES_FILE, text, strlen(text), NULL);
+    error = proposal_resolve(present, proposal, NULL, NULL);
+    if (!error)
+        error = check_effect(proposal, patch);
+    if (error)
+        return error;
+    proposal->message = patch_message(patch);
+    *ret_proposal = mac_take(&proposal);
+    return NULL;
+}
+
+mac_error *confd_propose_patch(const confd_present *present, const char *patch_json, confd_proposal **ret_proposal) {
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_autoptr(json_t) tree = NULL;
+    mac_autoptr(json_t) patch = NULL;
+    if (mac_codec_parse_json("patch", patch_json, strlen(patch_json), problems, &tree) < 0)
+        return mac_error_from_problems(mac_take(&problems));
+    if (!json_is_object(tree))
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL,
+                             "expected a JSON object as merge patch, such as {\"hostname\": \"edge-7\"}");
+    if (mac_codec_normalise(CONFD_DOCUMENT, tree, NULL, MAC_CODEC_PATCH, problems, &patch) < 0)
+        return mac_error_from_problems(mac_take(&problems));
+    return propose_canonical_patch(present, patch, ret_proposal);
+}
+
+/* ---- one path ---- */
+
+/* The patch that sets a path to a value, if the schema takes it. */
+static json_t *try_value(json_t *tree, const char *path, json_t *value, mac_problems *problems) {
+    mac_autoptr(json_t) patch = NULL;
+    json_t *canonical = NULL;
+    if (confd_patch_for(tree, path, value, &patch) < 0) {
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, path, "there is no such item in the list");
+        return NULL;
+    }
+    if (mac_codec_normalise(CONFD_DOCUMENT, patch, NULL, MAC_CODEC_PATCH, problems, &canonical) < 0)
+        return NULL;
+    return canonical;
+}
+
+/* A value as a person types it: JSON where the key takes it so, else a text. */
+static json_t *value_patch(json_t *tree, const char *path, const char *text, mac_problems *problems) {
+    mac_autoptr(json_t) literal = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    mac_autoptr(json_t) word = json_string(text);
+    mac_autoptr(mac_problems) as_literal = mac_problems_new();
+    mac_autoptr(mac_problems) as_word = mac_problems_new();
+    json_t *patch = literal ? try_value(tree, path, literal, as_literal) : NULL;
+    if (!patch && word)
+        patch = try_value(tree, path, word, as_word);
+    if (!word)
+        mac_problems_add(as_word, MAC_PROBLEM_ERROR, NULL, path, "expected text in UTF-8");
+    if (!patch)
+        mac_problems_join(problems, literal ? as_literal : as_word);
+    return patch;
+}
+
+mac_error *confd_propose_set(const confd_present *present, const char *path, const char *value,
+                             confd_proposal **ret_proposal) {
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_autofree char *canonical = NULL;
+    const ProtobufCFieldDescriptor *field = NULL;
+    if (mac_path_resolve(CONFD_DOCUMENT, path, problems, &canonical, &field) < 0)
+        return mac_error_from_problems(mac_take(&problems));
+    if (!field)
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL,
+                             "expected the path of a key; the whole document is replaced by `config apply FILE`");
+    json_t *tree = present->document ? present->document->tree : NULL;
+    mac_autoptr(json_t) patch =
+        value ? value_patch(tree, canonical, value, problems) : try_value(tree, canonical, NULL, problems);
+    if (!patch)
+        return mac_error_from_problems(mac_take(&problems));
+    return propose_canonical_patch(present, patch, ret_proposal);
+}
+
+/* ---- back ---- */
+
+mac_error *confd_propose_rollback(const confd_present *present, const confd_generation *target,
+                                  confd_proposal **ret_proposal) {
+    mac_autoptr(confd_proposal) proposal = proposal_new(present);
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    confd_sources_read(present->root, problems, &proposal->on_disk);
+    proposal->has_disk = true;
+    for (size_t i = proposal->sources.count; i-- > 0;) /* what cannot be written stays as it is now */
+        if (confd_source_writable(proposal->sources.items[i].name))
+            confd_sources_remove(&proposal->sources, proposal->sources.items[i].name);
+    for (size_t i = 0; i < target->sources.count; i++) {
+        const confd_source *source = &target->sources.items[i];
+        if (confd_source_writable(source->name))
+            confd_sources_put(&proposal->sources, source->name, source->text, source->length, NULL);
+    }
+    mac_error *error = proposal_resolve(present, proposal, NULL, NULL);
+    if (error)
+        return error;
+    mac_autostrings lost = {0};
+    confd_sources_difference(recorded_sources(present), &proposal->on_disk, present->seal, &lost);
+    for (size_t i = 0; i < lost.count; i++)
+        if (confd_source_writable(lost.items[i]))
+            mac_problems_add(proposal->notes, MAC_PROBLEM_WARNING, &(mac_place){.file = lost.items[i]}, NULL,
+                             "an edit on the node that was not applied is replaced");
+    proposal->taken_back = true;
+    proposal->message = mac_asprintf("rollback to generation %llu", (unsigned long long)target->number);
+    *ret_proposal = mac_take(&proposal);
+    return NULL;
+}

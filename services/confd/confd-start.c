@@ -1,0 +1,202 @@
+/* What a start finds: files that a crash left half written, a change that nobody confirmed, files that somebody edited.
+ *
+ * In this order: write intents are finished; a pending change whose time is over, or of which nothing proves that time
+ * is left (another boot), is taken back; then the sources on disk are compared with those of the generation in force. A
+ * difference is a person's edit: valid, it becomes a new generation by the author "file"; wrong, the generation in
+ * force stays and says so (event config.rejected, a note in the status). A node never stays without a document: with
+ * neither a usable store nor usable files it has the image's own file, or the defaults. */
+#include <errno.h>
+#include <string.h>
+
+#include "confd-answer.h"
+#include "confd-manager.h"
+#include "confd-pending.h"
+#include "confd-wish.h"
+#include "log/mac-log.h"
+
+#define AUTHOR_FILE "file"
+
+static void note(confd_manager *manager, mac_severity severity, const char *text, const char *why) {
+    mac_problems_add(manager->notes, severity, NULL, NULL, "%s: %s", text, why);
+    mac_log(severity == MAC_PROBLEM_NOTE ? MAC_LOG_INFO : MAC_LOG_WARNING, text, "reason=" MAC_LOG_Q("%s"), why);
+}
+
+/* ---- a change that was not confirmed ---- */
+
+static int take_back_pending(confd_manager *manager) {
+    confd_autohead head = {0};
+    int result = confd_store_head(manager->store, &head);
+    if (result < 0 || !head.pending || confd_pending_valid(&head, manager->boot_id, confd_boot_ms(), NULL))
+        return result;
+    bool other_boot = !mac_streq(head.boot_id, manager->boot_id);
+    mac_autofree char *reason = mac_asprintf("not confirmed by %s %s", head.author ? head.author : "its author",
+                                             other_boot ? "before the node went down" : "in time");
+    Macula__V1__ConfigEvent *event =
+        confd_event_new(head.author ? head.author : "", "the previous configuration again", NULL);
+    confd_event_set_reason(event, reason);
+    result = confd_store_revert(manager->store, NULL, event);
+    macula__v1__config_event__free_unpacked(event, NULL);
+    if (result == 0)
+        result = confd_store_write_sources(manager->store, manager->root);
+    if (result == 0)
+        note(manager, MAC_PROBLEM_NOTE, "an unconfirmed change was taken back", reason);
+    return result;
+}
+
+/* ---- what is in force ---- */
+
+/* The document of the generation in force; false when there is none that can be used. */
+static bool load_current(confd_manager *manager) {
+    confd_manager_refresh(manager);
+    if (!manager->generation)
+        return false;
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    if (confd_document_from_tree(manager->generation->document, &manager->names, problems, &manager->document) == 0)
+        return true;
+    mac_autofree char *why = mac_problems_format(problems);
+    note(manager, MAC_PROBLEM_ERROR, "the generation in force cannot be used by this version", why);
+    return false;
+}
+
+/* Without generation: the image's own file and the kernel command line; failing that, the defaults. */
+static mac_error *load_defaults(confd_manager *manager) {
+    confd_autosources sources = {0};
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    confd_sources_read(manager->root, problems, &sources);
+    for (size_t i = sources.count; i-- > 0;)
+        if (confd_source_writable(sources.items[i].name))
+            confd_sources_remove(&sources, sources.items[i].name);
+    if (confd_document_resolve(&sources, &manager->names, problems, &manager->document) == 0)
+        return NULL;
+    mac_autofree char *why = mac_problems_format(problems);
+    note(manager, MAC_PROBLEM_ERROR, "the image's configuration is wrong, defaults are in force", why);
+    mac_autoptr(json_t) empty = json_object();
+    if (confd_document_from_tree(empty, &manager->names, problems, &manager->document) == 0)
+        return NULL;
+    return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "the schema's defaults are no valid configuration: %s",
+                         why);
+}
+
+/* ---- edits of files ---- */
+
+static int commit_disk(confd_manager *manager, const confd_proposal *proposal) {
+    bool first = manager->generation == NULL;
+    const char *message = first ? "first start" : proposal->message;
+    Macula__V1__ConfigEvent *event = confd_event_new(AUTHOR_FILE, message, &proposal->changed);
+    confd_commit commit = {
+        .sources = &proposal->sources,
+        .document = proposal->document->tree,
+        .digest = proposal->document->digest,
+        .author = AUTHOR_FILE,
+        .message = message,
+        .on_disk = &proposal->on_disk,
+        .event = event,
+    };
+    uint64_t number = 0;
+    int result = confd_store_commit(manager->store, &commit, &number);
+    macula__v1__config_event__free_unpacked(event, NULL);
+    if (result == 0)
+        result = confd_store_write_sources(manager->store, manager->root);
+    if (result == 0)
+        mac_log_info("files taken over", "generation=%llu what=" MAC_LOG_Q("%s"), (unsigned long long)number, message);
+    return result;
+}
+
+/* What the schema cannot see, by confd's own applicators. */
+static mac_error *check_own(confd_manager *manager, const confd_document *document) {
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    confd_context context = confd_manager_context(manager, document, NULL, CONFD_RUNTIME);
+    confd_check_all(&context, problems);
+    return mac_problems_errors(problems) ? mac_error_from_problems(mac_take(&problems)) : NULL;
+}
+
+static void reject_disk(confd_manager *manager, const mac_error *error) {
+    mac_problems_add(manager->notes, MAC_PROBLEM_ERROR, NULL, NULL,
+                     "the files on disk are not applied, generation %llu stays in force: %s",
+                     (unsigned long long)confd_manager_number(manager), error->message);
+    mac_problems_join(manager->notes, error->problems);
+    mac_log_error("the files on disk are not applied", "reason=" MAC_LOG_Q("%s"), error->message);
+    if (manager->store)
+        confd_publish_rejected(manager, AUTHOR_FILE, "changed on disk", error);
+}
+
+/* Takes the files over if they are valid and not those of the generation in force. */
+static void pick_up_disk(confd_manager *manager) {
+    confd_present present = confd_manager_present(manager);
+    mac_autoptr(confd_proposal) proposal = NULL;
+    mac_error *error = confd_propose_disk(&present, &proposal);
+    if (!error && manager->generation && proposal->edited.count == 0) {
+        mac_problems_join(manager->notes, proposal->notes);
+        return;
+    }
+    if (!error)
+        error = check_own(manager, proposal->document);
+    if (error) {
+        reject_disk(manager, error);
+        mac_error_free(error);
+        return;
+    }
+    mac_problems_join(manager->notes, proposal->notes);
+    int result = manager->store ? commit_disk(manager, proposal) : 0;
+    if (result < 0)
+        note(manager, MAC_PROBLEM_ERROR, "the files on disk are applied but cannot be stored", strerror(-result));
+    confd_document_free(manager->document);
+    manager->document = mac_take(&proposal->document);
+}
+
+mac_error *confd_start_load(confd_manager *manager) {
+    int result = manager->store ? confd_store_write_sources(manager->store, manager->root) : 0;
+    if (result == 0 && manager->store)
+        result = take_back_pending(manager);
+    if (result < 0)
+        note(manager, MAC_PROBLEM_ERROR, "what a crash left cannot be finished", strerror(-result));
+    load_current(manager);
+    pick_up_disk(manager);
+    mac_error *error = manager->document ? NULL : load_defaults(manager);
+    if (error)
+        return error;
+    confd_manager_switch(manager, manager->document);
+    return NULL;
+}
+
+/* ---- the boot phase ---- */
+
+typedef struct boot_run {
+    bool ended;
+} boot_run;
+
+static void on_boot_applied(confd_run *run, const mac_error *error, void *data) {
+    boot_run *boot = data;
+    for (size_t i = 0; i < confd_run_actions(run)->count; i++)
+        mac_log_info("applied", "action=" MAC_LOG_Q("%s"), confd_run_actions(run)->items[i]);
+    for (size_t i = 0; i < mac_problems_count(confd_run_notes(run)); i++) {
+        mac_autofree char *text = mac_problem_format(mac_problems_get(confd_run_notes(run), i));
+        mac_log_warning("applied with a note", "note=" MAC_LOG_Q("%s"), text);
+    }
+    if (error)
+        mac_log_error("a part of the configuration is not applied", "reason=" MAC_LOG_Q("%s"), error->message);
+    confd_run_commit(run);
+    boot->ended = true;
+}
+
+int confd_boot(mac_service *service) {
+    confd_manager manager = {.loop = mac_service_loop(service), .root = mac_service_root(service)};
+    mac_error *error = confd_manager_open(&manager, true);
+    if (!error)
+        error = confd_start_load(&manager);
+    if (!error) {
+        boot_run boot = {0};
+        confd_context context = confd_manager_context(&manager, manager.document, NULL, CONFD_BOOT);
+        confd_run_start(&context, on_boot_applied, &boot);
+        while (!boot.ended)
+            uv_run(manager.loop, UV_RUN_ONCE);
+        uv_run(manager.loop, UV_RUN_DEFAULT);
+        mac_log_info("booted", "generation=%llu", (unsigned long long)confd_manager_number(&manager));
+    } else {
+        mac_log_error("the configuration cannot be applied", "reason=" MAC_LOG_Q("%s"), error->message);
+    }
+    int exit_code = error ? 1 : 0;
+    mac_error_free(error);
+    confd_manager_close(&manager);
+    return exit_code;
+}

@@ -1,0 +1,277 @@
+#include "confd-wish.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "codec/mac-codec.h"
+#include "confd-answer.h"
+#include "confd-pending.h"
+#include "log/mac-log.h"
+
+static const Macula__V1__ChangeOptions no_options = MACULA__V1__CHANGE_OPTIONS__INIT;
+
+confd_wish *confd_wish_new(confd_manager *manager, mac_request *request, const Macula__V1__ChangeOptions *options,
+                           mac_error *(*propose)(const confd_wish *wish, const confd_present *present,
+                                                 confd_proposal **ret_proposal)) {
+    confd_wish *wish = mac_calloc(1, sizeof *wish);
+    *wish = (confd_wish){.manager = manager, .propose = propose, .options = options ? options : &no_options};
+    if (request) {
+        wish->requests[wish->request_count++] = request;
+        wish->input = mac_request_input(request);
+    }
+    const char *author = wish->options->author && *wish->options->author ? wish->options->author
+                         : request                                       ? mac_request_caller(request)
+                                                                         : "admin";
+    wish->author = mac_strdup(author);
+    return wish;
+}
+
+static void wish_free(confd_wish *wish) {
+    free(wish->author);
+    free(wish->text);
+    free(wish);
+}
+
+/* ---- answers ---- */
+
+static void remember_outcome(confd_wish *wish, const Macula__V1__ConfigOutcome *outcome, const mac_error *error) {
+    if (!wish->options->job || !*wish->options->job || wish->options->dry_run)
+        return;
+    Macula__V1__Error *wire = error ? mac_error_to_wire(error) : NULL;
+    size_t length = 0;
+    mac_autofree void *data = mac_codec_pack(wire ? &wire->base : &outcome->base, &length);
+    int result = confd_store_set_outcome(wish->manager->store, wish->options->job, error != NULL, data, length);
+    if (result < 0)
+        mac_log_warning("the outcome of a job cannot be stored", "job=" MAC_LOG_Q("%s") " error=" MAC_LOG_Q("%s"),
+                        wish->options->job, strerror(-result));
+    if (wire)
+        macula__v1__error__free_unpacked(wire, NULL);
+}
+
+void confd_wish_answer(confd_wish *wish, const Macula__V1__ConfigOutcome *outcome, mac_error *error) {
+    for (size_t i = 0; i < wish->request_count; i++) {
+        if (error)
+            mac_request_fail_error(wish->requests[i], mac_error_copy(error));
+        else
+            mac_request_answer(wish->requests[i], &outcome->base);
+    }
+    mac_error_free(error);
+    wish_free(wish);
+}
+
+void confd_publish_rejected(confd_manager *manager, const char *author, const char *message, const mac_error *error) {
+    Macula__V1__ConfigEvent *event = confd_event_new(author, message, NULL);
+    event->has_generation = true;
+    event->generation = confd_manager_number(manager);
+    confd_event_set_reason(event, error->message);
+    if (error->problems)
+        confd_event_add_problems(event, error->problems);
+    int result = confd_store_event(manager->store, "config.rejected", event);
+    if (result < 0)
+        mac_log_warning("an event cannot be stored", "topic=config.rejected error=" MAC_LOG_Q("%s"), strerror(-result));
+    macula__v1__config_event__free_unpacked(event, NULL);
+}
+
+/* A refusal before the change was begun. An event has no caller who could be told, so its refusal is an event, too. */
+static void refuse(confd_wish *wish, mac_error *error) {
+    if (wish->request_count == 0)
+        confd_publish_rejected(wish->manager, wish->author, wish->options->message, error);
+    confd_wish_answer(wish, NULL, error);
+}
+
+/* The pending marker, as it is after a change. */
+static void add_pending(confd_manager *manager, Macula__V1__ConfigOutcome *outcome) {
+    confd_autohead head = {0};
+    if (confd_store_head(manager->store, &head) == 0)
+        outcome->pending = confd_pending_message(&head, confd_boot_ms());
+}
+
+static void on_changed(confd_change *change, const mac_error *error, void *data) {
+    confd_wish *wish = data;
+    confd_manager *manager = change->manager;
+    if (!error && change->kind == CONFD_CHANGE_NEW) {
+        add_pending(manager, change->outcome);
+        confd_manager_refresh(manager);
+    }
+    if (change->kind == CONFD_CHANGE_NEW) {
+        confd_pending_arm(manager);
+        remember_outcome(wish, change->outcome, error);
+    }
+    bool refused = error && error->code != MACULA__V1__ERROR_CODE__ROLLED_BACK && change->kind == CONFD_CHANGE_NEW;
+    if (refused) /* a way back has an event of its own, config.reverted */
+        confd_publish_rejected(manager, change->author, change->message, error);
+    confd_wish_answer(wish, change->outcome, error ? mac_error_copy(error) : NULL);
+    confd_wishes_go_on(manager);
+}
+
+/* ---- jobs ---- */
+
+/* Answers a repeated request with what the first one was told. False: this is the first. */
+static bool answer_again(confd_wish *wish) {
+    const char *job = wish->options->job;
+    if (!job || !*job || wish->options->dry_run)
+        return false;
+    bool is_error = false;
+    mac_autofree void *data = NULL;
+    size_t length = 0;
+    if (confd_store_outcome(wish->manager->store, job, &is_error, &data, &length) == 0) {
+        Macula__V1__Error *wire = is_error ? macula__v1__error__unpack(NULL, length, data) : NULL;
+        Macula__V1__ConfigOutcome *outcome = is_error ? NULL : macula__v1__config_outcome__unpack(NULL, length, data);
+        if (!wire && !outcome)
+            return false;
+        confd_wish_answer(wish, outcome, wire ? mac_error_from_wire(wire) : NULL);
+        if (wire)
+            macula__v1__error__free_unpacked(wire, NULL);
+        if (outcome)
+            macula__v1__config_outcome__free_unpacked(outcome, NULL);
+        return true;
+    }
+    /* A crash came between the commit and the answer: the generation tells what became of it. */
+    uint64_t number = confd_store_job_generation(wish->manager->store, job);
+    if (number == 0 || (wish->manager->change && mac_streq(wish->manager->change->job, job)))
+        return false;
+    if (number != confd_manager_number(wish->manager)) {
+        confd_wish_answer(wish, NULL,
+                          mac_error_new(MACULA__V1__ERROR_CODE__ROLLED_BACK, NULL,
+                                        "job %s made generation %llu, which is not in force any more", job,
+                                        (unsigned long long)number));
+        return true;
+    }
+    Macula__V1__ConfigOutcome *outcome = confd_outcome_new(number, 0);
+    add_pending(wish->manager, outcome);
+    confd_wish_answer(wish, outcome, NULL);
+    macula__v1__config_outcome__free_unpacked(outcome, NULL);
+    return true;
+}
+
+/* Joins the same job while it runs. */
+static bool join(confd_wish *wish) {
+    confd_change *change = wish->manager->change;
+    const char *job = wish->options->job;
+    if (!change || change->kind != CONFD_CHANGE_NEW || !job || !*job || !mac_streq(change->job, job) ||
+        wish->request_count == 0)
+        return false;
+    confd_wish *first = change->data;
+    if (first->request_count == MAC_ARRAY_SIZE(first->requests))
+        confd_wish_answer(
+            wish, NULL,
+            mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL, "job %s is asked for too often at once", job));
+    else {
+        first->requests[first->request_count++] = wish->requests[0];
+        wish_free(wish);
+    }
+    return true;
+}
+
+/* ---- beginning ---- */
+
+mac_error *confd_wish_obstacle(confd_manager *manager) {
+    mac_error *error = NULL;
+    confd_autohead head = {0};
+    int result = confd_store_head(manager->store, &head);
+    if (result < 0)
+        return mac_error_from_errno(result, "the store cannot be read");
+    if (manager->stopping)
+        error =
+            mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "confd is about to end: try again in a moment");
+    else if (manager->change)
+        error = mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
+                              "another change is being applied: wait for it (config status) and try again");
+    else if (head.pending)
+        error = mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
+                              "generation %llu waits to be confirmed by %s: confirm it or roll it back first",
+                              (unsigned long long)head.current, head.author);
+    if (error && error->code == MACULA__V1__ERROR_CODE__CONFLICT)
+        error->current_revision = head.current;
+    return error;
+}
+
+static mac_error *check_options(const confd_wish *wish) {
+    const Macula__V1__ChangeOptions *options = wish->options;
+    uint64_t current = confd_manager_number(wish->manager);
+    if (strlen(wish->author) > CONFD_AUTHOR_MAX || (options->message && strlen(options->message) > CONFD_MESSAGE_MAX) ||
+        (options->job && strlen(options->job) > CONFD_AUTHOR_MAX))
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "options",
+                             "expected at most %u bytes of author and job, and %u of message", CONFD_AUTHOR_MAX,
+                             CONFD_MESSAGE_MAX);
+    if (options->confirm_s > CONFD_CONFIRM_MAX_S)
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "options.confirm_s",
+                             "expected at most %u seconds, found %u", CONFD_CONFIRM_MAX_S, options->confirm_s);
+    if (!options->has_expected_generation || options->expected_generation == current)
+        return NULL;
+    mac_error *error =
+        mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
+                      "somebody else has changed the configuration: generation %llu was expected, %llu is in "
+                      "force; look at the difference and try again",
+                      (unsigned long long)options->expected_generation, (unsigned long long)current);
+    error->expected_revision = options->expected_generation;
+    error->current_revision = current;
+    return error;
+}
+
+static void answer_nothing(confd_wish *wish, const confd_proposal *proposal) {
+    Macula__V1__ConfigOutcome *outcome = confd_outcome_new(confd_manager_number(wish->manager), 0);
+    outcome->has_nothing_to_do = outcome->nothing_to_do = true;
+    outcome->has_dry_run = outcome->dry_run = wish->options->dry_run;
+    confd_outcome_add_notes(outcome, proposal->notes);
+    confd_wish_answer(wish, outcome, NULL);
+    macula__v1__config_outcome__free_unpacked(outcome, NULL);
+}
+
+static void begin(confd_wish *wish) {
+    confd_manager *manager = wish->manager;
+    confd_present present = confd_manager_present(manager);
+    confd_proposal *proposal = NULL;
+    mac_error *error = check_options(wish);
+    if (!error)
+        error = wish->propose(wish, &present, &proposal);
+    if (error) {
+        refuse(wish, error);
+        return;
+    }
+    if (proposal->edited.count == 0 && proposal->changed.count == 0) {
+        answer_nothing(wish, proposal);
+        confd_proposal_free(proposal);
+        return;
+    }
+    confd_change_options options = {.author = wish->author,
+                                    .message = wish->options->message,
+                                    .job = wish->options->job,
+                                    .confirm_s = wish->options->dry_run ? 0 : wish->options->confirm_s};
+    confd_change_new(manager, proposal, wish->options->dry_run, &options, on_changed, wish);
+}
+
+void confd_wish_submit(confd_wish *wish) {
+    confd_manager *manager = wish->manager;
+    if (answer_again(wish) || join(wish))
+        return;
+    if (wish->options->dry_run) { /* touches nothing, so nothing is in its way */
+        begin(wish);
+        return;
+    }
+    if (manager->change && manager->change->kind == CONFD_CHANGE_START && !manager->stopping &&
+        manager->waiting_count < CONFD_WAITING_MAX) {
+        manager->waiting[manager->waiting_count++] = wish;
+        return;
+    }
+    mac_error *error = confd_wish_obstacle(manager);
+    if (error)
+        refuse(wish, error);
+    else
+        begin(wish);
+}
+
+void confd_wishes_go_on(confd_manager *manager) {
+    while (!manager->change && manager->waiting_count && !manager->stopping) {
+        confd_wish *wish = manager->waiting[0];
+        manager->waiting_count--;
+        memmove(&manager->waiting[0], &manager->waiting[1], manager->waiting_count * sizeof wish);
+        confd_wish_submit(wish);
+    }
+}
+
+void confd_wishes_cancel(confd_manager *manager, const char *reason) {
+    while (manager->waiting_count)
+        confd_wish_answer(manager->waiting[--manager->waiting_count], NULL,
+                          mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "%s", reason));
+}

@@ -1,0 +1,45 @@
+/* A request for a change, from its arrival to its answer: what a caller of the bus (or an event config.change) wants.
+ *
+ * One change runs at a time. Who comes second is told CONFLICT, and so is who changes something while another change
+ * waits to be confirmed; only right after a start, while the generation in force is being applied, wishes wait (at most
+ * CONFD_WAITING_MAX). A caller that repeats a request with the same job id joins the one that runs, or is given the
+ * outcome that the first one got. */
+#ifndef CONFD_WISH_H
+#define CONFD_WISH_H
+
+#include "confd-change.h"
+
+#define CONFD_JOINED_MAX 16
+#define CONFD_AUTHOR_MAX 256u
+#define CONFD_MESSAGE_MAX 1024u
+
+struct confd_wish {
+    confd_manager *manager;
+    mac_request *requests[1 + CONFD_JOINED_MAX]; /* that get the answer; none: an event config.change */
+    size_t request_count;
+    char *author;
+    const Macula__V1__ChangeOptions *options; /* of the first request, or empty */
+    /* What is wanted, worked out against what is in force when its turn has come. */
+    mac_error *(*propose)(const confd_wish *wish, const confd_present *present, confd_proposal **ret_proposal);
+    const ProtobufCMessage *input; /* of the first request */
+    char *text;                    /* of an event: the patch */
+};
+
+/* Takes what it needs of the options; the request (NULL: an event) is answered later. */
+confd_wish *confd_wish_new(confd_manager *manager, mac_request *request, const Macula__V1__ChangeOptions *options,
+                           mac_error *(*propose)(const confd_wish *wish, const confd_present *present,
+                                                 confd_proposal **ret_proposal));
+/* Takes the wish. It is answered now or later. */
+void confd_wish_submit(confd_wish *wish);
+/* Answers and frees; takes the error. */
+void confd_wish_answer(confd_wish *wish, const Macula__V1__ConfigOutcome *outcome, mac_error *error);
+/* The next of those that wait; called when a change has ended. */
+void confd_wishes_go_on(confd_manager *manager);
+/* Answers all that wait. */
+void confd_wishes_cancel(confd_manager *manager, const char *reason);
+/* CONFLICT when a change runs or waits to be confirmed, else NULL. */
+mac_error *confd_wish_obstacle(confd_manager *manager);
+/* The event config.rejected. */
+void confd_publish_rejected(confd_manager *manager, const char *author, const char *message, const mac_error *error);
+
+#endif
