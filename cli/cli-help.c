@@ -53,7 +53,7 @@ static void options_print(const char *title, const cli_option *options) {
 static void summaries_print(const char *prefix) {
     for (const cli_command *command = cli_commands; command->name; command++)
         if (!prefix || mac_starts_with(command->name, prefix))
-            printf("  %-18s %s\n", command->name, command->summary);
+            printf("  %-20s %s\n", command->name, command->summary);
 }
 
 void cli_help_all(void) {
@@ -62,6 +62,7 @@ void cli_help_all(void) {
     cli_print(CLI_BOLD, "Commands\n");
     summaries_print(NULL);
     options_print("Options of every command", cli_global_options);
+    printf("      --version                the version\n");
     printf("\nExit codes: 0 ok, 1 failed, 2 usage, 3 nothing to do, 4 reboot required, 5 rejected, 6 denied,\n"
            "7 unreachable, 8 timed out and still running, 9 rolled back.\n\n"
            "Example:\n  maculaos config get hostname\n  maculaos COMMAND --help\n");
