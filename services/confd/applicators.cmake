@@ -15,13 +15,14 @@ macula_program(confd-worker SOURCES confd-worker.c confd-sshkeys.c
 
 # Strings of protobuf-c's structs are not const; in tests they are constants.
 function(confd_apply_test name)
-  macula_test(${name} SOURCES ${name}.c test-confd-node.c LINK confd_apply)
+  macula_test(${name} SOURCES ${name}.c test-confd-sandbox.c LINK confd_apply)
   if(MACULA_TESTS)
     target_compile_options(${name} PRIVATE -Wno-write-strings)
     add_dependencies(${name} confd-worker)
   endif()
 endfunction()
 confd_apply_test(test-confd-run)
+confd_apply_test(test-confd-sys)
 confd_apply_test(test-confd-apply-system)
 confd_apply_test(test-confd-apply-users)
 confd_apply_test(test-confd-apply-files)

@@ -64,9 +64,8 @@ bool confd_field_valid(const char *value) {
     return !strchr(value, ':') && !confd_has_control(value);
 }
 
-int confd_table_set(confd_table *table, ssize_t row, size_t field, const char *value) {
-    if (!confd_field_valid(value) || row < 0 || (size_t)row >= table->lines.count)
-        return -EINVAL;
+/* The value may hold whatever the line held before; it must be without colon and line break. */
+static void replace_field(confd_table *table, ssize_t row, size_t field, const char *value) {
     char *line = table->lines.items[row];
     const char *start = NULL;
     size_t length = 0;
@@ -87,6 +86,12 @@ int confd_table_set(confd_table *table, ssize_t row, size_t field, const char *v
     mac_wipe(line, strlen(line)); /* it may have been of /etc/shadow */
     free(line);
     table->lines.items[row] = mac_buffer_take(&out);
+}
+
+int confd_table_set(confd_table *table, ssize_t row, size_t field, const char *value) {
+    if (!confd_field_valid(value) || row < 0 || (size_t)row >= table->lines.count)
+        return -EINVAL;
+    replace_field(table, row, field, value);
     return 0;
 }
 
@@ -129,6 +134,8 @@ int confd_group_member(confd_accounts *accounts, const char *group, const char *
     ssize_t row = confd_table_find(&accounts->group, group);
     if (row < 0)
         return -ENOENT;
+    if (!*name || !confd_field_valid(name) || strchr(name, ','))
+        return -EINVAL;
     if (confd_group_has(accounts, row, name) == member)
         return 0;
     mac_autofree char *members = confd_table_get(&accounts->group, row, GROUP_MEMBERS);
@@ -139,7 +146,8 @@ int confd_group_member(confd_accounts *accounts, const char *group, const char *
             mac_buffer_printf(&out, out.length ? ",%s" : "%s", one);
     if (member)
         mac_buffer_printf(&out, out.length ? ",%s" : "%s", name);
-    return confd_table_set(&accounts->group, row, GROUP_MEMBERS, out.data ? out.data : "");
+    replace_field(&accounts->group, row, GROUP_MEMBERS, out.data ? out.data : "");
+    return 0;
 }
 
 int confd_accounts_load(confd_accounts *accounts, mac_root *root) {

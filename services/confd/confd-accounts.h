@@ -44,7 +44,7 @@ int confd_table_add(confd_table *table, const char *const *fields, size_t count)
 /* A decimal number of at most UINT32_MAX - 1, which is never a uid. -EINVAL otherwise. */
 int confd_number(const char *text, uint32_t *ret_number) MAC_MUST_USE;
 
-/* Members of a group: adds, or removes, one name. */
+/* Members of a group: adds, or removes, one name. -ENOENT: no such group; -EINVAL: a name that no member can have. */
 int confd_group_member(confd_accounts *accounts, const char *group, const char *name, bool member) MAC_MUST_USE;
 bool confd_group_has(const confd_accounts *accounts, ssize_t row, const char *name);
 

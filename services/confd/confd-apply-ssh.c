@@ -5,10 +5,13 @@
  * without network must still take a configuration. confd_ssh_keys_refresh asks all sources again from time to time.
  *
  * The file lies in a directory that its user may change. So neither the home nor .ssh may be a symbolic link: root
- * would write, in the user's name, where the link leads. */
+ * would write, in the user's name, where the link leads. As he could put a link
+ * there at any moment, .ssh is opened once and the file is written into what was opened. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "base/mac-fault.h"
 #include "confd-accounts.h"
 #include "confd-applicator.h"
 #include "confd-files.h"
@@ -201,6 +204,30 @@ static int check_directory(mac_root *root, const char *path) {
     return r < 0 ? r : S_ISDIR(st.st_mode) ? 0 : -ELOOP;
 }
 
+/* Writes the key file into the directory that is there now, whatever is put in its place meanwhile. */
+static int write_in_directory(confd_run *run, mac_root *root, const target *one) {
+    mac_fs_attributes attributes = confd_attributes(0600, one->uid, one->gid);
+    mac_autoptr(mac_root) directory = NULL;
+    mac_autofd fd = -1;
+    if (confd_file_same(root, one->path, one->text, strlen(one->text), attributes))
+        return 0;
+    int r = confd_run_save_file(run, one->path);
+    if (r == 0)
+        r = mac_fs_open(root, one->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &fd);
+    if (r < 0)
+        return r;
+    mac_autofree char *itself = mac_asprintf("/proc/self/fd/%d", fd);
+    r = mac_root_open(itself, false, &directory);
+    MAC_FAULT_POINT("confd.apply.write");
+    if (r == 0)
+        r = mac_fs_write(directory, "/authorized_keys", one->text, strlen(one->text), attributes);
+    if (r < 0)
+        return r;
+    MAC_FAULT_POINT("confd.apply.written");
+    confd_run_action(run, "write %s", one->path);
+    return 0;
+}
+
 static mac_error *write_target(confd_run *run, const confd_context *context, const target *one) {
     mac_root *root = context->root;
     struct stat st;
@@ -221,8 +248,8 @@ static mac_error *write_target(confd_run *run, const confd_context *context, con
         r = mac_fs_chmod_chown(root, one->directory, confd_attributes(0700, one->uid, one->gid));
     if (r < 0)
         return mac_error_from_errno(r, "cannot make %s", one->directory);
-    return confd_run_write_file(run, one->path, one->text, strlen(one->text),
-                                confd_attributes(0600, one->uid, one->gid), 0);
+    r = write_in_directory(run, root, one);
+    return r < 0 ? mac_error_from_errno(r, "cannot write %s", one->path) : NULL;
 }
 
 static mac_error *write_all(confd_run *run, const confd_context *context) {

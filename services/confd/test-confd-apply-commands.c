@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "test-confd-node.h"
+#include "test-confd-sandbox.h"
 
 static Macula__V1__Command items[3];
 static Macula__V1__Command *list[3] = {&items[0], &items[1], &items[2]};

@@ -5,7 +5,7 @@
 #include <zlib.h>
 
 #include "confd-content.h"
-#include "test-confd-node.h"
+#include "test-confd-sandbox.h"
 
 static Macula__V1__WriteFile files[3];
 static Macula__V1__WriteFile *list[3] = {&files[0], &files[1], &files[2]};

@@ -9,7 +9,7 @@
 
 #include "confd-keycache.h"
 #include "confd-sshkeys.h"
-#include "test-confd-node.h"
+#include "test-confd-sandbox.h"
 
 #define KEY1 "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMASiUBfZWHHnXF/np2cDXWITOJDnrZN5cS2NE8XcUmT one@test"
 #define KEY2                                                                                                           \
@@ -279,9 +279,7 @@ static void a_refresh_can_be_cancelled(void **state) {
 
 static void hostile_answers_let_nobody_in(void **state) {
     static const char *const bad[] = {"<html>log in to the hotel</html>\n", "command=\"reboot\" " KEY1 "\n",
-                                      "ssh-ed25519 AAAA\n",
-                                      "ssh-rsa "
-                                      "AAAAC3NzaC1lZDI1NTE5AAAAIMASiUBfZWHHnXF\n"};
+                                      "ssh-ed25519 AAAA\n", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIMASiUBfZWHHnXF\n"};
     test_node *node = *state;
     put_accounts(node);
     authorize(node, "github:octocat", NULL);
@@ -380,8 +378,8 @@ static void what_is_no_key_is_refused(void **state) {
                                 "http://example.com/keys",
                                 "hello",
                                 "ssh-dss AAAAB3NzaC1kc3MAAACBAA==",
-                                KEY1 "\nssh-ed25519 x",
-                                "command=\"x " KEY1,
+                                (KEY1 "\nssh-ed25519 x"),
+                                ("command=\"x " KEY1),
                                 "github:a b",
                                 "https://x/\ny"};
     test_node *node = *state;

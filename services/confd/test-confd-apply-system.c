@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "test-confd-node.h"
+#include "test-confd-sandbox.h"
 
 /* A map of the document. Entries live as long as the test. */
 #define ENTRIES(type, list, ...)                                                                                       \

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "confd-accounts.h"
-#include "test-confd-node.h"
+#include "test-confd-sandbox.h"
 
 #define HASH "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1"
 #define PASSWD "root:x:0:0:root:/root:/bin/bash\n# a comment\n+nis\nmacula:x:1000:1000::/home/macula:/bin/bash\n"

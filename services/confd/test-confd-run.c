@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "test-confd-node.h"
+#include "test-confd-sandbox.h"
 
 static mac_strings seen; /* names of the applicators that were applied, and what was undone */
 

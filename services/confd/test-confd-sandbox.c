@@ -1,5 +1,5 @@
-/* The verbs of test-confd-node.h. */
-#include "test-confd-node.h"
+/* The verbs of test-confd-sandbox.h. */
+#include "test-confd-sandbox.h"
 
 #include <errno.h>
 #include <ftw.h>

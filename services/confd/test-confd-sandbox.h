@@ -1,6 +1,6 @@
 /* A node of a test: a root in a temporary directory, a document, and verbs that read like sentences. */
-#ifndef TEST_CONFD_NODE_H
-#define TEST_CONFD_NODE_H
+#ifndef TEST_CONFD_SANDBOX_H
+#define TEST_CONFD_SANDBOX_H
 
 #include <setjmp.h>
 #include <stdarg.h>
