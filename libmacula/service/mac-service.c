@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 
 #include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
+#include "service/mac-frugal.h"
 #include "service/mac-notify.h"
 #include "service/mac-service-options.h"
 #include "service/mac-user.h"
@@ -323,13 +323,6 @@ static void service_deinit(mac_service *service) {
     mac_notify_end();
 }
 
-static void set_process_up(void) {
-    /* The loop is one thread; libnats' own threads allocate little and may share its arena. */
-    mallopt(M_ARENA_MAX, 1);
-    setenv("UV_THREADPOOL_SIZE", "1", 0);
-    signal(SIGPIPE, SIG_IGN);
-}
-
 int mac_service_main(int argc, char **argv, const mac_service_definition *definition) {
     mac_service service = {.definition = definition};
     switch (mac_service_parse(argc, argv, definition, &service.options)) {
@@ -344,7 +337,8 @@ int mac_service_main(int argc, char **argv, const mac_service_definition *defini
     mac_log_level level;
     if (service.options.log_level && mac_log_level_parse(service.options.log_level, &level) == 0)
         mac_log_set_level(level);
-    set_process_up();
+    mac_frugal();
+    signal(SIGPIPE, SIG_IGN);
     service.watchdog_us = watchdog_interval();
     mac_notify_adopt();
     uv_loop_init(&service.loop);

@@ -1,4 +1,5 @@
 /* testd: the smallest service, for test-service.c. It serves Supervisor.Status and tells of itself there. */
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,9 +36,19 @@ static void on_timer(uv_timer_t *timer) {
     mac_service_stopped(self->service);
 }
 
+/* Whose RAND_bytes the libraries call: if it is OpenSSL's, OpenSSL is initialised in every service (see mac-frugal.c).
+ */
+static bool openssl_is_asked(void) {
+    void *function = dlsym(RTLD_DEFAULT, "RAND_bytes");
+    Dl_info from;
+    return function && dladdr(function, &from) && strstr(from.dli_fname, "libcrypto");
+}
+
 static mac_error *start(mac_service *service, void **ret_object) {
     if (mac_streq(deed, "fail"))
         return mac_error_new(MACULA__V1__ERROR_CODE__UNSUPPORTED, NULL, "this machine has no \"soul\"");
+    if (mac_streq(deed, "be-frugal") && openssl_is_asked())
+        return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "RAND_bytes is OpenSSL's");
     testd *self = mac_calloc(1, sizeof *self);
     self->service = service;
     uv_timer_init(mac_service_loop(service), &self->timer);

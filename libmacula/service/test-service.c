@@ -370,6 +370,15 @@ static void it_may_end_itself_with_a_code(void **state) {
     stage_free(s);
 }
 
+static void openssl_sleeps_in_a_service(void **state) {
+    (void)state;
+    stage *s = stage_new();
+    start_usual(s, "be-frugal");
+    await(s, "STATUS=serving");
+    assert_int_equal(end_by(s, SIGTERM), 0);
+    stage_free(s);
+}
+
 static void a_handle_left_open_does_not_hold_the_end_up(void **state) {
     (void)state;
 #ifdef MACULA_SANITIZED
@@ -435,6 +444,7 @@ int main(void) {
         cmocka_unit_test(it_may_take_its_time_to_stop),
         cmocka_unit_test(a_second_signal_ends_at_once),
         cmocka_unit_test(it_may_end_itself_with_a_code),
+        cmocka_unit_test(openssl_sleeps_in_a_service),
         cmocka_unit_test(a_handle_left_open_does_not_hold_the_end_up),
         cmocka_unit_test(boot_runs_without_a_bus),
         cmocka_unit_test(it_gives_up_roots_rights_and_keeps_what_it_opened),
