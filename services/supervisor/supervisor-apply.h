@@ -1,0 +1,55 @@
+/* The configuration of the bus server: rendered from the document, tried, put in force, taken back.
+ *
+ * Guarantees: the file in force is one that a server has accepted, or the one of the last start; when a new one is
+ * refused, or a server restarted with it does not become ready, the previous file comes back and the server with it.
+ * What it does not: a restart is decided before its outcome is known, because the answer travels over the bus that is
+ * restarted; a failure then is the event supervisor.bus_failed. */
+#ifndef SUPERVISOR_APPLY_H
+#define SUPERVISOR_APPLY_H
+
+#include "supervisor-server.h"
+
+typedef struct supervisor_apply supervisor_apply;
+
+typedef enum supervisor_way {
+    SUPERVISOR_NOTHING, /* the file is the same */
+    SUPERVISOR_RELOAD,  /* SIGHUP */
+    SUPERVISOR_RESTART, /* of the server; clients reconnect */
+} supervisor_way;
+
+/* Exactly once. error NULL: it is so, or (RESTART) will be tried as soon as supervisor_apply_restart is called. */
+typedef void (*supervisor_apply_callback)(supervisor_way way, mac_error *error, void *data);
+
+/* keys: names, ending with NULL, of whoever may connect, without the workloads'; must outlive it. */
+supervisor_apply *supervisor_apply_new(supervisor_host *host, supervisor_server *server, const mac_strings *keys);
+void supervisor_apply_free(supervisor_apply *apply);
+
+/* The document that confd has left in the runtime directory, secrets of the bus unsealed. NULL with *ret_error: it is
+ * there but cannot be used; NULL without: there is none. */
+Macula__V1__Document *supervisor_apply_load(supervisor_host *host, mac_error **ret_error);
+
+/* At the start: renders and writes without asking a server. */
+mac_error *supervisor_apply_first(supervisor_apply *apply, const Macula__V1__Document *document);
+const char *supervisor_apply_realm(const supervisor_apply *apply);
+/* Whether the document would change the realm, which every subject holds: that takes a new start of the node. */
+bool supervisor_apply_changes_realm(const supervisor_apply *apply, const Macula__V1__Document *document);
+
+/* Would it do? Renders, has nats-server -t read it, tries the port when it changes. Changes nothing. */
+void supervisor_apply_check(supervisor_apply *apply, const Macula__V1__Document *document,
+                            supervisor_apply_callback callback, void *data);
+/* Puts it in force. One at a time: CONFLICT otherwise. */
+void supervisor_apply_start(supervisor_apply *apply, const Macula__V1__Document *document,
+                            supervisor_apply_callback callback, void *data);
+/* After RESTART: does it. */
+void supervisor_apply_restart(supervisor_apply *apply);
+
+/* The server's changes, told by the manager. Returns what a restart has come to. */
+typedef enum supervisor_trial {
+    SUPERVISOR_TRIAL_NONE,   /* nothing is being tried, or it is not decided */
+    SUPERVISOR_TRIAL_PASSED, /* the server is ready with the new file */
+    SUPERVISOR_TRIAL_FAILED, /* it was not; the previous file is back and the server is starting with it */
+} supervisor_trial;
+supervisor_trial supervisor_apply_server_changed(supervisor_apply *apply);
+void supervisor_apply_server_reloaded(supervisor_apply *apply, const char *refusal);
+
+#endif

@@ -1,0 +1,163 @@
+#include "supervisor-log.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct entry {
+    const char *level;
+    const char *message; /* logfmt: still quoted and escaped; else as the child wrote it */
+    size_t message_length;
+    const char *fields; /* rest of a logfmt line */
+    size_t fields_length;
+    bool logfmt;
+} entry;
+
+static const struct {
+    const char *name, *nats, *colour;
+} levels[] = {
+    {"error", "ERR", "\x1b[1;31m"}, {"error", "FTL", "\x1b[1;31m"}, {"warning", "WRN", "\x1b[33m"},
+    {"info", "INF", "\x1b[32m"},    {"debug", "DBG", "\x1b[34m"},   {"debug", "TRC", "\x1b[34m"},
+};
+
+static void append_escaped(mac_buffer *out, const char *text, size_t length, bool quoted) {
+    for (size_t i = 0; i < length;) {
+        unsigned char c = (unsigned char)text[i];
+        size_t size = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+        bool control = c < 0x20 || c == 0x7f || (c == 0xc2 && i + 1 < length && (unsigned char)text[i + 1] < 0xa0);
+        if (!control && i + size <= length && mac_utf8_valid(text + i, size)) {
+            if (quoted && (c == '"' || c == '\\'))
+                mac_buffer_text(out, "\\");
+            mac_buffer_append(out, text + i, size);
+            i += size;
+        } else {
+            mac_buffer_printf(out, c == '\t' ? "\\t" : "\\x%02x", c);
+            i++;
+        }
+    }
+}
+
+/* Past `prefix`, or NULL. */
+static const char *after(const char *text, const char *end, const char *prefix) {
+    size_t length = strlen(prefix);
+    return (size_t)(end - text) >= length && memcmp(text, prefix, length) == 0 ? text + length : NULL;
+}
+
+static bool parse_logfmt(const char *line, size_t length, entry *ret) {
+    const char *end = line + length, *at = after(line, end, "level=");
+    if (!at)
+        return false;
+    ret->level = NULL;
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(levels) && !ret->level; i++) {
+        const char *rest = after(at, end, levels[i].name);
+        if (rest && rest < end && *rest == ' ') {
+            ret->level = levels[i].name;
+            at = rest + 1;
+        }
+    }
+    const char *space = ret->level && after(at, end, "service=") ? memchr(at, ' ', (size_t)(end - at)) : NULL;
+    const char *message = space ? after(space, end, " msg=\"") : NULL;
+    if (!message)
+        return false;
+    const char *close = message;
+    while (close < end && *close != '"')
+        close += *close == '\\' ? 2 : 1;
+    if (close >= end)
+        return false;
+    ret->logfmt = true;
+    ret->message = message;
+    ret->message_length = (size_t)(close - message);
+    ret->fields = close + 1;
+    ret->fields_length = (size_t)(end - close - 1);
+    return true;
+}
+
+/* "[4711] [INF] text" */
+static void parse_plain(const char *line, size_t length, entry *ret) {
+    *ret = (entry){.level = "info", .message = line, .message_length = length};
+    const char *mark = length > 0 && line[0] == '[' ? memmem(line, length, "] [", 3) : NULL;
+    size_t head = mark ? (size_t)(mark - line) + 3 : 0;
+    if (!mark || length < head + 5 || strspn(line + 1, "0123456789") != head - 4 || line[head + 3] != ']')
+        return;
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(levels); i++) {
+        if (memcmp(line + head, levels[i].nats, 3) == 0) {
+            ret->level = levels[i].name;
+            ret->message = line + head + 5;
+            ret->message_length = length - head - 5;
+        }
+    }
+}
+
+static void format_logfmt(int64_t unix_ms, const char *name, const entry *e, mac_buffer *out) {
+    char stamp[32];
+    time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+    mac_buffer_printf(out, "time=%s.%03dZ level=%s service=%s msg=\"", stamp, (int)(unix_ms % 1000), e->level, name);
+    append_escaped(out, e->message, e->message_length, !e->logfmt);
+    mac_buffer_text(out, "\"");
+    append_escaped(out, e->fields, e->fields_length, false);
+    mac_buffer_text(out, "\n");
+}
+
+static void format_person(int64_t unix_ms, const char *name, const entry *e, bool colour, mac_buffer *out) {
+    const char *tint = "";
+    time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm local;
+    localtime_r(&seconds, &local);
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(levels); i++)
+        if (colour && strcmp(levels[i].name, e->level) == 0)
+            tint = levels[i].colour;
+    mac_buffer_printf(out, "%02d:%02d:%02d %s%-7s%s %s: ", local.tm_hour, local.tm_min, local.tm_sec, tint, e->level,
+                      colour ? "\x1b[0m" : "", name);
+    append_escaped(out, e->message, e->message_length, false);
+    if (e->fields_length) {
+        mac_buffer_text(out, colour ? " \x1b[2m" : " ");
+        append_escaped(out, e->fields, e->fields_length, false);
+        mac_buffer_text(out, colour ? "\x1b[0m" : "");
+    }
+    mac_buffer_text(out, "\n");
+}
+
+void supervisor_log_format(supervisor_log_style style, int64_t unix_ms, const char *name, const char *line,
+                           size_t length, mac_buffer *out) {
+    entry e = {0};
+    if (!parse_logfmt(line, length, &e))
+        parse_plain(line, length, &e);
+    switch (style) {
+    case SUPERVISOR_LOG_FMT:
+        format_logfmt(unix_ms, name, &e, out);
+        break;
+    case SUPERVISOR_LOG_PERSON:
+    case SUPERVISOR_LOG_COLOUR:
+        format_person(unix_ms, name, &e, style == SUPERVISOR_LOG_COLOUR, out);
+        break;
+    }
+}
+
+static supervisor_log_style style_of_stderr(void) {
+    const char *no_colour = getenv("NO_COLOR");
+    if (isatty(STDERR_FILENO) != 1)
+        return SUPERVISOR_LOG_FMT;
+    return (no_colour && *no_colour) || mac_streq(getenv("TERM"), "dumb") ? SUPERVISOR_LOG_PERSON
+                                                                          : SUPERVISOR_LOG_COLOUR;
+}
+
+void supervisor_log_line(const char *name, const char *line, size_t length) {
+    static size_t dropped;
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+    mac_autobuffer out = {0};
+    if (dropped) {
+        char text[64];
+        int size = snprintf(text, sizeof text, "%zu lines of the log dropped: nobody read it", dropped);
+        supervisor_log_format(style_of_stderr(), mac_unix_ms(), "supervisor", text, (size_t)size, &out);
+    }
+    supervisor_log_format(style_of_stderr(), mac_unix_ms(), name, line, length, &out);
+    if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) && write(STDERR_FILENO, out.data, out.length) >= 0)
+        dropped = 0;
+    else
+        dropped++;
+}
