@@ -145,10 +145,13 @@ void codec_real_text(double value, bool is_float, char text[CODEC_REAL_SIZE]) {
         strcpy(text, isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
         return;
     }
-    int last = is_float ? FLT_DECIMAL_DIG : DBL_DECIMAL_DIG;
-    for (int digits = is_float ? FLT_DIG : DBL_DIG; digits <= last; digits++) {
+    bool few_bits = fabs(value) < (is_float ? (double)FLT_MIN : DBL_MIN); /* a subnormal number, or zero */
+    for (int digits = few_bits ? 1 : is_float ? FLT_DIG : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
         snprintf(text, CODEC_REAL_SIZE, "%.*g", digits, value);
-        if (is_float ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value)
+        double read = strtod(text, NULL);
+        /* Other readers refuse 3.4028235e+38, though it is the largest float rounded: so that one has all its digits.
+         */
+        if (is_float ? (float)read == (float)value && fabs(read) <= (double)FLT_MAX : read == value)
             break;
     }
     if (!text[strcspn(text, ".e")])

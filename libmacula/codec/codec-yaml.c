@@ -203,7 +203,7 @@ static bool is_null_word(const char *text, size_t length) {
 /* What a tag says of a scalar; false for a tag that is none of YAML's own. */
 static bool apply_tag(const char *tag, mac_mark *mark) {
     if (!mac_starts_with(tag, "tag:yaml.org,2002:"))
-        return mac_streq(tag, "!");
+        return false;
     const char *name = strrchr(tag, ':') + 1;
     mark->plain =
         mac_streq(name, "int") || mac_streq(name, "float") || mac_streq(name, "bool") || mac_streq(name, "null");
@@ -448,7 +448,15 @@ static int read_stream(reader *in, json_t **ret_tree) {
     }
     if (in->errors)
         return -EINVAL;
-    *ret_tree = !tree || json_is_null(tree) ? json_object() : mac_take(&tree);
+    if (tree && !json_is_null(tree)) {
+        *ret_tree = mac_take(&tree);
+        return 0;
+    }
+    /* Nothing but comments: an empty mapping, so that the root has a place in any document. */
+    mac_mark mark = {.place = {in->marks->file, 1, 1}};
+    size_t root = tree ? 0 : codec_marks_add(in->marks, &mark);
+    in->marks->nodes[root].children = json_object();
+    *ret_tree = json_object();
     return 0;
 }
 
