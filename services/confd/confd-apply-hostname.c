@@ -4,6 +4,7 @@
 #include "confd-applicator.h"
 #include "confd-files.h"
 #include "confd-sys.h"
+#include "log/mac-log.h"
 
 #define HOSTS_ADDRESS "127.0.1.1"
 
@@ -77,9 +78,9 @@ static int inspect(const confd_context *context, confd_findings *findings) {
 
 static void undo_kernel(const confd_context *context, void *data, bool undo) {
     mac_autofree char *old = data;
-    if (undo && confd_sys_set_hostname(context->sys, old) < 0) {
-        /* The files are back; the next apply or boot sets the kernel's name from them. */
-    }
+    int r = undo ? confd_sys_set_hostname(context->sys, old) : 0;
+    if (r < 0)
+        mac_log_warning("the host name could not be put back", "name=%s error=" MAC_LOG_Q("%s"), old, strerror(-r));
 }
 
 static mac_error *set_kernel(confd_run *run, const confd_context *context) {
@@ -99,9 +100,11 @@ static mac_error *set_kernel(confd_run *run, const confd_context *context) {
 static void apply(confd_run *run, const confd_context *context) {
     mac_autofree char *file = NULL, *hosts = NULL;
     int r = wanted(context, &file, &hosts);
-    mac_error *error = r < 0 ? mac_error_from_errno(r, "cannot read /etc/hosts") : NULL;
-    if (!error)
-        error = confd_run_write_file(run, "/etc/hostname", file, strlen(file), MAC_FS_KEEP, 0);
+    if (r < 0) {
+        confd_run_done(run, mac_error_from_errno(r, "cannot read /etc/hosts"));
+        return;
+    }
+    mac_error *error = confd_run_write_file(run, "/etc/hostname", file, strlen(file), MAC_FS_KEEP, 0);
     if (!error)
         error = confd_run_write_file(run, "/etc/hosts", hosts, strlen(hosts), MAC_FS_KEEP, 0);
     if (!error)

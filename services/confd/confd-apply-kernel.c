@@ -5,6 +5,7 @@
 #include "confd-applicator.h"
 #include "confd-files.h"
 #include "confd-sys.h"
+#include "log/mac-log.h"
 
 /* In the phase boot one bad module or parameter must not keep the others from being set. */
 static mac_error *keep_first(confd_run *run, mac_error *first, mac_error *error) {
@@ -227,9 +228,10 @@ typedef struct sysctl_undo {
 
 static void undo_sysctl(const confd_context *context, void *data, bool undo) {
     sysctl_undo *old = data;
-    if (undo && confd_sys_sysctl_write(context->sys, old->key, old->value) < 0) {
-        /* It could be written a moment ago; if not now, the next apply finds it. */
-    }
+    int r = undo ? confd_sys_sysctl_write(context->sys, old->key, old->value) : 0;
+    if (r < 0)
+        mac_log_warning("a kernel parameter could not be put back", "key=%s error=" MAC_LOG_Q("%s"), old->key,
+                        strerror(-r));
     free(old->key);
     free(old->value);
     free(old);

@@ -215,6 +215,19 @@ static void what_somebody_changed_since_is_left_to_him(void **state) {
     assert_int_equal(count_findings(node, &confd_apply_files), 0);
 }
 
+static void a_drift_that_is_mended_does_not_become_the_original(void **state) {
+    test_node *node = *state;
+    put_file(node, "/etc/issue", "original");
+    one_file(node, "/etc/issue", "ours");
+    apply_well(node, &confd_apply_files);
+    put_file(node, "/etc/issue", "scribbled");
+    files[0].content = "ours, changed";
+    apply_well(node, &confd_apply_files);
+    node->document.n_write_files = 0;
+    apply_well(node, &confd_apply_files);
+    assert_file(node, "/etc/issue", "original");
+}
+
 static void after_an_upgrade_the_original_is_the_new_image_s(void **state) {
     test_node *node = *state;
     put_file(node, "/etc/issue", "image 1");
@@ -283,6 +296,7 @@ int main(void) {
         TEST(a_link_leads_neither_out_nor_into_what_is_forbidden),
         TEST(a_file_that_leaves_the_list_goes_and_its_original_comes_back),
         TEST(what_somebody_changed_since_is_left_to_him),
+        TEST(a_drift_that_is_mended_does_not_become_the_original),
         TEST(after_an_upgrade_the_original_is_the_new_image_s),
         TEST(a_directory_is_not_replaced),
         TEST(at_boot_one_bad_file_does_not_keep_the_others_away),
