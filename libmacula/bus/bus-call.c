@@ -133,6 +133,7 @@ static void call_end(mac_call *call, const mac_answer *answer) {
     void *data = call->data;
     mac_autofree char *subject = mac_strdup(call->subject);
     mac_answer told = *answer;
+    told.last = true;
     if (!told.subject)
         told.subject = subject;
     bus_call_discard(call); /* before the callback, which may start the next one */

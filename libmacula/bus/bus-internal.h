@@ -17,6 +17,7 @@
 #define BUS_DRAIN_MAX 64         /* messages of one subscription in one turn of the loop */
 #define BUS_QUEUE_MAX_MESSAGES                                                                                         \
     16384 /* of one subscription, beside MAC_BUS_QUEUE_MAX_BYTES; more are dropped and counted */
+#define BUS_DROPPED_TOLD_MS 10000
 #define BUS_OUT_FLUSH_BYTES (64u << 10) /* sent before the turn of the loop ends */
 #define BUS_OUT_MAX_BYTES (8u << 20)    /* unsent beyond that: -ENOBUFS */
 #define BUS_NAME_MAX 64
@@ -65,7 +66,8 @@ struct bus_source {
     natsSubscription *handle; /* NULL without connection */
     bus_source_callback callback;
     void *data;
-    bool dead; /* removed while draining; freed after it */
+    uint64_t told_dropped; /* uv_now() when dropped messages were logged; 0: never */
+    bool dead;             /* removed while draining; freed after it */
 };
 
 bus_source *bus_source_new(mac_bus *bus, const char *subject, const char *queue, bus_source_callback callback,
@@ -292,7 +294,6 @@ struct mac_bus {
 
     bus_source *sources, *last_source;
     bool draining, sweep;
-    uint64_t dropped;
 
     mac_subscription *subscriptions;
     bus_calls calls;

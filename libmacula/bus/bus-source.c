@@ -85,10 +85,17 @@ void bus_sources_disconnect(mac_bus *bus) {
         source_disconnect(source);
 }
 
-static void count_dropped(bus_source *source) {
-    source->bus->dropped++;
-    mac_log_warning("messages dropped: they came faster than they were handled", "subject=%s queue_max=%u",
-                    source->subject, BUS_QUEUE_MAX_MESSAGES);
+/* cnats has dropped messages since it was last asked. Said once in a while: a flood of messages is not to be a flood of
+ * lines. */
+static void tell_dropped(bus_source *source) {
+    uint64_t now = uv_now(source->bus->loop);
+    if (source->told_dropped && now - source->told_dropped < BUS_DROPPED_TOLD_MS)
+        return;
+    source->told_dropped = now ? now : 1;
+    int64_t dropped = 0;
+    (void)natsSubscription_GetDropped(source->handle, &dropped);
+    mac_log_warning("messages dropped: they came faster than they were handled", "subject=%s dropped=%lld",
+                    source->subject, (long long)dropped);
 }
 
 static int source_queued(bus_source *source) {
@@ -108,7 +115,7 @@ static bool source_drain(bus_source *source) {
         natsMsg *message = NULL;
         natsStatus status = natsSubscription_NextMsg(&message, source->handle, 0);
         if (status == NATS_SLOW_CONSUMER) { /* said once before the next message */
-            count_dropped(source);
+            tell_dropped(source);
             status = natsSubscription_NextMsg(&message, source->handle, 0);
         }
         if (status == NATS_NO_RESPONDERS)

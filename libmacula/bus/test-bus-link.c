@@ -82,8 +82,8 @@ static void a_program_that_tries_once_gives_up_at_once(void **state) {
 static void a_bus_that_was_never_started_can_be_closed(void **state) {
     (void)state;
     test_node *node = test_node_new(NULL);
-    mac_bus *bus =
-        mac_bus_new(&(mac_bus_options){.loop = &node->loop, .url = "nats://127.0.0.1:1", .name = "x", .realm = TEST_REALM});
+    mac_bus *bus = mac_bus_new(
+        &(mac_bus_options){.loop = &node->loop, .url = "nats://127.0.0.1:1", .name = "x", .realm = TEST_REALM});
     test_node_close(node, &bus);
     test_node_free(node);
 }
@@ -118,12 +118,14 @@ static test_node *node_with_accounts(key_pairs *ret_keys) {
         "  APP {\n"
         "    mappings: {\"app.srv.>\": \"$SRV.>\"}\n"
         "    users: [{user: app, password: app, permissions: {\n"
-        "      publish: {allow: \">\", deny: [\"_SVC.>\", \"macula.sub.>\"]}, subscribe: {allow: \">\", deny: \"_SVC.>\"}}}]\n"
+        "      publish: {allow: \">\", deny: [\"_SVC.>\", \"macula.sub.>\"]}, subscribe: {allow: \">\", deny: "
+        "\"_SVC.>\"}}}]\n"
         "    exports: [{service: \"app.srv.>\", response_type: stream}]\n"
         "    imports: [\n"
         "      {service: {account: NODE, subject: \"macula.rpc.io.test.echo\"}, share: true}\n"
         "      {service: {account: NODE, subject: \"macula.rpc.io.test.echo.say\"}, share: true}\n"
-        "      {service: {account: NODE, subject: \"macula.denied.io.test.echo.change\"}, to: \"macula.rpc.io.test.echo.change\", "
+        "      {service: {account: NODE, subject: \"macula.denied.io.test.echo.change\"}, to: "
+        "\"macula.rpc.io.test.echo.change\", "
         "share: true}\n"
         "      {service: {account: NODE, subject: \"$SRV.>\"}}\n"
         "    ]\n"
@@ -233,8 +235,8 @@ static void a_key_whose_holder_may_not_use_the_services_inbox_takes_the_plain_on
     (void)state;
     char seed[MAC_NKEY_SEED_SIZE], public_key[MAC_NKEY_PUBLIC_SIZE];
     mac_nkey_new(seed, public_key);
-    mac_autofree char *config =
-        mac_asprintf("authorization {users: [{nkey: %s, permissions: {subscribe: \"_INBOX.>\", publish: \">\"}}]}\n", public_key);
+    mac_autofree char *config = mac_asprintf(
+        "authorization {users: [{nkey: %s, permissions: {subscribe: \"_INBOX.>\", publish: \">\"}}]}\n", public_key);
     test_node *node = test_node_new(config);
     node->client = test_node_bus(node, "workload", seed, NULL);
     test_node_until_connected(node, node->client);
@@ -249,8 +251,8 @@ static void a_key_without_any_inbox_is_told_so(void **state) {
     (void)state;
     char seed[MAC_NKEY_SEED_SIZE], public_key[MAC_NKEY_PUBLIC_SIZE];
     mac_nkey_new(seed, public_key);
-    mac_autofree char *config =
-        mac_asprintf("authorization {users: [{nkey: %s, permissions: {subscribe: \"x\", publish: \">\"}}]}\n", public_key);
+    mac_autofree char *config = mac_asprintf(
+        "authorization {users: [{nkey: %s, permissions: {subscribe: \"x\", publish: \">\"}}]}\n", public_key);
     test_node *node = test_node_new(config);
     test_states states = {0};
     node->client = test_node_bus(node, "workload", seed, &states);

@@ -110,7 +110,8 @@ void test_on_state(mac_bus *bus, mac_bus_state state, const mac_error *error, vo
 
 static void on_guard(uv_timer_t *timer) {
     (void)timer;
-    fail_msg("the test waited too long");
+    fprintf(stderr, "the test waited too long\n");
+    abort(); /* not fail(): libuv cannot be left by longjmp */
 }
 
 test_node *test_node_new(const char *config) {
@@ -193,12 +194,23 @@ void test_node_free(test_node *node) {
     test_node_close(node, &node->service);
     uv_close((uv_handle_t *)&node->guard, NULL);
     uv_run(&node->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&node->loop), 0);
+    if (uv_loop_close(&node->loop) != 0) { /* nothing of the bus may be left */
+        uv_print_all_handles(&node->loop, stderr);
+        abort();
+    }
     test_server_stop(node->server);
     free(node);
 }
 
 /* ---- asking ---- */
+
+void test_node_flush(test_node *node, mac_bus *bus) {
+    test_answer answer = {0};
+    mac_bus_flush(bus, test_on_answer, &answer);
+    test_node_until(node, &answer.done);
+    assert_false(answer.failed);
+    test_answer_clear(&answer);
+}
 
 void test_on_answer(const mac_answer *answer, void *data) {
     test_answer *told = data;

@@ -57,6 +57,8 @@ typedef struct test_answer {
 } test_answer;
 void test_on_answer(const mac_answer *answer, void *test_answer);
 void test_answer_clear(test_answer *answer);
+/* Until the server knows what this bus has subscribed and published. */
+void test_node_flush(test_node *node, mac_bus *bus);
 /* Sends and waits; answer is cleared first. */
 void test_ask(test_node *node, mac_bus *bus, const char *subject, const char *json, test_answer *answer);
 

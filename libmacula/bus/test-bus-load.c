@@ -1,0 +1,131 @@
+/* Bounds: too many calls, floods, handlers that never answer. */
+#include "test-bus-node.h"
+
+#include <string.h>
+
+#define RPC "macula.rpc." TEST_REALM "."
+
+static int setup(void **state) {
+    *state = test_node_echo_new();
+    return 0;
+}
+
+static int teardown(void **state) {
+    test_node_free(*state);
+    return 0;
+}
+
+typedef struct outcomes {
+    unsigned done, good, exhausted, other;
+} outcomes;
+
+static void on_answer(const mac_answer *answer, void *data) {
+    outcomes *tally = data;
+    tally->done++;
+    if (!answer->error)
+        tally->good++;
+    else if (answer->error->code == MACULA__V1__ERROR_CODE__EXHAUSTED)
+        tally->exhausted++;
+    else
+        tally->other++;
+}
+
+static void a_thousand_calls_at_once_are_answered_or_refused_each_exactly_once(void **state) {
+    test_node *node = *state;
+    outcomes tally = {0};
+    for (unsigned i = 0; i < 1000; i++)
+        mac_bus_request(node->client, RPC "echo.say", "{}", 2, false, false, 10000, on_answer, &tally);
+    test_node_until_count(node, &tally.done, 1000);
+    assert_int_equal(tally.good, MAC_BUS_PENDING_MAX);
+    assert_int_equal(tally.exhausted, 1000 - MAC_BUS_PENDING_MAX);
+    /* The slots are free again. */
+    tally = (outcomes){0};
+    for (unsigned i = 0; i < MAC_BUS_PENDING_MAX; i++)
+        mac_bus_request(node->client, RPC "echo.say", "{}", 2, false, false, 10000, on_answer, &tally);
+    test_node_until_count(node, &tally.done, MAC_BUS_PENDING_MAX);
+    assert_int_equal(tally.good, MAC_BUS_PENDING_MAX);
+}
+
+static void handlers_that_never_answer_fill_the_bound_and_the_rest_is_told(void **state) {
+    test_node *node = *state;
+    mac_bus *second = test_node_bus(node, "second", NULL, NULL);
+    test_node_until_connected(node, second);
+    outcomes first = {0}, more = {0};
+    for (unsigned i = 0; i < MAC_BUS_INFLIGHT_MAX; i++)
+        mac_bus_request(node->client, RPC "echo.say_later", "{}", 2, false, false, 60000, on_answer, &first);
+    while (test_held_count < MAC_BUS_INFLIGHT_MAX)
+        uv_run(&node->loop, UV_RUN_ONCE);
+    for (unsigned i = 0; i < 10; i++)
+        mac_bus_request(second, RPC "echo.say_later", "{}", 2, false, false, 60000, on_answer, &more);
+    test_node_until_count(node, &more.done, 10);
+    assert_int_equal(more.exhausted, 10);
+    assert_int_equal(first.done, 0);
+    test_answer_held();
+    test_node_until_count(node, &first.done, MAC_BUS_INFLIGHT_MAX);
+    assert_int_equal(first.good, MAC_BUS_INFLIGHT_MAX);
+    test_node_close(node, &second);
+}
+
+typedef struct flood_gauge {
+    unsigned seen;
+    unsigned seen_when_answered;
+} flood_gauge;
+
+static void on_flood(const mac_event *event, void *data) {
+    (void)event;
+    ((flood_gauge *)data)->seen++;
+}
+
+static void on_answer_in_flood(const mac_answer *answer, void *data) {
+    assert_null(answer->error);
+    flood_gauge *flood = data;
+    flood->seen_when_answered = flood->seen;
+}
+
+/* 20000 messages wait on one subscription; a request that comes with them is answered long before they are through. */
+static void a_flood_on_one_subscription_does_not_starve_the_others(void **state) {
+    test_node *node = *state;
+    flood_gauge flood = {0};
+    assert_int_equal(mac_bus_subscribe(node->service, "flood", on_flood, &flood, NULL), 0);
+    test_answer flushed = {0};
+    mac_bus_flush(node->service, test_on_answer, &flushed);
+    test_node_until(node, &flushed.done);
+    test_answer_clear(&flushed);
+    for (unsigned i = 0; i < 15000; i++)
+        assert_int_equal(mac_bus_publish_raw(node->client, "flood", "x", 1, NULL), 0);
+    mac_bus_request(node->client, RPC "echo.say", "{}", 2, false, false, 10000, on_answer_in_flood, &flood);
+    test_node_until_count(node, &flood.seen, 15000);
+    while (!flood.seen_when_answered)
+        uv_run(&node->loop, UV_RUN_ONCE);
+    assert_true(flood.seen_when_answered < 15000);
+}
+
+static void more_than_the_queue_holds_is_dropped_and_the_bus_lives(void **state) {
+    test_node *node = *state;
+    static flood_gauge flood; /* messages still come when the test ends */
+    assert_int_equal(mac_bus_subscribe(node->service, "flood", on_flood, &flood, NULL), 0);
+    test_answer answer = {0};
+    mac_bus_flush(node->service, test_on_answer, &answer);
+    test_node_until(node, &answer.done);
+    for (unsigned i = 0; i < 100000; i++) {
+        assert_int_equal(mac_bus_publish_raw(node->client, "flood", "0123456789", 10, NULL), 0);
+        if (i % 5000 == 0)
+            uv_run(&node->loop, UV_RUN_NOWAIT);
+    }
+    test_ask(node, node->client, RPC "echo.say", "{\"text\":\"alive\"}", &answer);
+    assert_string_equal(answer.body, "{\"text\":\"alive\"}");
+    assert_true(flood.seen > 0);
+    test_answer_clear(&answer);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_thousand_calls_at_once_are_answered_or_refused_each_exactly_once, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(handlers_that_never_answer_fill_the_bound_and_the_rest_is_told, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_flood_on_one_subscription_does_not_starve_the_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(more_than_the_queue_holds_is_dropped_and_the_bus_lives, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("bounds of the bus", tests, NULL, NULL);
+}
