@@ -10,6 +10,7 @@
 
 static json_t *normalise_message(codec_check *check, const codec_value *value, const ProtobufCMessageDescriptor *type);
 
+MAC_PRINTF(5, 0)
 static void report(const codec_check *check, mac_severity severity, const mac_place *place, const codec_step *step,
                    const char *format, va_list arguments) {
     mac_autofree char *path = codec_step_path(step);

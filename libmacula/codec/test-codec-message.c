@@ -200,6 +200,7 @@ static void unpacking_has_limits(void **state) {
     assert_int_equal(mac_codec_unpack(EVERYTHING, deep, nest(deep, 31), problems, &made), 0);
     mac_autofree char *json = mac_codec_to_json(made, 0, NULL);
     mac_autoptr(message) again = from_json(EVERYTHING, json);
+    prints(again, 0, json);
     message *refused = NULL;
     assert_int_equal(mac_codec_unpack(EVERYTHING, deep, nest(deep, 32), problems, &refused), -22);
     size_t length = MAC_CODEC_MAX_BYTES + 1;

@@ -360,6 +360,7 @@ static void what_was_normalised_stays_as_it_is(void **state) {
     char *said;
     mac_autoptr(json_t) once = read_yaml(CONFIG, text, strlen(text), 0, &said), *twice = NULL;
     mac_autofree char *owned = said;
+    assert_string_equal(owned, "");
     mac_autoptr(mac_problems) problems = mac_problems_new();
     assert_int_equal(mac_codec_normalise(CONFIG, once, NULL, 0, problems, &twice), 0);
     assert_true(json_equal(once, twice));

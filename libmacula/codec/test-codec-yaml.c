@@ -62,6 +62,7 @@ static void a_byte_order_mark_is_passed_over(void **state) {
     const char *text = "\xef\xbb\xbfhostname: \xc3\xa4\n";
     mac_autoptr(mac_marks) marks = NULL;
     mac_autoptr(json_t) tree = parse(text, strlen(text), &marks);
+    assert_non_null(tree);
     trees_equal(tree, "{\"hostname\":\"\\u00e4\"}");
     const mac_mark *mark = mac_marks_get(marks, "hostname");
     assert_memory_equal(text + mark->start, "\xc3\xa4", mark->end - mark->start);
@@ -90,6 +91,7 @@ static void every_value_knows_its_place(void **state) {
                        "f:\n";
     mac_autoptr(mac_marks) marks = NULL;
     mac_autoptr(json_t) tree = parse(text, strlen(text), &marks);
+    assert_non_null(tree);
     marks_are_at(text, marks, "a", 1, 4, "\"\xe2\x82\xac\"");
     marks_are_at(text, marks, "b[0].x", 3, 9, "'q'");
     marks_are_at(text, marks, "b[0][\"y.z\"]", 3, 21, "\xe2\x82\xac plain");
@@ -116,6 +118,7 @@ static void marks_are_found_by_canonical_path(void **state) {
                        "users:\n- {name: c, groups: d}\naddress: [e, f]\n";
     mac_autoptr(mac_marks) marks = NULL;
     mac_autoptr(json_t) tree = parse(text, strlen(text), &marks);
+    assert_non_null(tree);
     static const char *const paths[][2] = {
         {"hostname", "a"},
         {"network.interfaces[\"eth0.1\"].mtu", "5"},
@@ -141,6 +144,7 @@ static void marks_move_with_what_is_moved(void **state) {
     const char *text = "a: {b: 1}\nc: {d: 2}\n";
     mac_autoptr(mac_marks) marks = NULL;
     mac_autoptr(json_t) tree = parse(text, strlen(text), &marks);
+    assert_non_null(tree);
     mac_marks_move(marks, "a.b", "c.e");
     mac_marks_move(marks, "c.d", "new.deep.d");
     mac_marks_move(marks, "nothing", "c.f");
@@ -156,6 +160,7 @@ static void tags_decide_what_a_scalar_is(void **state) {
     const char *text = "a: !!str 5\nb: !!int \"5\"\nc: !!binary Zm9v\nd: !!null x\n";
     mac_autoptr(mac_marks) marks = NULL;
     mac_autoptr(json_t) tree = parse(text, strlen(text), &marks);
+    assert_non_null(tree);
     assert_false(mac_marks_get(marks, "a")->plain);
     assert_true(mac_marks_get(marks, "b")->plain);
     assert_true(mac_marks_get(marks, "c")->tagged_binary);
