@@ -185,9 +185,6 @@ static mac_error *make_store(const supervisor_apply *apply, const version *v) {
 }
 
 static mac_error *write_version(const supervisor_apply *apply, const version *v) {
-    mac_error *error = make_store(apply, v);
-    if (error)
-        return error;
     MAC_FAULT_POINT("supervisor.conf.before");
     int result = supervisor_server_write(apply->server, v->text, v->listen);
     MAC_FAULT_POINT("supervisor.conf.written");
@@ -199,6 +196,8 @@ mac_error *supervisor_apply_first(supervisor_apply *apply, const Macula__V1__Doc
     free(apply->realm);
     apply->realm = mac_strdup(mac_nats_realm(document));
     mac_error *error = render(apply, document, &made);
+    if (!error)
+        error = make_store(apply, &made);
     if (!error)
         error = write_version(apply, &made);
     if (error) {
@@ -320,6 +319,8 @@ void supervisor_apply_start(supervisor_apply *apply, const Macula__V1__Document 
     mac_error *error = render_request(apply, document, &made);
     if (!error)
         way = way_to(apply, &made);
+    if (!error && way != SUPERVISOR_NOTHING)
+        error = make_store(apply, &made);
     if (error || way == SUPERVISOR_NOTHING) {
         version_deinit(&made);
         callback(way, error, data);

@@ -50,6 +50,8 @@ static void on_part_closed(void *data) {
 
 static void close_core(supervisor_manager *manager) {
     manager->core_closing = true;
+    if (mac_fs_remove(manager->host.root, SUPERVISOR_RUNTIME "/server.url") < 0)
+        mac_log_debug("no address of the bus to remove", NULL); /* it never came up */
     manager->closing = (unsigned)(MAC_ARRAY_SIZE(manager->signals) + manager->unit_count + 2);
     for (size_t i = 0; i < MAC_ARRAY_SIZE(manager->signals); i++)
         uv_close((uv_handle_t *)&manager->signals[i], on_handle_closed);
