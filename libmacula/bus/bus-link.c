@@ -33,6 +33,7 @@ void bus_set_state(mac_bus *bus, mac_bus_state state, const mac_error *error) {
 static natsStatus on_sign(char **error_text, unsigned char **ret_signature, int *ret_length, const char *nonce,
                           void *data) {
     mac_bus *bus = data;
+    nonce = nonce ? nonce : ""; /* a server that knows no nkeys sends none, and looks at no signature */
     *ret_signature = malloc(64); /* freed by cnats */
     if (!*ret_signature)
         return NATS_NO_MEMORY;
