@@ -90,6 +90,17 @@ unsigned codec_wire_type(ProtobufCType type); /* of one value */
 json_t *codec_integer_json(ProtobufCType type, uint64_t bits);
 int codec_real_parse(const char *text, bool yaml, double *ret_value) MAC_MUST_USE;
 
+static inline bool codec_continues_character(char c) {
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+/* Line and column of a byte. */
+mac_place codec_place_at(const char *file, const char *text, size_t offset);
+/* Whether line number `line` (from 0) or the one above it is indented with a tab: what libyaml then says helps nobody.
+ */
+bool codec_tab_near(const char *text, size_t length, size_t line);
+/* Says which byte of a text is the first that no valid UTF-8 text has there; -EINVAL. */
+int codec_refuse_encoding(const char *file, const char *text, size_t length, mac_problems *problems) MAC_MUST_USE;
+
 /* The marks of a YAML text as a tree parallel to the values; node 0 is none. */
 typedef struct codec_node codec_node;
 const codec_node *codec_marks_root(const mac_marks *marks);

@@ -51,53 +51,22 @@ static int refuse(reader *in, yaml_mark_t mark, const char *message) {
     return -EINVAL;
 }
 
-static bool continues_character(char c) {
-    return ((unsigned char)c & 0xc0) == 0x80;
-}
-
-/* Line and column of a byte. */
-static mac_place place_at(const char *file, const char *text, size_t offset) {
-    mac_place place = {file, 1, 1};
-    for (size_t i = 0; i < offset; i++) {
-        place.line += text[i] == '\n';
-        place.column = text[i] == '\n' ? 1 : place.column + !continues_character(text[i]);
-    }
-    return place;
-}
-
 /* libyaml counts characters; the offset in bytes of the text as the caller knows it. Events come in order, so that the
  * way from the last place asked for is short. */
 static size_t byte_of(reader *in, size_t character) {
     while (in->character < character && in->byte < in->length) {
         do
             in->byte++;
-        while (in->byte < in->length && continues_character(in->text[in->byte]));
+        while (in->byte < in->length && codec_continues_character(in->text[in->byte]));
         in->character++;
     }
     while (in->character > character && in->byte > 0) {
         do
             in->byte--;
-        while (in->byte > 0 && continues_character(in->text[in->byte]));
+        while (in->byte > 0 && codec_continues_character(in->text[in->byte]));
         in->character--;
     }
     return in->byte + in->skipped;
-}
-
-/* Whether one of the lines around the problem is indented with a tab: what libyaml then says helps nobody. */
-static bool tab_near(const reader *in, size_t line) {
-    size_t number = 0;
-    for (const char *p = in->text, *end = in->text + in->length; p < end; number++) {
-        const char *next = memchr(p, '\n', (size_t)(end - p));
-        next = next ? next + 1 : end;
-        if (number + 1 >= line && number <= line)
-            for (const char *q = p; q < next && (*q == ' ' || *q == '\t'); q++)
-                if (*q == '\t')
-                    return true;
-        if (number > line)
-            break;
-        p = next;
-    }
-    return false;
 }
 
 static int refuse_syntax(reader *in) {
@@ -105,10 +74,10 @@ static int refuse_syntax(reader *in) {
     const char *problem = parser->problem ? parser->problem : "unknown reason";
     mac_place place = place_of(in, parser->problem_mark);
     if (parser->error == YAML_READER_ERROR) {
-        place = place_at(in->marks->file, in->text, parser->problem_offset);
+        place = codec_place_at(in->marks->file, in->text, parser->problem_offset);
         mac_problems_add(in->problems, MAC_PROBLEM_ERROR, &place, NULL, "%s (U+%04X)", problem,
                          (unsigned)parser->problem_value);
-    } else if (tab_near(in, parser->problem_mark.line))
+    } else if (codec_tab_near(in->text, in->length, parser->problem_mark.line))
         mac_problems_add(in->problems, MAC_PROBLEM_ERROR, &place, NULL,
                          "a line here is indented with a tab: YAML wants spaces");
     else
@@ -460,25 +429,6 @@ static int read_stream(reader *in, json_t **ret_tree) {
     return 0;
 }
 
-/* The first byte that no valid text has there. */
-static int refuse_encoding(const char *file, const char *text, size_t length, mac_problems *problems) {
-    for (size_t at = 0, step; at < length; at += step) {
-        for (step = 1; step < 4 && at + step < length && continues_character(text[at + step]);)
-            step++;
-        if (mac_utf8_valid(text + at, step))
-            continue;
-        mac_place place = place_at(file, text, at);
-        if (text[at])
-            mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, NULL,
-                             "byte %zu (0x%02x) is no UTF-8 text: save the file as UTF-8", at, (unsigned char)text[at]);
-        else
-            mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, NULL,
-                             "byte %zu is a NUL: expected a text file in UTF-8", at);
-        return -EINVAL;
-    }
-    return -EINVAL;
-}
-
 static void reader_deinit(reader *in) {
     yaml_parser_delete(&in->parser);
     for (size_t i = 0; i < in->anchor_count; i++)
@@ -495,7 +445,7 @@ int mac_codec_parse_yaml(const char *file, const char *text, size_t length, mac_
         return -EINVAL;
     }
     if (!mac_utf8_valid(text, length))
-        return refuse_encoding(file, text, length, problems);
+        return codec_refuse_encoding(file, text, length, problems);
     mac_autoptr(mac_marks) marks = codec_marks_new(file);
     reader in = {.problems = problems, .marks = marks, .anchor_names = json_object()};
     in.skipped = length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
