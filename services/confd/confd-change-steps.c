@@ -64,11 +64,10 @@ static void on_checked(confd_round *round, void *data) {
     mac_flow_next(change->flow);
 }
 
-static void start_round(confd_change *change, size_t slot, enum confd_question question, unsigned deadline_ms,
+static void start_round(confd_change *change, size_t slot, enum confd_question question,
                         void (*on_end)(confd_round *round, void *data)) {
     confd_round_free(change->rounds[slot]);
-    change->rounds[slot] =
-        confd_round_new(change->manager->bus, &change->concern.services, question, &change->request, deadline_ms);
+    change->rounds[slot] = confd_round_new(change->manager->bus, &change->concern.services, question, &change->request);
     confd_round_start(change->rounds[slot], on_end, change);
 }
 
@@ -77,7 +76,7 @@ void confd_step_check_others(mac_flow *flow, void *data) {
     if (change->concern.services.count == 0)
         mac_flow_next(flow);
     else
-        start_round(change, 0, CONFD_ASK_CHECK, CONFD_CHECK_MS, on_checked);
+        start_round(change, 0, CONFD_ASK_CHECK, on_checked);
 }
 
 void confd_step_plan(mac_flow *flow, void *data) {
@@ -280,7 +279,7 @@ void confd_step_participants(mac_flow *flow, void *data) {
     if (change->concern.services.count == 0)
         mac_flow_next(flow);
     else
-        start_round(change, 1, CONFD_ASK_APPLY, CONFD_APPLY_MS, on_applied);
+        start_round(change, 1, CONFD_ASK_APPLY, on_applied);
 }
 
 static void on_applied_back(confd_round *round, void *data) {
@@ -303,7 +302,7 @@ void confd_undo_participants(mac_flow *flow, void *data) {
     change->request.has_revert = change->request.revert = true;
     change->request.document = change->from ? change->from->message : NULL;
     change->request.previous = change->to->message;
-    start_round(change, 2, CONFD_ASK_APPLY, CONFD_APPLY_MS, on_applied_back);
+    start_round(change, 2, CONFD_ASK_APPLY, on_applied_back);
 }
 
 /* ---- the end ---- */

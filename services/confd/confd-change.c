@@ -6,19 +6,20 @@
 #include "confd-change-steps.h"
 #include "confd-schema.h"
 
+/* The services have deadlines of their own (confd-participants.h), so those steps end. */
 static const mac_step steps_new[] = {
     {"check", confd_step_check_own, NULL, 0, false},
-    {"check by the services", confd_step_check_others, NULL, 2 * CONFD_CHECK_MS, false},
+    {"check by the services", confd_step_check_others, NULL, 0, false},
     {"commit", confd_step_commit, confd_undo_commit, 0, true},
     {"apply", confd_step_own, confd_undo_own, CONFD_OWN_MS, true},
-    {"apply by the services", confd_step_participants, confd_undo_participants, 2 * CONFD_APPLY_MS, true},
+    {"apply by the services", confd_step_participants, confd_undo_participants, 0, true},
     {"finish", confd_step_finish, NULL, 0, false},
     {0},
 };
 
 static const mac_step steps_dry[] = {
     {"check", confd_step_check_own, NULL, 0, false},
-    {"check by the services", confd_step_check_others, NULL, 2 * CONFD_CHECK_MS, false},
+    {"check by the services", confd_step_check_others, NULL, 0, false},
     {"plan", confd_step_plan, NULL, 0, false},
     {0},
 };
@@ -26,7 +27,7 @@ static const mac_step steps_dry[] = {
 static const mac_step steps_back[] = {
     {"back", confd_step_back, NULL, 0, false},
     {"apply", confd_step_own, confd_undo_own, CONFD_OWN_MS, true},
-    {"apply by the services", confd_step_participants, NULL, 2 * CONFD_APPLY_MS, false},
+    {"apply by the services", confd_step_participants, NULL, 0, false},
     {"finish", confd_step_finish, NULL, 0, false},
     {0},
 };
@@ -34,7 +35,7 @@ static const mac_step steps_back[] = {
 static const mac_step steps_start[] = {
     {"apply", confd_step_own, confd_undo_own, CONFD_OWN_MS, true},
     {"wait for the bus", confd_step_bus, NULL, 0, false},
-    {"apply by the services", confd_step_participants, NULL, 2 * CONFD_APPLY_MS, false},
+    {"apply by the services", confd_step_participants, NULL, 0, false},
     {"finish", confd_step_finish, NULL, 0, false},
     {0},
 };

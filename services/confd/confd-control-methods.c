@@ -224,5 +224,5 @@ int confd_control_methods_serve(confd_manager *manager) {
     if (result < 0)
         return result;
     mac_autofree char *subject = mac_asprintf("macula.pub.%s.config.change", manager->realm);
-    return mac_bus_subscribe(manager->bus, subject, on_change_event, manager, &manager->change_subscription);
+    return mac_bus_subscribe(manager->bus, subject, on_change_event, manager, NULL);
 }

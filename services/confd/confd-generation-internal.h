@@ -7,6 +7,8 @@
 struct confd_store {
     mac_store *base;
     mac_outbox *outbox;
+    void (*on_event)(void *data); /* may be NULL */
+    void *on_event_data;
 };
 
 /* Runs SQL with at most one row of one number; 0 when there is none. */

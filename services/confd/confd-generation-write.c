@@ -79,6 +79,8 @@ static int finish(confd_store *store, int result) {
     if (result == 0) {
         MAC_FAULT_POINT("confd.commit.done");
         mac_outbox_kick(store->outbox);
+        if (store->on_event)
+            store->on_event(store->on_event_data);
     }
     return result;
 }

@@ -57,7 +57,9 @@ mac_store *confd_store_base(confd_store *store) {
     return store->base;
 }
 
-void confd_store_attach_bus(confd_store *store, mac_bus *bus) {
+void confd_store_attach_bus(confd_store *store, mac_bus *bus, void (*on_event)(void *data), void *data) {
+    store->on_event = on_event;
+    store->on_event_data = data;
     mac_outbox_free(store->outbox);
     store->outbox = mac_outbox_new(store->base, bus);
 }

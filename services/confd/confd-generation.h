@@ -62,8 +62,9 @@ int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_er
 void confd_store_close(confd_store *store);
 MAC_DEFINE_AUTOPTR(confd_store, confd_store_close)
 mac_store *confd_store_base(confd_store *store);
-/* From now on events are published on this bus; before (and in the boot phase) they wait in the outbox. */
-void confd_store_attach_bus(confd_store *store, mac_bus *bus);
+/* From now on events are published on this bus; before (and in the boot phase) they wait in the outbox. on_event is called
+ * after each event that was stored: whoever knows when the bus comes back can see to it that the outbox is kicked then. */
+void confd_store_attach_bus(confd_store *store, mac_bus *bus, void (*on_event)(void *data), void *data);
 mac_outbox *confd_store_outbox(confd_store *store);
 
 /* All return 0 or a negative errno. */

@@ -7,6 +7,7 @@
 #include "bus/mac-discover.h"
 #include "confd-change.h"
 #include "confd-pending.h"
+#include "confd-sys.h"
 #include "confd-wish.h"
 #include "log/mac-log.h"
 
@@ -204,7 +205,7 @@ static void begin_start(confd_manager *manager) {
     confd_change_start(manager, before, interrupted, on_start_applied, NULL);
 }
 
-/* Until the bus is there for the first time: events that wait, and an interrupted change that concerns others. */
+/* Until the bus is there: for an interrupted change that concerns other services, and for events that wait. */
 static void on_link_timer(uv_timer_t *timer) {
     confd_manager *manager = timer->data;
     bool connected = mac_bus_current_state(manager->bus) == MAC_BUS_CONNECTED;
@@ -212,8 +213,15 @@ static void on_link_timer(uv_timer_t *timer) {
         confd_change_bus_seen(manager->change);
     if (!connected)
         return;
-    uv_timer_stop(timer);
     mac_outbox_kick(confd_store_outbox(manager->store));
+    if (mac_outbox_count(confd_store_outbox(manager->store)) == 0)
+        uv_timer_stop(timer);
+}
+
+static void on_event_stored(void *data) {
+    confd_manager *manager = data;
+    if (!uv_is_active((uv_handle_t *)&manager->link_timer) && !manager->stopping)
+        uv_timer_start(&manager->link_timer, on_link_timer, LINK_RETRY_MS, LINK_RETRY_MS);
 }
 
 static void init_timer(confd_manager *manager, uv_timer_t *timer) {
@@ -249,7 +257,7 @@ mac_error *confd_manager_start(mac_service *service, void **ret_object) {
         error = confd_start_load(manager);
     if (error)
         return error;
-    confd_store_attach_bus(manager->store, manager->bus);
+    confd_store_attach_bus(manager->store, manager->bus, on_event_stored, manager);
     error = serve(manager);
     if (error)
         return error;

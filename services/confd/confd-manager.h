@@ -48,7 +48,7 @@ struct confd_manager {
     uint64_t started_boot_ms;
 
     uv_timer_t pending_timer; /* runs while a change waits to be confirmed */
-    uv_timer_t link_timer;    /* runs from the start until the bus is there for the first time */
+    uv_timer_t link_timer;    /* runs until the bus is there, as long as something waits for it */
     uv_timer_t watch_timer;   /* see confd-watch.c */
     struct {
         uint64_t ticks;
@@ -62,7 +62,6 @@ struct confd_manager {
     Macula__V1__ConfigControl_Service config_control;
     Macula__V1__Node_Service node;
     Macula__V1__NodeControl_Service node_control;
-    mac_subscription *change_subscription;
 };
 
 /* ---- confd-manager.c ---- */

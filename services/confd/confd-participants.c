@@ -76,10 +76,17 @@ struct confd_round {
     void *data;
 };
 
+static unsigned deadline_of(enum confd_question question) {
+    const char *text = getenv(question == CONFD_ASK_CHECK ? "MACULA_CHECK_MS" : "MACULA_APPLY_MS");
+    unsigned long given = text ? strtoul(text, NULL, 10) : 0;
+    unsigned usual = question == CONFD_ASK_CHECK ? CONFD_CHECK_MS : CONFD_APPLY_MS;
+    return given > 0 && given < usual * 10 ? (unsigned)given : usual;
+}
+
 confd_round *confd_round_new(mac_bus *bus, const mac_strings *services, enum confd_question question,
-                             const Macula__V1__ParticipantRequest *request, unsigned deadline_ms) {
+                             const Macula__V1__ParticipantRequest *request) {
     confd_round *round = mac_calloc(1, sizeof *round);
-    *round = (confd_round){.bus = bus, .question = question, .request = request, .deadline_ms = deadline_ms};
+    *round = (confd_round){.bus = bus, .question = question, .request = request, .deadline_ms = deadline_of(question)};
     round->count = services->count;
     round->calls = mac_calloc(services->count, sizeof *round->calls);
     for (size_t i = 0; i < services->count; i++)

@@ -10,8 +10,9 @@
 #include "confd-units.h"
 #include "macula/v1/config.pb-c.h"
 
-#define CONFD_CHECK_MS 5000
-#define CONFD_APPLY_MS 30000
+/* How long a service may take; the environment (MACULA_CHECK_MS, MACULA_APPLY_MS) may say otherwise. */
+#define CONFD_CHECK_MS 5000u
+#define CONFD_APPLY_MS 30000u
 #define CONFD_SELF "confd"
 
 /* What the changed paths mean for the services of this node. */
@@ -38,7 +39,7 @@ enum confd_question { CONFD_ASK_CHECK, CONFD_ASK_APPLY };
 
 /* The request must live until the round is freed. Nothing is sent before confd_round_start. */
 confd_round *confd_round_new(mac_bus *bus, const mac_strings *services, enum confd_question question,
-                             const Macula__V1__ParticipantRequest *request, unsigned deadline_ms);
+                             const Macula__V1__ParticipantRequest *request);
 /* on_end exactly once, perhaps before this returns (no services, no bus); it may free the round. */
 void confd_round_start(confd_round *round, void (*on_end)(confd_round *round, void *data), void *data);
 /* Cancels what still waits (on_end does not come then). NULL is allowed. */

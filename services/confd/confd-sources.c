@@ -147,8 +147,10 @@ char *confd_source_seal_original(const confd_source *source, const mac_seal *sea
 bool confd_source_same(const confd_source *recorded, const confd_source *found, const mac_seal *seal) {
     if (!recorded || !found)
         return recorded == found;
+    if (recorded->length == found->length && memcmp(recorded->text, found->text, found->length) == 0)
+        return true;
     if (!recorded->original)
-        return recorded->length == found->length && memcmp(recorded->text, found->text, found->length) == 0;
+        return false;
     if (!seal)
         return false;
     mac_autofree char *label = mac_asprintf(CONFD_LABEL_ORIGINAL "%s", recorded->name);

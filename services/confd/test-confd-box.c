@@ -81,7 +81,7 @@ char *box_problems(confd_box *box, const char *text) {
     mac_autoptr(confd_document) document = NULL;
     box_sources(&sources, text);
     int result = confd_document_resolve(&sources, &box->names, problems, &document);
-    assert_int_equal(result < 0, mac_problems_errors(problems) > 0);
+    assert_int_equal(result<0, mac_problems_errors(problems)> 0);
     return mac_problems_format(problems);
 }
 

@@ -66,12 +66,12 @@ static void a_number_becomes_what_the_key_wants(void **state) {
 static void mistakes_are_warnings_and_left_out(void **state) {
     (void)state;
     mac_autofree char *problems = NULL;
-    mac_autoptr(json_t) patch = parse("maculaos.hostnam=x maculaos.dns_nameservers=nonsense maculaos.timezone "
+    mac_autoptr(json_t) patch = parse("maculaos.timezon=x maculaos.dns_nameservers=nonsense maculaos.timezone "
                                       "maculaos.keyboard=de k3os.=1 maculaos.a[=2",
                                       &problems);
     assert_value(patch, "", "{\"maculaos\":{\"keyboard\":\"de\"}}");
     assert_contains(problems, "kernel command line: warning: ");
-    assert_contains(problems, "hostname");
+    assert_contains(problems, "did you mean \"timezone\"");
     assert_contains(problems, "maculaos.dns_nameservers");
     assert_contains(problems, "maculaos.timezone: expected a value after =");
 }

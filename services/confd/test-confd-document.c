@@ -67,8 +67,9 @@ static void later_sources_win_key_by_key_and_lists_replace(void **state) {
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(confd_document) document = NULL;
     assert_int_equal(confd_document_resolve(&sources, &box->names, problems, &document), 0);
-    assert_value(document->tree, "",
-                 "{\"hostname\":\"second\",\"maculaos\":{\"labels\":{\"x\":\"1\",\"y\":\"3\"},\"ntp_servers\":[\"c.org\"]}}");
+    assert_value(
+        document->tree, "",
+        "{\"hostname\":\"second\",\"maculaos\":{\"labels\":{\"x\":\"1\",\"y\":\"3\"},\"ntp_servers\":[\"c.org\"]}}");
     assert_string_equal(document->message->hostname, "second");
     assert_string_equal(confd_document_origin(&sources, "maculaos.labels.x"), CONFD_SYSTEM_FILE);
     assert_string_equal(confd_document_origin(&sources, "maculaos.labels.y"), CONFD_FILE);

@@ -40,8 +40,9 @@ static char *unseal(confd_box *box, const char *label, json_t *tree, const char 
 
 static void secrets_are_replaced_in_the_text_and_nothing_else_is(void **state) {
     confd_box *box = *state;
-    const char *before = "# my node\nmaculaos:\n  token: K10-clear # keep me\n  wifi:\n  - {name: a, psk: 'pass word 1'}\n"
-                         "  - name: b\n    passphrase: |\n      block-secret\n  # end\n  password: \"hunter2\"\n";
+    const char *before =
+        "# my node\nmaculaos:\n  token: K10-clear # keep me\n  wifi:\n  - {name: a, psk: 'pass word 1'}\n"
+        "  - name: b\n    passphrase: |\n      block-secret\n  # end\n  password: \"hunter2\"\n";
     mac_autofree char *after = protect(box, before, NULL);
     assert_null(strstr(after, "K10-clear"));
     assert_null(strstr(after, "pass word 1"));
@@ -56,7 +57,8 @@ static void secrets_are_replaced_in_the_text_and_nothing_else_is(void **state) {
     assert_string_equal(token, "K10-clear");
     mac_autofree char *first = unseal(box, "maculaos.wifi[].passphrase", document->tree, "maculaos.wifi[0].passphrase");
     assert_string_equal(first, "pass word 1");
-    mac_autofree char *second = unseal(box, "maculaos.wifi[].passphrase", document->tree, "maculaos.wifi[1].passphrase");
+    mac_autofree char *second =
+        unseal(box, "maculaos.wifi[].passphrase", document->tree, "maculaos.wifi[1].passphrase");
     assert_string_equal(second, "block-secret\n");
     assert_true(mac_password_is_hash(json_string_value(mac_tree_get(document->tree, "maculaos.password"))));
 }
@@ -81,7 +83,8 @@ static void the_same_secret_again_keeps_its_sealed_form(void **state) {
 
 static void moved_keys_have_their_secrets_replaced(void **state) {
     confd_box *box = *state;
-    mac_autofree char *after = protect(box, "token: clear-token\nk3os:\n  passwords: x\n  password: clear-password\n", NULL);
+    mac_autofree char *after =
+        protect(box, "token: clear-token\nk3os:\n  passwords: x\n  password: clear-password\n", NULL);
     assert_null(strstr(after, "clear-token"));
     assert_null(strstr(after, "clear-password"));
 }
