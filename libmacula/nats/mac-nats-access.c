@@ -109,6 +109,7 @@ void mac_nats_rules_service(const char *realm, const char *process, mac_nats_rul
     mac_strings_add(&rules->publish_allow, "_R_.>");
     mac_strings_add(&rules->publish_allow, "_SVC.>");
     if (strcmp(process, "confd") == 0) {
+        mac_strings_addf(&rules->subscribe_allow, "macula.discover.%s", realm);
         mac_strings_addf(&rules->subscribe_allow, "macula.discover.%s.>", realm);
         mac_strings_addf(&rules->publish_allow, "macula.rpc.%s.participant.>", realm);
         mac_strings_add(&rules->publish_allow, "$SRV.>");
@@ -134,6 +135,7 @@ void mac_nats_rules_workload(const char *realm, mac_nats_rules *ret_rules) {
         mac_strings_add(&rules->subscribe_deny, closed[i]);
     }
     mac_strings_add(&rules->subscribe_deny, "app.>");
+    mac_strings_addf(&rules->subscribe_deny, "macula.discover.%s", realm);
     mac_strings_addf(&rules->subscribe_deny, "macula.discover.%s.>", realm);
     /* Answers to the node's own calls of workloads; the caller's inbox is elsewhere. */
     mac_strings_add(&rules->subscribe_deny, "_R_.>");

@@ -96,6 +96,7 @@ static void node_exports(mac_nats_writer *writer, const char *realm) {
             mac_nats_line(writer, "{service: %Q, accounts: [\"APP\"]}", procedures[i].subject);
     mac_nats_line(writer, "{service: \"macula.denied.%s.>\", accounts: [\"APP\"]}", realm);
     mac_nats_line(writer, "{service: \"$SRV.>\", response_type: \"stream\", accounts: [\"APP\"]}");
+    mac_nats_line(writer, "{service: \"macula.discover.%s\", accounts: [\"APP\"]}", realm);
     mac_nats_line(writer, "{service: \"macula.discover.%s.>\", accounts: [\"APP\"]}", realm);
     mac_nats_line(writer, "{stream: \"macula.sub.%s.>\", accounts: [\"APP\"]}", realm);
     mac_autostrings names = {0};
@@ -136,6 +137,7 @@ static void app_imports(mac_nats_writer *writer, const char *realm, const char *
             mac_nats_line(writer, "{service: {account: %Q, subject: %Q}, share: true}", node, subject);
     }
     mac_nats_line(writer, "{service: {account: %Q, subject: \"$SRV.>\"}}", node);
+    mac_nats_line(writer, "{service: {account: %Q, subject: \"macula.discover.%s\"}, share: true}", node, realm);
     mac_nats_line(writer, "{service: {account: %Q, subject: \"macula.discover.%s.>\"}, share: true}", node, realm);
     mac_nats_line(writer, "{stream: {account: %Q, subject: \"macula.sub.%s.>\"}}", node, realm);
     mac_autostrings names = {0};

@@ -31,6 +31,7 @@ static const char *phase_name(supervisor_phase phase) {
 void supervisor_manager_enter(supervisor_manager *manager, supervisor_phase phase) {
     mac_log_info("node changed", "phase=%s from=%s", phase_name(phase), phase_name(manager->phase));
     manager->phase = phase;
+    manager->since_ms = mac_unix_ms();
 }
 
 supervisor_task *supervisor_manager_unit(supervisor_manager *manager, const char *name) {

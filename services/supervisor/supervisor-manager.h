@@ -23,6 +23,7 @@ typedef struct supervisor_manager {
     supervisor_host host;
     int lock;
     supervisor_phase phase;
+    int64_t since_ms;       /* Unix time of the last change of phase */
     supervisor_task *units; /* in starting order; never moved */
     size_t unit_count;
     mac_strings keys; /* names of who may connect: units, supervisor, admin */

@@ -34,7 +34,8 @@ static void fill_unit(const supervisor_unit *unit, Macula__V1__UnitStatus *ret) 
 static void fill_self(const supervisor_manager *manager, Macula__V1__UnitStatus *ret) {
     macula__v1__unit_status__init(ret);
     ret->name = (char *)"supervisor";
-    ret->has_state = ret->has_pid = true;
+    ret->has_state = ret->has_pid = ret->has_restarts = ret->has_since_ms = true;
+    ret->since_ms = manager->since_ms;
     ret->state = manager->phase == SUPERVISOR_RUNNING  ? MACULA__V1__UNIT_STATUS__STATE__ready
                  : manager->phase == SUPERVISOR_ENDING ? MACULA__V1__UNIT_STATUS__STATE__stopping
                                                        : MACULA__V1__UNIT_STATUS__STATE__starting;
