@@ -118,16 +118,18 @@ static bool procedure_is_ours(const char *procedure) {
     return false;
 }
 
-/* "config.get" → the subject to call from the account this session is in. A whole subject stays as it is. */
-static char *procedure_subject(cli_session *session, const char *procedure) {
-    mac_autofree char *prefix = mac_asprintf("macula.rpc.%s.", cli_session_realm(session));
-    if (mac_starts_with(procedure, prefix))
-        procedure += strlen(prefix);
-    else if (mac_starts_with(procedure, "macula.") || procedure[0] == '$' || mac_starts_with(procedure, "app."))
+/* "config.get" → its subject. A whole subject stays as it is. */
+static char *procedure_subject(const cli_session *session, const char *procedure) {
+    if (mac_starts_with(procedure, "macula.") || procedure[0] == '$')
         return mac_strdup(procedure);
-    if (cli_session_is_admin(session) && !procedure_is_ours(procedure))
-        return mac_asprintf("app.rpc.%s", procedure);
-    return mac_asprintf("%s%s", prefix, procedure);
+    return mac_asprintf("macula.rpc.%s.%s", cli_session_realm(session), procedure);
+}
+
+/* Workloads live in an account of their own, where "nobody serves it" is said at once: their procedures are called from
+ * there. */
+static cli_identity identity_for(const char *procedure) {
+    bool whole = mac_starts_with(procedure, "macula.") || procedure[0] == '$';
+    return whole || procedure_is_ours(procedure) ? CLI_ADMIN_IF_READABLE : CLI_WORKLOAD;
 }
 
 /* A JSON answer is shown as JSON or YAML; anything else as it came. */
@@ -151,7 +153,7 @@ int cli_call_command(cli_invocation *invocation) {
     if (mac_streq(body, "-") && !(from_stdin = cli_read_text("-", &length)))
         return CLI_FAILED;
     int code;
-    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    mac_autoptr(cli_session) session = cli_session_open(invocation, identity_for(cli_argument(invocation, 0)), &code);
     if (!session)
         return code;
     mac_autofree char *subject = procedure_subject(session, cli_argument(invocation, 0));

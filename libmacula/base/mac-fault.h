@@ -2,7 +2,8 @@
  *
  * MAC_FAULT_POINT("confd.commit.written") does nothing unless the program was built with MACULA_FAULTS and the
  * environment says MACULA_FAULT=confd.commit.written (the process kills itself with SIGKILL there) or
- * MACULA_FAULT=confd.commit.written:N (only the Nth time). Release builds contain none of it. */
+ * MACULA_FAULT=confd.commit.written:N (only the Nth time). With MACULA_FAULT_ARMED=FILE it acts, and counts, only while
+ * that file exists: so a test can let a program start in peace. Release builds contain none of it. */
 #ifndef MAC_FAULT_H
 #define MAC_FAULT_H
 

@@ -226,14 +226,14 @@ static void on_nobody(mac_call *call) {
 
 static void on_slot_message(bus_source *source, natsMsg *message, void *data) {
     bus_slot *slot = data;
-    (void)source;
+    mac_bus *bus = source->bus;
     const char *generation = message ? strrchr(natsMsg_GetSubject(message), '.') : NULL;
     bool current = slot->call && (!generation || strtoull(generation + 1, NULL, 10) == slot->generation);
     if (current && message)
         on_answer(slot->call, message);
     else if (current)
         on_nobody(slot->call);
-    natsMsg_Destroy(message);
+    bus_message_free(bus, message);
 }
 
 /* ---- starting a call ---- */

@@ -21,6 +21,8 @@
 #define BUS_OUT_FLUSH_BYTES (64u << 10) /* sent before the turn of the loop ends */
 #define BUS_OUT_MAX_BYTES (8u << 20)    /* unsent beyond that: -ENOBUFS */
 #define BUS_NAME_MAX 64
+#define BUS_PILE_MAX 128        /* messages that wait to be freed together */
+#define BUS_PILE_BYTES 512      /* larger ones are freed at once */
 #define BUS_REPLY_MAX 160       /* bytes of a reply subject: _INBOX.{name}.{nonce}.{slot}.{generation} */
 #define BUS_HEADER_TEXT_MAX 300 /* bytes of a sentence in the header Nats-Service-Error */
 
@@ -50,6 +52,8 @@ typedef struct bus_wire {
 natsStatus bus_wire_options(mac_bus *bus, natsOptions *options);
 /* Sends what cnats holds, in one system call as a rule. */
 void bus_wire_flush(mac_bus *bus);
+/* Ends the socket, so that cnats closes the connection without waiting for the server. */
+void bus_wire_hang_up(mac_bus *bus);
 bool bus_wire_unsent(const mac_bus *bus);
 
 /* ---- bus-source.c: subscriptions that outlive connections ---- */
@@ -302,7 +306,9 @@ struct mac_bus {
     bus_plain *plains;
     bus_source *micro_sources[3];
     int64_t started_ms;
-    mac_buffer scratch; /* packed messages on their way out */
+    mac_buffer scratch;          /* packed messages on their way out */
+    natsMsg *pile[BUS_PILE_MAX]; /* done with; see bus_message_free */
+    unsigned piled;
 
     uintptr_t violation_number;
     void (*on_violation)(mac_bus *bus, const char *subject, const char *message, void *data);
@@ -313,6 +319,10 @@ struct mac_bus {
     void *closed_data;
 };
 
+/* Frees a message (NULL: nothing), soon. */
+void bus_message_free(mac_bus *bus, natsMsg *message);
+/* Frees now all that bus_message_free has kept. */
+void bus_messages_free(mac_bus *bus);
 /* Packs into bus->scratch; valid until the next time. */
 const void *bus_pack(mac_bus *bus, const ProtobufCMessage *message, size_t *ret_length);
 /* 22 characters that nobody can guess. */

@@ -33,7 +33,7 @@ void bus_set_state(mac_bus *bus, mac_bus_state state, const mac_error *error) {
 static natsStatus on_sign(char **error_text, unsigned char **ret_signature, int *ret_length, const char *nonce,
                           void *data) {
     mac_bus *bus = data;
-    nonce = nonce ? nonce : ""; /* a server that knows no nkeys sends none, and looks at no signature */
+    nonce = nonce ? nonce : "";  /* a server that knows no nkeys sends none, and looks at no signature */
     *ret_signature = malloc(64); /* freed by cnats */
     if (!*ret_signature)
         return NATS_NO_MEMORY;
@@ -189,10 +189,10 @@ static void attempt_later(mac_bus *bus) {
     uv_timer_start(&bus->timer, on_timer, delay * 3 / 4 + random % (delay / 2 + 1), 0);
 }
 
-/* cnats waits up to 500 ms for a server that has not taken what it holds to send: only a frozen one. */
 void bus_link_drop(mac_bus *bus) {
     bus_sources_disconnect(bus);
     bus_calls_disconnect(bus);
+    bus_wire_hang_up(bus);
     if (bus->connection) {
         natsConnection_Close(bus->connection);
         natsConnection_Destroy(bus->connection);

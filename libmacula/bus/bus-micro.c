@@ -73,14 +73,13 @@ static void on_all(bus_source *source, natsMsg *message, void *data) {
     if (message && mac_bus_is_inbox(natsMsg_GetReply(message)))
         for (const bus_service *service = source->bus->services; service; service = service->next)
             answer(service, message);
-    natsMsg_Destroy(message);
+    bus_message_free(source->bus, message);
 }
 
 static void on_one(bus_source *source, natsMsg *message, void *data) {
-    (void)source;
     if (message && mac_bus_is_inbox(natsMsg_GetReply(message)))
         answer(data, message);
-    natsMsg_Destroy(message);
+    bus_message_free(source->bus, message);
 }
 
 void bus_micro_serve(bus_service *service) {

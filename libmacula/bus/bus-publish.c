@@ -39,7 +39,7 @@ static natsStatus send_message(mac_bus *bus, const char *subject, const char *re
         status = natsMsgHeader_Set(message, headers[i].name, headers[i].value);
     if (status == NATS_OK)
         status = natsConnection_PublishMsg(bus->connection, message);
-    natsMsg_Destroy(message);
+    bus_message_free(bus, message);
     return status;
 }
 
@@ -60,6 +60,27 @@ int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *d
     if (bus->out_bytes > BUS_OUT_FLUSH_BYTES)
         bus_wire_flush(bus);
     return errno_of(status);
+}
+
+/* ---- messages that are done with ---- */
+
+/* natsMsg_Destroy hands each message to a thread of the library and wakes it: two switches of context for one free().
+ * Small ones are therefore kept until there are enough of them to be worth one waking. */
+void bus_message_free(mac_bus *bus, natsMsg *message) {
+    if (!message)
+        return;
+    if (natsMsg_GetDataLength(message) > BUS_PILE_BYTES) {
+        natsMsg_Destroy(message);
+        return;
+    }
+    bus->pile[bus->piled++] = message;
+    if (bus->piled == BUS_PILE_MAX)
+        bus_messages_free(bus);
+}
+
+void bus_messages_free(mac_bus *bus) {
+    while (bus->piled > 0)
+        natsMsg_Destroy(bus->pile[--bus->piled]);
 }
 
 const char *bus_header_get(natsMsg *message, const char *name) {
@@ -111,6 +132,7 @@ struct mac_subscription {
 
 static void on_event(bus_source *source, natsMsg *message, void *data) {
     mac_subscription *subscription = data;
+    mac_bus *bus = source->bus;
     if (!message)
         return;
     const char *reply = natsMsg_GetReply(message);
@@ -122,9 +144,9 @@ static void on_event(bus_source *source, natsMsg *message, void *data) {
                        .is_protobuf = bus_is_protobuf(bus_header_get(message, BUS_CONTENT_TYPE)),
                        .reply = reply && *reply ? reply : NULL,
                        .caller = caller};
-    if (!source->bus->closing)
+    if (!bus->closing)
         subscription->callback(&event, subscription->data); /* may end the subscription */
-    natsMsg_Destroy(message);
+    bus_message_free(bus, message);
 }
 
 static void unlink_subscription(mac_subscription *subscription) {

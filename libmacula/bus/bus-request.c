@@ -38,7 +38,10 @@ mac_request *bus_request_new(mac_bus *bus, natsMsg *message, bus_method *method)
 }
 
 static void request_deinit(mac_request *request) {
-    natsMsg_Destroy(mac_take(&request->message));
+    if (request->bus)
+        bus_message_free(request->bus, mac_take(&request->message));
+    else
+        natsMsg_Destroy(mac_take(&request->message));
     if (request->input)
         protobuf_c_message_free_unpacked(mac_take(&request->input), NULL);
     free(mac_take(&request->caller));

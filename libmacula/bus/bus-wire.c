@@ -7,7 +7,11 @@
  * published goes out with one send() before the loop sleeps, and the poll is closed while its descriptor is still open.
  * The price is that these functions must run on the loop's thread; they do, because cnats neither reconnects nor pings
  * by itself here (bus-link.c). */
+#include <sys/socket.h>
+
 #include "bus-internal.h"
+
+#define HANG_UP_READS 1024
 
 static void wire_free_if_done(bus_wire *wire) {
     if (!wire->closed || !wire->detached)
@@ -107,6 +111,18 @@ void bus_wire_flush(mac_bus *bus) {
     bus_wire *wire = bus->wire;
     if (wire && wire->wants_write && !wire->waits_writable && !wire->stopped)
         wire_write(wire);
+}
+
+/* natsConnection_Close asks the server for a last PONG and waits 500 ms for it, which nobody can read while it waits.
+ * When the socket has ended before, it closes at once. What was to be sent has been flushed by then. */
+void bus_wire_hang_up(mac_bus *bus) {
+    bus_wire *wire = bus->wire;
+    if (!wire || wire->stopped)
+        return;
+    shutdown(wire->socket, SHUT_RDWR);
+    /* What is still in the socket is read first: each turn takes a buffer of it, the last one finds the end. */
+    for (unsigned turn = 0; !wire->stopped && turn < HANG_UP_READS; turn++)
+        natsConnection_ProcessReadEvent(wire->connection);
 }
 
 bool bus_wire_unsent(const mac_bus *bus) {

@@ -133,6 +133,7 @@ static void bus_free(mac_bus *bus) {
     bus_calls_deinit(bus);
     bus_sources_deinit(bus);
     bus_requests_deinit(bus);
+    bus_messages_free(bus);
     mac_buffer_deinit(&bus->scratch);
     if (bus->seed)
         mac_wipe(bus->seed, strlen(bus->seed));

@@ -45,7 +45,7 @@ class Lines:
     """The lines a process prints, to be waited for."""
 
     def __init__(self, stream):
-        self.seen, self._queue = [], queue.Queue()
+        self.seen, self._queue, self._stream = [], queue.Queue(), stream
         self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
         self._thread.start()
 
@@ -68,6 +68,10 @@ class Lines:
             match = re.search(pattern, line)
             if match:
                 return match
+
+    def close(self):
+        self._thread.join(PATIENCE)
+        self._stream.close()
 
     def drain(self):
         while True:
@@ -106,10 +110,14 @@ class Background:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def close(self):
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.lines.close()
+
+    def __exit__(self, *_):
+        self.close()
 
 
 class Node:
@@ -134,14 +142,19 @@ class Node:
 
     def stop(self, number=signal.SIGTERM):
         runner, self.runner = self.runner, None
-        return runner.stop(number) if runner else None
+        if not runner:
+            return None
+        try:
+            return runner.stop(number)
+        finally:
+            runner.close()
 
     def kill(self):
         """What a power cut does to the processes: SIGKILL, to all of them at once."""
         for pid in [*self.pids().values(), self.runner.process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.runner.process.wait()
+        self.runner.close()
         self.runner = None
 
     def __enter__(self):
@@ -202,6 +215,7 @@ class RawClient:
 
     def __init__(self, url, options=None):
         host, port = re.match(r"nats://([^:]+):(\d+)", url).groups()
+        self.requests = 0
         self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
         self.file = self.socket.makefile("rb")
         self.info = json.loads(self.file.readline().split(b" ", 1)[1])
@@ -255,8 +269,9 @@ class RawClient:
     def request(self, subject, payload=b"", reply=None):
         """One request; (headers, payload) of the answer, or ("-ERR", text) when the server refuses it."""
         inbox = reply or f"_INBOX.raw{id(self)}.{os.urandom(4).hex()}"
+        self.requests += 1
         if reply is None:
-            self.subscribe(inbox, "9")
+            self.subscribe(inbox, f"request{self.requests}")
         self.publish(subject, payload, inbox)
         while True:
             kind, _, headers, data = self.next()

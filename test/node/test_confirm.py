@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Commit-confirm: a change that is not confirmed in time, or not by its author, goes away again; also across a power cut."""
+import sqlite3
 import unittest
 
 from node_harness import Node
@@ -40,15 +41,30 @@ class Confirm(unittest.TestCase):
         self.assertEqual(self.node.get("hostname"), "before")
         self.assertEqual(self.node.read("/etc/hostname"), "before\n")
 
+    def another_boot(self):
+        """Between two starts: what confd recorded of this boot becomes that of an earlier one."""
+        with sqlite3.connect(self.node.path("/var/lib/maculaos/generations/confd.db")) as store:
+            self.assertEqual(store.execute("UPDATE head SET boot_id = 'an-earlier-boot'").rowcount, 1)
+        store.close()
+
     def test_a_power_cut_takes_it_back(self):
         self.apply()
         self.node.kill()
+        self.another_boot()
         self.node.start()
         self.assertEqual(self.node.get("hostname"), "before")
         self.assertEqual(self.node.read("/etc/hostname"), "before\n")
         states = {int(g["number"]): g["state"] for g in
                   self.node.cli("config", "history", "-o", "json").json()["generations"]}
         self.assertEqual(states[self.generation + 1], "reverted")
+
+    def test_killed_processes_go_on_waiting_within_the_same_boot(self):
+        self.apply()
+        self.node.kill()
+        self.node.start()
+        self.assertIn("pending", self.node.cli("config", "status", "-o", "json").json())
+        self.node.cli("config", "confirm", "--author", "alice").ok()
+        self.assertEqual(self.node.get("hostname"), "after")
 
     def test_a_second_change_waits_its_turn(self):
         self.apply()

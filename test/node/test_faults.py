@@ -22,14 +22,14 @@ class Kills(unittest.TestCase):
         with Node(config="hostname: a\n") as node:
             pids = node.pids()
             os.kill(pids["nats-server"], signal.SIGKILL)
-            node.runner.wait(r"nats-server.*ready|node ready")
+            node.runner.wait(r"unit=nats-server state=ready")
             node.cli("config", "set", "hostname", "b", "--timeout", "30s").ok()
             self.assertNotEqual(node.pids()["nats-server"], pids["nats-server"])
 
     def test_confd_dies_and_is_started_again(self):
         with Node(config="hostname: a\n") as node:
             os.kill(node.pids()["confd"], signal.SIGKILL)
-            node.runner.wait(r"confd.*ready")
+            node.runner.wait(r"unit=confd state=ready")
             self.assertEqual(node.get("hostname"), "a")
 
     def test_there_are_fault_points(self):
@@ -40,8 +40,10 @@ class Kills(unittest.TestCase):
             with self.subTest(name), Node(config="hostname: old\n") as node:
                 generation = node.generation()
                 node.stop()
-                node.start(MACULA_FAULT=name)
-                node.cli("config", "set", "hostname", "new", "--timeout", "2s")
+                node.start(MACULA_FAULT=name, MACULA_FAULT_ARMED=str(node.path("/armed")))
+                node.write("/armed", "")
+                node.cli("config", "set", "hostname", "new", "--timeout", "5s")
+                node.path("/armed").unlink()
                 node.kill()
                 node.start()
                 found = (node.get("hostname"), node.read("/etc/hostname").strip())

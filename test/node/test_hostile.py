@@ -133,7 +133,7 @@ class Documents(unittest.TestCase):
 
     def test_unknown_and_duplicate_keys(self):
         self.rejected("hostnme: x\n", "hostname")
-        self.rejected("hostname: a\nhostname: b\n", "(?i)duplicate|twice")
+        self.rejected("hostname: a\nhostname: b\n", "stands already in line 1")
 
     def test_tabs(self):
         self.rejected("maculaos:\n\tmodules: [a]\n", "(?i)tab")

@@ -54,7 +54,7 @@ class Run(unittest.TestCase):
         with Node() as node:
             before = node.pids()["confd"]
             node.cli("services", "restart", "confd").ok()
-            node.runner.wait("confd.*ready")
+            node.runner.wait("unit=confd state=ready")
             self.assertNotEqual(node.pids()["confd"], before)
             node.cli("services", "restart", "nonsense").exits(1)
 
