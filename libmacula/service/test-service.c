@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -103,6 +104,7 @@ static void start(stage *s, const char *a, const char *b, const char *c, const c
     s->pid = fork();
     if (s->pid != 0)
         return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing stays behind a test that fails */
     int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     dup2(fd, STDERR_FILENO);
     setenv("MACULA_ROOT", s->directory, 1);
