@@ -319,7 +319,7 @@ struct mac_bus {
     void *closed_data;
 };
 
-/* Frees a message (NULL: nothing), soon. */
+/* Frees a message (NULL: nothing), soon; at once where the bus has gone before its request (bus NULL). */
 void bus_message_free(mac_bus *bus, natsMsg *message);
 /* Frees now all that bus_message_free has kept. */
 void bus_messages_free(mac_bus *bus);

@@ -69,7 +69,7 @@ int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *d
 void bus_message_free(mac_bus *bus, natsMsg *message) {
     if (!message)
         return;
-    if (natsMsg_GetDataLength(message) > BUS_PILE_BYTES) {
+    if (!bus || natsMsg_GetDataLength(message) > BUS_PILE_BYTES) {
         natsMsg_Destroy(message);
         return;
     }
