@@ -12,6 +12,7 @@
  * CONNECTED is said when a message that was published after all subscriptions has come back through our own inbox. */
 #include "bus-internal.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,16 +80,25 @@ static natsStatus set_options(mac_bus *bus, natsOptions *options) {
     return status;
 }
 
-/* cnats' threads end when the program does, so that leak checkers see a clean process. */
-static void close_library_at_exit(void) {
-    static bool registered;
-    if (!registered)
-        atexit(nats_Close);
-    registered = true;
+/* Starts cnats' own threads, once. Its collector frees every message that is destroyed, and is woken for each: as a
+ * batch thread (sched(7)) it does not interrupt the loop for that, but runs when the loop sleeps. Threads inherit the
+ * policy of the one that starts them. They end when the program does, so that leak checkers see a clean process. */
+static void open_library(void) {
+    static bool opened;
+    if (opened)
+        return;
+    opened = true;
+    struct sched_param parameters = {0};
+    int policy = sched_getscheduler(0);
+    bool changed = policy == SCHED_OTHER && sched_setscheduler(0, SCHED_BATCH, &parameters) == 0;
+    (void)nats_Open(-1); /* a failure shows when connecting */
+    if (changed)
+        (void)!sched_setscheduler(0, policy, &parameters);
+    atexit(nats_Close);
 }
 
 static natsStatus connect_now(mac_bus *bus) {
-    close_library_at_exit();
+    open_library();
     natsOptions *options = NULL;
     natsStatus status = natsOptions_Create(&options);
     if (status == NATS_OK)
