@@ -22,7 +22,7 @@ class Kills(unittest.TestCase):
         with Node(config="hostname: a\n") as node:
             pids = node.pids()
             os.kill(pids["nats-server"], signal.SIGKILL)
-            node.runner.wait(r"unit=nats-server state=ready")
+            node.runner.wait(r"service=confd .*the bus is back")
             node.cli("config", "set", "hostname", "b", "--timeout", "30s").ok()
             self.assertNotEqual(node.pids()["nats-server"], pids["nats-server"])
 
