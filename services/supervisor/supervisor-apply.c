@@ -359,20 +359,21 @@ void supervisor_apply_server_reloaded(supervisor_apply *apply, const char *refus
     answer(apply, SUPERVISOR_RELOAD, error);
 }
 
-void supervisor_apply_restart(supervisor_apply *apply) {
+bool supervisor_apply_restart(supervisor_apply *apply) {
     if (!apply->restart_agreed)
-        return;
+        return false;
     apply->restart_agreed = false;
     mac_error *error = write_version(apply, &apply->next);
     if (error) {
         mac_log_error("new configuration of the bus not written", "why=" MAC_LOG_Q("%s"), error->message);
         mac_error_free(error);
         put_back(apply);
-        return;
+        return true;
     }
     /* The server that runs still ends; only then the trial begins. */
     apply->trying = true;
     supervisor_unit_restart(&apply->server->task.unit);
+    return true;
 }
 
 supervisor_trial supervisor_apply_server_changed(supervisor_apply *apply) {

@@ -40,8 +40,8 @@ void supervisor_apply_check(supervisor_apply *apply, const Macula__V1__Document 
 /* Puts it in force. One at a time: CONFLICT otherwise. */
 void supervisor_apply_start(supervisor_apply *apply, const Macula__V1__Document *document,
                             supervisor_apply_callback callback, void *data);
-/* After RESTART: does it. */
-void supervisor_apply_restart(supervisor_apply *apply);
+/* After RESTART: does it. false when no restart is due. */
+bool supervisor_apply_restart(supervisor_apply *apply);
 
 /* The server's changes, told by the manager. Returns what a restart has come to. */
 typedef enum supervisor_trial {

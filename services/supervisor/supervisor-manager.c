@@ -281,7 +281,7 @@ static void on_reapplied(supervisor_way way, mac_error *error, void *data) {
     if (error)
         log_failure("configuration of the bus not renewed", error);
     else if (way == SUPERVISOR_RESTART)
-        supervisor_apply_restart(manager->apply);
+        (void)supervisor_apply_restart(manager->apply);
     else
         mac_log_info("configuration of the bus renewed", "changed=%s", way == SUPERVISOR_NOTHING ? "no" : "yes");
 }
@@ -361,6 +361,8 @@ static mac_error *assemble(supervisor_manager *manager) {
         return mac_error_from_errno(result, "%s cannot be watched", host->runtime);
     manager->apply = supervisor_apply_new(host, &manager->server, &manager->keys);
     manager->methods = supervisor_methods_new(manager);
+    uv_timer_init(host->loop, &manager->grace);
+    manager->grace.data = manager;
     for (size_t i = 0; i < MAC_ARRAY_SIZE(numbers); i++) {
         uv_signal_init(host->loop, &manager->signals[i]);
         manager->signals[i].data = manager;

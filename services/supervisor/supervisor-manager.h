@@ -38,6 +38,7 @@ typedef struct supervisor_manager {
     bool announced;        /* "node ready" was printed */
     bool settled;          /* or it was said why not */
     bool built_in;         /* the bus runs with built-in defaults: the configured ones did not start */
+    uv_timer_t grace;      /* see supervisor-methods.c */
     uv_signal_t signals[3];
     unsigned closing; /* handles whose closing is under way, at the end */
     bool core_closing;

@@ -70,11 +70,30 @@ static void supervisor_status(Macula__V1__Supervisor_Service *service, const Mac
 
 /* ---- restart ---- */
 
-static void on_flushed_restart(const mac_answer *answer, void *data) {
-    (void)answer; /* also when the bus is gone: then it is all the more wanted */
-    supervisor_manager *manager = data;
-    if (manager->phase != SUPERVISOR_ENDING)
+/* An answer that travels over the server which is then restarted: the flush says that the server has it, but not that
+ * it has passed it on, and a server that ends drops what it has not. Nothing says that; so it gets a moment. */
+#define GRACE_MS 200
+
+static void on_grace_over(uv_timer_t *timer) {
+    supervisor_manager *manager = timer->data;
+    if (manager->phase == SUPERVISOR_ENDING)
+        return;
+    if (!supervisor_apply_restart(manager->apply))
         supervisor_unit_restart(&manager->server.task.unit);
+}
+
+static void on_answer_flushed(const mac_answer *answer, void *data) {
+    (void)answer; /* also when the bus is gone: then a restart is all the more wanted */
+    supervisor_manager *manager = data;
+    if (!uv_is_closing((uv_handle_t *)&manager->grace))
+        uv_timer_start(&manager->grace, on_grace_over, GRACE_MS, 0);
+}
+
+static void restart_server_after_answer(supervisor_manager *manager) {
+    if (manager->bus)
+        mac_bus_flush(manager->bus, on_answer_flushed, manager);
+    else
+        on_answer_flushed(NULL, manager);
 }
 
 static void supervisor_control_restart(Macula__V1__SupervisorControl_Service *service,
@@ -103,7 +122,7 @@ static void supervisor_control_restart(Macula__V1__SupervisorControl_Service *se
         supervisor_unit_restart(&task->unit);
     answer_status(manager, closure, closure_data);
     if (is_server)
-        mac_bus_flush(manager->bus, on_flushed_restart, manager);
+        restart_server_after_answer(manager);
 }
 
 /* ---- the bus server's configuration ---- */
@@ -171,13 +190,6 @@ static void on_checked(supervisor_way way, mac_error *error, void *data) {
     free(p);
 }
 
-static void on_flushed_apply(const mac_answer *answer, void *data) {
-    (void)answer;
-    supervisor_manager *manager = data;
-    if (manager->phase != SUPERVISOR_ENDING)
-        supervisor_apply_restart(manager->apply);
-}
-
 static void on_applied(supervisor_way way, mac_error *error, void *data) {
     participation *p = data;
     supervisor_manager *manager = p->manager;
@@ -191,8 +203,8 @@ static void on_applied(supervisor_way way, mac_error *error, void *data) {
     say_actions(p, way, &answer, actions);
     p->closure(&answer, p->closure_data);
     free(p);
-    if (way == SUPERVISOR_RESTART && manager->bus) /* the answer goes over the server that is restarted */
-        mac_bus_flush(manager->bus, on_flushed_apply, manager);
+    if (way == SUPERVISOR_RESTART)
+        restart_server_after_answer(manager);
 }
 
 static void supervisor_participant_check(Macula__V1__Participant_Service *service,
