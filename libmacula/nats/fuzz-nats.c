@@ -17,21 +17,17 @@ static const char other_key[] = "UBAM53RTKRMFXYPVJMC3FHUTKR5G3ZDFUOEV34TGPNSLDKT
 /* nats-server itself has the last word, but starting it is too slow for libFuzzer: only replays ask it. */
 static void ask_server(const char *text) {
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    if (system("command -v nats-server > /dev/null") != 0)
+        return;
     char path[] = "/tmp/fuzz-nats-XXXXXX";
-    int fd = mkstemp(path);
-    if (fd < 0 || system("command -v nats-server > /dev/null") != 0)
-        goto out;
-    if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+    mac_autofd fd = mkstemp(path);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
         abort();
     mac_autofree char *command = mac_asprintf("nats-server -t -c %s > /dev/null 2>&1", path);
     int status = system(command);
+    unlink(path);
     if (status != 0)
         abort();
-out:
-    if (fd >= 0) {
-        close(fd);
-        unlink(path);
-    }
 #else
     (void)text;
 #endif

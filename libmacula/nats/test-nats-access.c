@@ -305,7 +305,7 @@ static void a_service_learns_who_asks(void **state) {
     natsSubscription *desk = NULL;
     assert_int_equal(natsConnection_SubscribeSync(&desk, admin, DENIED "config.apply"), NATS_OK);
     natsConnection_Flush(admin);
-    mac_autofree char *ignored = test_request(workload, RPC "config.apply", "{}");
+    free(test_request(workload, RPC "config.apply", "{}"));
     natsMsg *request = next(desk);
     const char *who = NULL;
     assert_int_equal(natsMsgHeader_Get(request, "Nats-Request-Info", &who), NATS_OK);
