@@ -1,0 +1,133 @@
+/* The bus section of the configuration, as confd puts it in force: checked, reloaded, restarted, taken back. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <nats/nats.h>
+
+#include "codec/mac-codec.h"
+#include "macula/v1/document.pb-c.h"
+#include "test-supervisor-verbs.h"
+
+static json_t *participant(const node *n, const char *method, const char *nats_section) {
+    mac_autofree char *subject = mac_asprintf(RPC "participant.supervisor.%s", method);
+    mac_autofree char *body = mac_asprintf("{\"document\":{\"maculaos\":{\"nats\":%s}}}", nats_section);
+    return ask(n, "confd", subject, body);
+}
+
+static void expect_action(const node *n, const char *method, const char *nats_section, const char *action) {
+    json_t *answer = participant(n, method, nats_section);
+    mac_autofree char *text = json_dumps(answer, 0);
+    const char *first = json_string_value(json_array_get(json_object_get(answer, "actions"), 0));
+    if (!mac_streq(first, action))
+        fail_msg("%s %s: %s", method, nats_section, text);
+    json_decref(answer);
+}
+
+static void limits_change_by_reload(void **state) {
+    node *n = *state;
+    has_unit(n, "confd", "ready", "");
+    is_up(n);
+    pid_t before = pid_of(n, "nats-server");
+    expect_action(n, "check", "{\"max_connections\":77}", "reload nats-server");
+    assert_false(saw(n, "Reloaded"));
+    expect_action(n, "apply", "{\"max_connections\":77}", "reload nats-server");
+    sees(n, "Reloaded server configuration", NULL);
+    expect_action(n, "apply", "{\"max_connections\":77}", NULL);
+    assert_int_equal(pid_of(n, "nats-server"), before);
+    assert_int_equal(ends(n, SIGTERM), 0);
+}
+
+static void what_the_server_would_refuse_is_refused_before(void **state) {
+    node *n = *state;
+    int fd;
+    has_unit(n, "confd", "ready", "");
+    is_up(n);
+    mac_autofree char *taken = mac_asprintf("{\"listen\":\"127.0.0.1:%u\"}", taken_port(&fd));
+    const char *const bad[] = {"{\"listen\":\"0.0.0.0:4222\"}", taken, "{\"max_payload\":\"1K\"}",
+                               "{\"cluster\":{\"enabled\":true}}"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++) {
+        json_t *answer = participant(n, "check", bad[i]);
+        const json_t *problem = json_array_get(json_object_get(answer, "problems"), 0);
+        if (!problem || !mac_starts_with(json_string_value(json_object_get(problem, "path")), "maculaos.nats"))
+            fail_msg("%s was let through", bad[i]);
+        json_decref(answer);
+    }
+    close(fd);
+    assert_int_equal(ends(n, SIGTERM), 0);
+}
+
+static void another_address_restarts_the_server_and_whoever_knows_the_old_one(void **state) {
+    node *n = *state;
+    int fd;
+    has_unit(n, "confd", "ready", "");
+    is_up(n);
+    unsigned port = taken_port(&fd);
+    close(fd);
+    mac_autofree char *section = mac_asprintf("{\"listen\":\"127.0.0.1:%u\"}", port);
+    mac_autofree char *url = mac_asprintf("nats://127.0.0.1:%u", port);
+    expect_action(n, "check", section, "restart nats-server");
+    expect_action(n, "apply", section, "restart nats-server");
+    mac_autofree char *told = mac_asprintf("service=confd msg=\"server %s ", url);
+    mac_autofree char *connected = mac_asprintf("connected to the bus\" url=%s", url);
+    has_seen_or_sees(n, told, NULL);
+    has_seen_or_sees(n, connected, NULL);
+    strcpy(n->url, url);
+    assert_true(pid_of(n, "nats-server") > 0);
+    assert_int_equal(ends(n, SIGTERM), 0);
+}
+
+static void a_server_that_does_not_come_back_gets_its_previous_configuration(void **state) {
+    node *n = *state;
+    int fd;
+    has_unit(n, "confd", "ready", "");
+    is_up(n);
+    mac_autofree char *section = mac_asprintf("{\"listen\":\"127.0.0.1:%u\"}", taken_port(&fd));
+    expect_action(n, "apply", section, "restart nats-server"); /* without asking first */
+    sees(n, "previous one is back", NULL);
+    sees(n, "unit=nats-server", "state=ready");
+    sees(n, "connected to the bus", NULL);
+    expect_action(n, "apply", "{}", NULL); /* what is in force is what was */
+    close(fd);
+    assert_int_equal(ends(n, SIGTERM), 0);
+}
+
+static void a_configuration_that_does_not_start_gives_way_to_the_built_in_one(void **state) {
+    node *n = *state;
+    Macula__V1__Document document = MACULA__V1__DOCUMENT__INIT;
+    Macula__V1__MaculaosSection section = MACULA__V1__MACULAOS_SECTION__INIT;
+    Macula__V1__NatsSection nats = MACULA__V1__NATS_SECTION__INIT;
+    document.maculaos = &section;
+    section.nats = &nats;
+    nats.max_payload = (char *)"1K";
+    size_t length;
+    mac_autofree void *bytes = mac_codec_pack(&document.base, &length);
+    mac_autofree char *path = mac_asprintf("%s/root/run/macula/config.pb", n->directory);
+    FILE *file = fopen(path, "w");
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    fclose(file);
+    start_with(n, NULL, "exit 1");
+    sees(n, "configuration not applied at boot", "exit code 1");
+    sees(n, "using built-in defaults", "maculaos.nats.max_payload");
+    sees(n, "node ready", NULL);
+    assert_int_equal(ends(n, SIGTERM), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, tidy)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(limits_change_by_reload),
+        TEST(what_the_server_would_refuse_is_refused_before),
+        TEST(another_address_restarts_the_server_and_whoever_knows_the_old_one),
+        TEST(a_server_that_does_not_come_back_gets_its_previous_configuration),
+        TEST(a_configuration_that_does_not_start_gives_way_to_the_built_in_one),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    nats_Close();
+    return failed;
+}
