@@ -175,7 +175,7 @@ static void read_cluster(mac_nats_settings *settings, const mac_nats_input *inpu
     settings->cluster_name = mac_strdup(cluster->name);
     settings->cluster_secret = mac_strdup(cluster->secret ? cluster->secret : "");
     for (const mac_nats_key *key = input->keys; key->name; key++)
-        if (strcmp(key->name, MAC_NATS_ADMIN_KEY) == 0)
+        if (strcmp(key->name, MAC_NATS_ADMIN_KEY) == 0 && !settings->node_account)
             settings->node_account = mac_asprintf("NODE-%s", key->public_key);
 }
 
