@@ -36,7 +36,7 @@ static int keys_load(mac_root *root, struct keys *keys) {
         if (!mac_ends_with(names.items[i], ".nk") || mac_streq(names.items[i], "node.nk"))
             continue;
         mac_autofree char *path = mac_asprintf(IDENTITY_DIR "/%s", names.items[i]);
-        char *seed, public_key[MAC_NKEY_PUBLIC_SIZE];
+        char *seed = NULL, public_key[MAC_NKEY_PUBLIC_SIZE];
         r = mac_nkey_load(root, path, false, &seed, public_key);
         if (r < 0)
             return r;
@@ -76,7 +76,7 @@ static mac_error *document_of_file(const char *file, ProtobufCMessage **ret_docu
     confd_autosources sources = {0};
     confd_sources_put(&sources, file, text, length, NULL);
     confd_names names = {.suffix = mac_strdup("0000"), .arch = mac_strdup("amd64"), .node_id = mac_strdup("UNODE")};
-    confd_document *document;
+    confd_document *document = NULL;
     int r = confd_document_resolve(&sources, &names, problems, &document);
     confd_names_deinit(&names);
     if (r < 0)
@@ -123,7 +123,7 @@ int cli_nats_render(cli_invocation *invocation) {
         return CLI_FAILED;
     }
     const char *file = cli_option_value(invocation, "file");
-    ProtobufCMessage *document;
+    ProtobufCMessage *document = NULL;
     mac_error *error = file ? document_of_file(file, &document) : document_of_node(root, &document);
     if (error)
         return cli_fail(error);
