@@ -101,6 +101,20 @@ char *mac_path_index(const char *path, size_t index) {
     return mac_asprintf("%s[%zu]", path ? path : "", index);
 }
 
+char *mac_path_label(const char *path) {
+    mac_buffer label = {0};
+    bool quoted = false;
+    for (const char *c = path; *c; c++) {
+        size_t digits = *c == '[' && !quoted ? strspn(c + 1, "0123456789") : 0;
+        mac_buffer_append(&label, c, 1);
+        if (*c == '"' && (c == path || c[-1] != '\\'))
+            quoted = !quoted;
+        if (digits && c[1 + digits] == ']')
+            c += digits;
+    }
+    return mac_buffer_take(&label);
+}
+
 static void append_step(mac_buffer *path, const codec_step *step) {
     if (!step)
         return;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "codec/mac-tree.h"
+
 /* Longest text of a value in a finding; a person wants to see what differs, not a whole file. */
 #define FINDING_VALUE_MAX 200u
 
@@ -83,7 +85,8 @@ mac_error *confd_unseal(const confd_context *context, const char *path, const ch
     }
     char *plain = NULL;
     size_t length = 0;
-    int r = context->seal ? mac_unseal_text(context->seal, path, text, &plain, &length) : -ENOKEY;
+    mac_autofree char *label = mac_path_label(path);
+    int r = context->seal ? mac_unseal_text(context->seal, label, text, &plain, &length) : -ENOKEY;
     if (r < 0)
         return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, path,
                              "the stored secret cannot be opened with this node's key (%s); set the value again",

@@ -15,7 +15,7 @@ static void fail(confd_change *change, mac_error *error) {
 
 /* Whether a failure is only noted: where nobody can be told and there is nothing better to go back to. */
 static bool only_notes(const confd_change *change) {
-    return change->kind == CONFD_CHANGE_BACK || (change->kind == CONFD_CHANGE_START && !change->started);
+    return change->back || (change->kind == CONFD_CHANGE_START && !change->resumed);
 }
 
 static void note_error(confd_change *change, const mac_error *error) {
@@ -275,7 +275,7 @@ void confd_step_participants(mac_flow *flow, void *data) {
     MAC_FAULT_POINT("confd.apply.participants");
     change->request.has_generation = true;
     change->request.generation = confd_manager_number(change->manager);
-    change->request.has_revert = change->request.revert = change->kind == CONFD_CHANGE_BACK;
+    change->request.has_revert = change->request.revert = change->back;
     if (change->concern.services.count == 0)
         mac_flow_next(flow);
     else

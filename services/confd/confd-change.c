@@ -170,6 +170,7 @@ confd_change *confd_change_back(confd_manager *manager, confd_document *previous
                                 const char *reason, confd_change_end on_end, void *data) {
     confd_change *change =
         change_new(manager, CONFD_CHANGE_BACK, author, "the previous configuration again", on_end, data);
+    change->back = true;
     change->reason = mac_strdup(reason);
     change->other = previous;
     change->to = previous;
@@ -179,13 +180,14 @@ confd_change *confd_change_back(confd_manager *manager, confd_document *previous
     return change;
 }
 
-confd_change *confd_change_start(confd_manager *manager, confd_document *before, bool interrupted,
-                                 confd_change_end on_end, void *data) {
+confd_change *confd_change_start(confd_manager *manager, confd_document *before, bool back, confd_change_end on_end,
+                                 void *data) {
     confd_change *change = change_new(manager, CONFD_CHANGE_START, "", "start", on_end, data);
     change->other = before;
     change->from = before;
-    change->started = interrupted && before;
-    if (change->started)
+    change->back = before && back;
+    change->resumed = before && !back;
+    if (before)
         confd_changed_paths(before->expanded, change->to->expanded, &change->changed);
     change_begin(change);
     return change;

@@ -39,7 +39,8 @@ struct confd_change {
     confd_document *other; /* owned: the one of the two that is not in force */
     mac_strings changed;
     confd_concern concern;
-    bool started; /* START: the commit had not been applied by everybody */
+    bool back;    /* BACK, and START where a way back was interrupted */
+    bool resumed; /* START: what a crash interrupted was a change; if it cannot be finished it is taken back */
 
     mac_flow *flow;
     confd_context context;
@@ -74,9 +75,10 @@ confd_change *confd_change_new(confd_manager *manager, confd_proposal *proposal,
 /* Takes the document of the previous generation. */
 confd_change *confd_change_back(confd_manager *manager, confd_document *previous, const char *author,
                                 const char *reason, confd_change_end on_end, void *data);
-/* before may be NULL (taken): the document that was in force before a change that a crash interrupted. */
-confd_change *confd_change_start(confd_manager *manager, confd_document *before, bool interrupted,
-                                 confd_change_end on_end, void *data);
+/* before (taken; NULL: nothing was interrupted) is the document that was in force before a crash interrupted a change,
+ * or, when `back`, before it interrupted the way back from one. */
+confd_change *confd_change_start(confd_manager *manager, confd_document *before, bool back, confd_change_end on_end,
+                                 void *data);
 confd_change *confd_change_mend(confd_manager *manager, const char *author, confd_change_end on_end, void *data);
 /* START: the bus is there, or is not waited for any longer. Others: nothing. */
 void confd_change_bus_seen(confd_change *change);

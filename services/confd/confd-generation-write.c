@@ -87,15 +87,16 @@ static int finish(confd_store *store, int result) {
 
 /* ---- a new generation ---- */
 
-static int set_head(confd_store *store, const confd_commit *commit, uint64_t number, uint64_t previous) {
+static int set_head(confd_store *store, const confd_commit *commit, uint64_t number, const confd_head *head) {
+    uint64_t came_from = head->applying && head->came_from ? head->came_from : head->current;
     bool pending = commit->confirm_s > 0;
-    return mac_store_exec(store->base,
-                          "UPDATE head SET current = ?, previous = ?, pending = ?, applying = 1, author = ?,"
-                          " deadline_ms = ?, deadline_boot_ms = ?, boot_id = ?",
-                          "iiisiis", (int64_t)number, (int64_t)previous, (int64_t)pending,
-                          pending ? commit->author : NULL, pending ? mac_unix_ms() + commit->confirm_s * 1000LL : 0,
-                          pending ? (int64_t)(commit->now_boot_ms + commit->confirm_s * 1000ULL) : 0,
-                          pending ? commit->boot_id : NULL);
+    return mac_store_exec(
+        store->base,
+        "UPDATE head SET current = ?, previous = ?, came_from = ?, pending = ?, applying = 1, author = ?,"
+        " deadline_ms = ?, deadline_boot_ms = ?, boot_id = ?",
+        "iiiisiis", (int64_t)number, (int64_t)head->current, (int64_t)came_from, (int64_t)pending,
+        pending ? commit->author : NULL, pending ? mac_unix_ms() + commit->confirm_s * 1000LL : 0,
+        pending ? (int64_t)(commit->now_boot_ms + commit->confirm_s * 1000ULL) : 0, pending ? commit->boot_id : NULL);
 }
 
 static int commit_steps(confd_store *store, const confd_commit *commit, const confd_head *head, uint64_t *ret_number) {
@@ -112,7 +113,7 @@ static int commit_steps(confd_store *store, const confd_commit *commit, const co
         result = mac_store_exec(store->base, "UPDATE generation SET reverted = 1 WHERE number = ?", "i",
                                 (int64_t)head->current);
     if (result == 0)
-        result = set_head(store, commit, number, head->current);
+        result = set_head(store, commit, number, head);
     if (result == 0 && commit->event) {
         commit->event->has_generation = true;
         commit->event->generation = number;
@@ -141,7 +142,9 @@ int confd_store_commit(confd_store *store, const confd_commit *commit, uint64_t 
 
 int confd_store_applied(confd_store *store) {
     return mac_store_exec(
-        store->base, "UPDATE head SET applying = 0, last_good = CASE WHEN pending THEN last_good ELSE current END", "");
+        store->base,
+        "UPDATE head SET applying = 0, came_from = 0, last_good = CASE WHEN pending THEN last_good ELSE current END",
+        "");
 }
 
 int confd_store_confirm(confd_store *store, Macula__V1__ConfigEvent *event) {
@@ -176,7 +179,7 @@ static int revert_steps(confd_store *store, const confd_head *head, const confd_
     if (result == 0)
         result = mac_store_exec(
             store->base,
-            "UPDATE head SET current = previous, last_good = previous, previous = coalesce("
+            "UPDATE head SET came_from = current, current = previous, last_good = previous, previous = coalesce("
             "(SELECT max(number) FROM generation WHERE number < head.previous AND NOT reverted), 0),"
             " pending = 0, applying = 1, author = NULL, deadline_ms = 0, deadline_boot_ms = 0, boot_id = NULL",
             "");
@@ -255,7 +258,7 @@ int confd_store_prune(confd_store *store, int64_t now_ms) {
     result = mac_store_exec(
         store->base,
         "DELETE FROM generation WHERE number NOT IN (SELECT current FROM head UNION SELECT previous FROM head"
-        "  UNION SELECT last_good FROM head)"
+        "  UNION SELECT last_good FROM head UNION SELECT came_from FROM head)"
         " AND (number NOT IN (SELECT number FROM generation ORDER BY number DESC LIMIT ?)"
         "  OR (time_ms < ? AND number NOT IN (SELECT number FROM generation ORDER BY number DESC LIMIT ?)))",
         "iii", (int64_t)CONFD_KEEP_MAX, (int64_t)(now_ms - CONFD_KEEP_MS), (int64_t)CONFD_KEEP_MIN);

@@ -15,9 +15,10 @@ static const char schema[] =
     "WITHOUT ROWID;"
     "CREATE INDEX generation_source_digest ON generation_source(digest);"
     "CREATE TABLE head(id INTEGER PRIMARY KEY CHECK(id = 1), current INTEGER NOT NULL, previous INTEGER NOT NULL,"
-    "  last_good INTEGER NOT NULL, pending INTEGER NOT NULL, applying INTEGER NOT NULL, author TEXT,"
+    "  last_good INTEGER NOT NULL, pending INTEGER NOT NULL, applying INTEGER NOT NULL,"
+    "  came_from INTEGER NOT NULL, author TEXT,"
     "  deadline_ms INTEGER NOT NULL, deadline_boot_ms INTEGER NOT NULL, boot_id TEXT);"
-    "INSERT INTO head VALUES(1, 0, 0, 0, 0, 0, NULL, 0, 0, NULL);"
+    "INSERT INTO head VALUES(1, 0, 0, 0, 0, 0, 0, NULL, 0, 0, NULL);"
     /* content NULL: the file is to be removed */
     "CREATE TABLE write_intent(path TEXT PRIMARY KEY, content BLOB) WITHOUT ROWID;"
     "CREATE TABLE outcome(id INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL UNIQUE, is_error INTEGER NOT NULL, "
@@ -109,7 +110,7 @@ uint64_t confd_store_number(confd_store *store, const char *sql, const char *tex
 int confd_store_head(confd_store *store, confd_head *ret_head) {
     sqlite3_stmt *row = mac_store_query(store->base,
                                         "SELECT current, previous, last_good, pending, applying, author, deadline_ms,"
-                                        " deadline_boot_ms, boot_id FROM head",
+                                        " deadline_boot_ms, boot_id, came_from FROM head",
                                         "");
     if (!row)
         return mac_store_errno(store->base);
@@ -125,6 +126,7 @@ int confd_store_head(confd_store *store, confd_head *ret_head) {
             .deadline_ms = sqlite3_column_int64(row, 6),
             .deadline_boot_ms = (uint64_t)sqlite3_column_int64(row, 7),
             .boot_id = column_text(row, 8),
+            .came_from = (uint64_t)sqlite3_column_int64(row, 9),
         };
     mac_store_done(row);
     return result;

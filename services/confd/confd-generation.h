@@ -32,6 +32,7 @@ typedef struct confd_head {
     uint64_t previous;         /* before current; comes back when current fails or is not confirmed; 0: none */
     uint64_t last_good;        /* last that was applied and, where asked for, confirmed */
     bool pending;              /* current waits to be confirmed */
+    uint64_t came_from;        /* while applying: the one before it, also when it is a way back; 0: none */
     bool applying;             /* current has been committed and not yet been applied by everybody */
     char *author;              /* of a pending change: who must confirm */
     int64_t deadline_ms;       /* of a pending change: Unix time, for people */
@@ -62,8 +63,9 @@ int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_er
 void confd_store_close(confd_store *store);
 MAC_DEFINE_AUTOPTR(confd_store, confd_store_close)
 mac_store *confd_store_base(confd_store *store);
-/* From now on events are published on this bus; before (and in the boot phase) they wait in the outbox. on_event is called
- * after each event that was stored: whoever knows when the bus comes back can see to it that the outbox is kicked then. */
+/* From now on events are published on this bus; before (and in the boot phase) they wait in the outbox. on_event is
+ * called after each event that was stored: whoever knows when the bus comes back can see to it that the outbox is
+ * kicked then. */
 void confd_store_attach_bus(confd_store *store, mac_bus *bus, void (*on_event)(void *data), void *data);
 mac_outbox *confd_store_outbox(confd_store *store);
 

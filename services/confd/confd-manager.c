@@ -187,22 +187,21 @@ static void on_start_applied(confd_change *change, const mac_error *error, void 
     confd_wishes_go_on(manager);
 }
 
-/* The document before an interrupted change; NULL when there is none to go back to. */
+/* The document that was in force before an interrupted change; NULL when there was none. */
 static confd_document *document_before(confd_manager *manager, const confd_head *head) {
-    mac_autoptr(confd_generation) previous = NULL;
+    mac_autoptr(confd_generation) before = NULL;
     mac_autoptr(mac_problems) ignored = mac_problems_new();
     confd_document *document = NULL;
-    if (!head->previous || confd_store_load(manager->store, head->previous, &previous) < 0 ||
-        confd_document_from_tree(previous->document, &manager->names, ignored, &document) < 0)
+    if (!head->applying || !head->came_from || confd_store_load(manager->store, head->came_from, &before) < 0 ||
+        confd_document_from_tree(before->document, &manager->names, ignored, &document) < 0)
         return NULL;
     return document;
 }
 
 static void begin_start(confd_manager *manager) {
     confd_autohead head = {0};
-    bool interrupted = confd_store_head(manager->store, &head) == 0 && head.applying;
-    confd_document *before = interrupted ? document_before(manager, &head) : NULL;
-    confd_change_start(manager, before, interrupted, on_start_applied, NULL);
+    confd_document *before = confd_store_head(manager->store, &head) == 0 ? document_before(manager, &head) : NULL;
+    confd_change_start(manager, before, head.came_from > head.current, on_start_applied, NULL);
 }
 
 /* Until the bus is there: for an interrupted change that concerns other services, and for events that wait. */

@@ -9,17 +9,6 @@
 #include "confd-parse.h"
 #include "confd-schema.h"
 
-char *confd_secret_label(const char *path) {
-    mac_buffer label = {0};
-    for (const char *c = path; *c; c++) {
-        size_t digits = *c == '[' ? strspn(c + 1, "0123456789") : 0;
-        mac_buffer_append(&label, c, 1);
-        if (digits && c[1 + digits] == ']')
-            c += digits;
-    }
-    return mac_buffer_take(&label);
-}
-
 /* ---- finding secrets ---- */
 
 typedef struct secret_visit {
@@ -123,7 +112,7 @@ typedef struct known_search {
 static void compare_present(const char *path, const char *canonical, bool hashed, json_t *value, void *data) {
     (void)path;
     known_search *search = data;
-    mac_autofree char *label = confd_secret_label(canonical);
+    mac_autofree char *label = mac_path_label(canonical);
     const char *kept = json_string_value(value);
     if (search->found || !mac_streq(label, search->label))
         return;
@@ -138,7 +127,7 @@ static char *seal_value(const secret_keeper *keeper, const char *canonical, cons
                          "a secret cannot be kept: the node's key (identity/seal.key) is missing or damaged");
         return NULL;
     }
-    mac_autofree char *label = confd_secret_label(canonical);
+    mac_autofree char *label = mac_path_label(canonical);
     if (!mac_starts_with(value, MAC_SEAL_PREFIX))
         return mac_seal_text(keeper->seal, label, value, strlen(value));
     char *plain = NULL;
@@ -175,7 +164,7 @@ static char *protected_value(const secret_keeper *keeper, const char *canonical,
     }
     if (*value == '\0' || (hashed && mac_password_is_hash(value)))
         return NULL;
-    mac_autofree char *label = confd_secret_label(canonical);
+    mac_autofree char *label = mac_path_label(canonical);
     known_search search = {.keeper = keeper, .label = label, .value = value};
     if (keeper->present && !mac_starts_with(value, MAC_SEAL_PREFIX))
         confd_secrets_visit(keeper->present, compare_present, &search);
@@ -241,7 +230,7 @@ static void protect_yaml_value(const char *path, const char *canonical, bool has
                          "a secret cannot stand behind an anchor, alias or tag: write it out here, without &, * or !");
         return;
     }
-    mac_autofree char *label = confd_secret_label(canonical);
+    mac_autofree char *label = mac_path_label(canonical);
     if (already_edited(protection, label, mark->start, &place, canonical))
         return;
     size_t end = mark->end; /* a block scalar's mark ends with its line breaks, which stay */

@@ -5,16 +5,13 @@
  * value stands in, so comments and layout stay. A secret must therefore stand where it is used: one behind an anchor,
  * an alias or a tag is refused with the place.
  *
- * The label of a sealed value is its canonical path without list indices (maculaos.wifi[].passphrase), so that an item
+ * The label of a sealed value is mac_path_label of its path (maculaos.wifi[].passphrase), so that an item
  * may move within its list, but a sealed value cannot be carried to another key. */
 #ifndef CONFD_SECRETS_H
 #define CONFD_SECRETS_H
 
 #include "codec/mac-tree.h"
 #include "confd-sources.h"
-
-/* The label of what is sealed at a canonical path; caller frees. */
-char *confd_secret_label(const char *path);
 
 /* Replaces the clear secrets of one source's text. `known` (may be NULL) is the same source as it was recorded: when
  * the text is still that one, its protected text is taken, so that nothing changes. `present` (may be NULL) is the

@@ -8,9 +8,9 @@ static void a_label_has_no_indices(void **state) {
     (void)state;
     const char *const cases[][2] = {{"maculaos.wifi[12].passphrase", "maculaos.wifi[].passphrase"},
                                     {"maculaos.token", "maculaos.token"},
-                                    {"a[\"1\"].b[0]", "a[\"1\"].b[]"}};
+                                    {"a[\"x[1]\"].b[0]", "a[\"x[1]\"].b[]"}};
     for (size_t i = 0; i < MAC_ARRAY_SIZE(cases); i++) {
-        mac_autofree char *label = confd_secret_label(cases[i][0]);
+        mac_autofree char *label = mac_path_label(cases[i][0]);
         assert_string_equal(label, cases[i][1]);
     }
 }

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,6 +56,7 @@ static pid_t spawn(confd_node *node, char *const *argv, const char *fault, int o
     assert_true(child >= 0);
     if (child)
         return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is aborted leaves nothing behind */
     setenv("MACULA_ROOT", node->box->directory, 1);
     setenv("MACULA_SERVER", test_server_url(node->bus->server), 1);
     setenv("MACULA_REALM", TEST_REALM, 1);
