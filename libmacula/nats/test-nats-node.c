@@ -140,7 +140,7 @@ natsConnection *test_connect(test_node *node, const char *name) {
     for (size_t i = 0; name && i < TEST_KEYS; i++)
         if (strcmp(node->keys[i].name, name) == 0)
             assert_int_equal(natsOptions_SetNKey(options, node->publics[i], sign, node->seeds[i]), NATS_OK);
-    natsStatus status;
+    natsStatus status = NATS_ERR;
     do {
         swallowed = false;
         status = natsConnection_Connect(&connection, options);

@@ -98,7 +98,7 @@ Macula__V1__Document *supervisor_apply_load(supervisor_host *host, mac_error **r
     if (result == 0)
         result = mac_codec_unpack(&macula__v1__document__descriptor, data, length, problems, &message);
     mac_problems_free(problems);
-    if (result < 0) {
+    if (result < 0 || !message) {
         *ret_error =
             mac_error_from_errno(result, "the resolved configuration " SUPERVISOR_RUNTIME "/config.pb cannot be read");
         return NULL;

@@ -127,13 +127,18 @@ static void on_notification(pid_t pid, const supervisor_notification *said, void
 
 /* ---- bus ---- */
 
-static void write_url(supervisor_manager *manager) {
-    mac_autofree char *line = mac_asprintf("%s\n", manager->server.url);
-    int result = mac_fs_write(manager->host.root, SUPERVISOR_RUNTIME "/server.url", line, strlen(line),
+/* One line each, for the command line and for services that are started by hand. */
+static void write_line(supervisor_manager *manager, const char *path, const char *text) {
+    mac_autofree char *line = mac_asprintf("%s\n", text);
+    int result = mac_fs_write(manager->host.root, path, line, strlen(line),
                               (mac_fs_attributes){.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1});
     if (result < 0)
-        mac_log_error("address of the bus not written", "file=" SUPERVISOR_RUNTIME "/server.url error=%s",
-                      strerror(-result));
+        mac_log_error("how to reach the bus is not written", "file=%s error=%s", path, strerror(-result));
+}
+
+static void write_address(supervisor_manager *manager) {
+    write_line(manager, SUPERVISOR_RUNTIME "/server.url", manager->server.url);
+    write_line(manager, SUPERVISOR_RUNTIME "/realm", REALM);
 }
 
 /* Everybody was told the old address when it was started. */
@@ -145,7 +150,7 @@ static void restart_units(supervisor_manager *manager) {
 
 static void on_server_ready(supervisor_manager *manager) {
     bool moved = manager->bus_url && !mac_streq(manager->bus_url, manager->server.url);
-    write_url(manager);
+    write_address(manager);
     if (manager->phase == SUPERVISOR_BUS)
         supervisor_manager_enter(manager, SUPERVISOR_SERVICES);
     supervisor_connection_ensure(manager);

@@ -1,6 +1,5 @@
 #include "supervisor-server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
 #include <netdb.h>
@@ -35,9 +34,10 @@ static int try_bind(const char *host, uint16_t port, uint16_t *ret_port) {
     freeaddrinfo(found);
     if (result < 0)
         return result;
-    getsockname(fd, (struct sockaddr *)&bound, &length);
-    *ret_port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                  : ((struct sockaddr_in *)&bound)->sin_port);
+    if (getsockname(fd, (struct sockaddr *)&bound, &length) < 0 ||
+        getnameinfo((struct sockaddr *)&bound, length, NULL, 0, service, sizeof service, NI_NUMERICSERV) != 0)
+        return -EADDRNOTAVAIL;
+    *ret_port = (uint16_t)strtoul(service, NULL, 10);
     return 0;
 }
 
