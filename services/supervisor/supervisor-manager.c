@@ -138,7 +138,7 @@ static void write_line(supervisor_manager *manager, const char *path, const char
 
 static void write_address(supervisor_manager *manager) {
     write_line(manager, SUPERVISOR_RUNTIME "/server.url", manager->server.url);
-    write_line(manager, SUPERVISOR_RUNTIME "/realm", REALM);
+    write_line(manager, SUPERVISOR_RUNTIME "/realm", supervisor_apply_realm(manager->apply));
 }
 
 /* Everybody was told the old address when it was started. */
