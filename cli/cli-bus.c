@@ -25,9 +25,10 @@ static void services_table(const Macula__V1__DiscoverAnswer *answer) {
                                              : mac_strdup("");
             cli_table_row(table, (const char *[]){p == 0 ? service->name : "", p == 0 ? service->version : "",
                                                   procedure->subject, requests, errors, average,
-                                                  procedure->control ? "admin"
-                                                  : service->system  ? "everyone"
-                                                                     : "workload"});
+                                                  procedure->control                            ? "admin"
+                                                  : strstr(procedure->subject, ".participant.") ? "node"
+                                                  : service->system                             ? "everyone"
+                                                                                                : "workload"});
         }
     }
     cli_table_print(table);

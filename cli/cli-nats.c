@@ -125,7 +125,7 @@ int cli_nats_render(cli_invocation *invocation) {
     const char *file = cli_option_value(invocation, "file");
     ProtobufCMessage *document = NULL;
     mac_error *error = file ? document_of_file(file, &document) : document_of_node(root, &document);
-    if (error)
+    if (!document)
         return cli_fail(error);
     struct keys keys = {0};
     r = keys_load(root, &keys);
