@@ -207,7 +207,8 @@ static void on_answer(mac_call *call, natsMsg *message) {
                          .subject = natsMsg_GetSubject(message)};
     mac_autoptr(mac_error) error = NULL;
     if (code || text)
-        answer.error = error = bus_decode_error(code, text, is_protobuf, answer.data, answer.length);
+        error = bus_decode_error(code, text, is_protobuf, answer.data, answer.length);
+    answer.error = error;
     call->answered = true;
     if (call->many)
         call->callback(&answer, call->data); /* may cancel the call */

@@ -114,9 +114,9 @@ int mac_bus_publish(mac_bus *bus, const char *topic, const ProtobufCMessage *eve
     int r = mac_bus_publish_raw(bus, subject, packed, length, BUS_PROTOBUF);
     if (r < 0)
         return r;
-    memcpy(subject, "macula.sub", strlen("macula.sub"));
+    mac_autofree char *readable = mac_asprintf("macula.sub.%s.%s", bus->realm, topic);
     mac_autofree char *json = mac_codec_to_json(event, MAC_CODEC_MASK, &length);
-    return mac_bus_publish_raw(bus, subject, json, length, BUS_JSON);
+    return mac_bus_publish_raw(bus, readable, json, length, BUS_JSON);
 }
 
 /* ---- subscriptions ---- */

@@ -47,8 +47,7 @@ static void request_deinit(mac_request *request) {
     free(mac_take(&request->caller));
 }
 
-static void unlink_open(mac_request *request) {
-    bus_requests *requests = &request->bus->requests;
+static void unlink_open(bus_requests *requests, mac_request *request) {
     if (request->previous)
         request->previous->next = request->next;
     else
@@ -60,7 +59,7 @@ static void unlink_open(mac_request *request) {
 
 static void to_pool(mac_request *request) {
     bus_requests *requests = &request->bus->requests;
-    unlink_open(request);
+    unlink_open(requests, request);
     request_deinit(request);
     request->state = BUS_REQUEST_FREE;
     request->next = request->previous = NULL;
@@ -79,7 +78,7 @@ static bool may_answer(mac_request *request) {
         free(request);
         return false;
     }
-    assert(!"a handler answered twice");
+    assert(false && "a handler answered twice");
     return false;
 }
 
@@ -295,7 +294,7 @@ void bus_requests_abandon(mac_bus *bus) {
         mac_request *request = bus->requests.open;
         send_error(request, error);
         account(request, error->code, error->message);
-        unlink_open(request);
+        unlink_open(&bus->requests, request);
         /* Its handler still holds it, and the input: the handler's answer frees it. */
         (void)mac_request_caller(request);
         request->state = BUS_REQUEST_ORPHAN;

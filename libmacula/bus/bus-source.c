@@ -51,9 +51,17 @@ static void source_destroy(bus_source *source) {
     free(source);
 }
 
+/* What is still queued is freed here: left to the subscription, which a late report of dropped messages may hold on
+ * another thread, it could outlive the collector at the end of the program. */
 static void source_disconnect(bus_source *source) {
     if (!source->handle)
         return;
+    natsStatus status;
+    do {
+        natsMsg *message = NULL;
+        status = natsSubscription_NextMsg(&message, source->handle, 0);
+        natsMsg_Destroy(message);
+    } while (status == NATS_OK || status == NATS_SLOW_CONSUMER || status == NATS_NO_RESPONDERS);
     natsSubscription_Destroy(source->handle); /* unsubscribes, if the connection lives */
     source->handle = NULL;
 }

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bus/mac-discover.h"
+#include "codec/mac-codec.h"
 #include "crypto/mac-crypto.h"
+#include "macula/v1/discover.pb-c.h"
 
 #define RPC "macula.rpc." TEST_REALM "."
 
@@ -111,7 +114,8 @@ static test_node *node_with_accounts(key_pairs *ret_keys) {
         "    ]\n"
         "    exports: [\n"
         "      {service: \"macula.rpc.io.test.echo\"}, {service: \"macula.rpc.io.test.echo.say\"}\n"
-        "      {service: \"macula.denied.io.test.>\"}, {service: \"$SRV.>\", response_type: stream}\n"
+        "      {service: \"macula.discover.io.test.>\"}, {service: \"macula.denied.io.test.>\"}, {service: \"$SRV.>\", "
+        "response_type: stream}\n"
         "    ]\n"
         "    imports: [{service: {account: APP, subject: \"app.srv.>\"}}]\n"
         "  }\n"
@@ -127,6 +131,7 @@ static test_node *node_with_accounts(key_pairs *ret_keys) {
         "      {service: {account: NODE, subject: \"macula.denied.io.test.echo.change\"}, to: "
         "\"macula.rpc.io.test.echo.change\", "
         "share: true}\n"
+        "      {service: {account: NODE, subject: \"macula.discover.io.test.>\"}, share: true}\n"
         "      {service: {account: NODE, subject: \"$SRV.>\"}}\n"
         "    ]\n"
         "  }\n"
@@ -194,6 +199,47 @@ static void a_refused_publication_ends_its_call_at_once(void **state) {
     assert_false(other.failed);
     test_answer_clear(&answer);
     test_answer_clear(&other);
+    test_node_free(node);
+}
+
+static void on_forecast(Macula__Test__Echo_Service *service, const Macula__Test__Text *input,
+                        Macula__Test__Text_Closure closure, void *data) {
+    (void)service;
+    closure(input, data);
+}
+
+/* The node's services and the workloads' are in two accounts; a workload sees both, and cannot pass for the node's own.
+ */
+static void discovery_tells_the_nodes_services_from_the_workloads(void **state) {
+    (void)state;
+    key_pairs keys;
+    test_node *node = node_with_accounts(&keys);
+    mac_bus *admin = test_node_bus(node, "confd", keys.admin, NULL);
+    test_node_until_connected(node, admin);
+    assert_int_equal(mac_discover_serve(admin), 0);
+    test_node_flush(node, admin);
+    node->client = test_node_bus(node, "weather-station", NULL, NULL);
+    Macula__Test__Echo_Service weather = {.base = {.descriptor = &macula__test__echo__descriptor}, .say = on_forecast};
+    assert_int_equal(mac_bus_serve(node->client, &weather.base, "weather", "Tells the weather"), 0);
+    test_node_until_connected(node, node->client);
+    test_answer answer = {0};
+    test_ask(node, node->client, "macula.discover." TEST_REALM ".*.say", "", &answer);
+    assert_false(answer.failed);
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    ProtobufCMessage *message = NULL;
+    assert_int_equal(
+        mac_codec_from_json(&macula__v1__discover_answer__descriptor, answer.body, answer.length, problems, &message),
+        0);
+    const Macula__V1__DiscoverAnswer *found = (const Macula__V1__DiscoverAnswer *)message;
+    assert_int_equal(found->n_services, 2);
+    assert_string_equal(found->services[0]->name, "echo");
+    assert_true(found->services[0]->system);
+    assert_string_equal(found->services[1]->name, "weather");
+    assert_false(found->services[1]->system);
+    assert_int_equal(found->services[1]->n_procedures, 1);
+    protobuf_c_message_free_unpacked(message, NULL);
+    test_answer_clear(&answer);
+    test_node_close(node, &admin);
     test_node_free(node);
 }
 
@@ -284,6 +330,7 @@ int main(void) {
         cmocka_unit_test(a_bus_that_was_never_started_can_be_closed),
         cmocka_unit_test(a_key_opens_what_it_may_and_a_stranger_is_denied),
         cmocka_unit_test(a_workload_reads_and_is_denied_to_change),
+        cmocka_unit_test(discovery_tells_the_nodes_services_from_the_workloads),
         cmocka_unit_test(a_refused_publication_ends_its_call_at_once),
         cmocka_unit_test(a_refused_subscription_or_event_is_told),
         cmocka_unit_test(a_key_whose_holder_may_not_use_the_services_inbox_takes_the_plain_one),
