@@ -98,7 +98,7 @@ const mac_mark *mac_codec_mark(const ProtobufCMessageDescriptor *type, const mac
     codec_segment segment;
     while (node && codec_segment_next(&path, &segment) > 0) {
         mac_autofree char *text = segment.text;
-        const ProtobufCFieldDescriptor *field = list;
+        const ProtobufCFieldDescriptor *field;
         if (list) {
             bool is_single = !is_map && !json_is_array(node->children) && segment.index == 0;
             node = is_map      ? codec_node_key(marks, node, text)

@@ -142,7 +142,7 @@ int codec_real_parse(const char *text, bool yaml, double *ret_value) {
 
 void codec_real_text(double value, bool is_float, char text[CODEC_REAL_SIZE]) {
     if (!isfinite(value)) {
-        strcpy(text, isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
+        snprintf(text, CODEC_REAL_SIZE, "%s", isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
         return;
     }
     bool few_bits = fabs(value) < (is_float ? (double)FLT_MIN : DBL_MIN); /* a subnormal number, or zero */
@@ -155,7 +155,7 @@ void codec_real_text(double value, bool is_float, char text[CODEC_REAL_SIZE]) {
             break;
     }
     if (!text[strcspn(text, ".e")])
-        strcat(text, ".0");
+        memcpy(text + strlen(text), ".0", sizeof ".0"); /* 17 digits leave room */
 }
 
 unsigned codec_wire_type(ProtobufCType type) {

@@ -82,7 +82,7 @@ static json_t *integer_scalar(const codec_check *check, const codec_value *value
     codec_integer integer;
     uint64_t bits;
     int r = integer_of(value, yaml, &integer);
-    if (r == 0 && !codec_integer_fits(field->type, integer, &bits))
+    if (r >= 0 && !codec_integer_fits(field->type, integer, &bits))
         r = -ERANGE;
     /* Integers beyond 2^53 are text in JSON, and so in what `config edit` and the like write as YAML. */
     bool exact = r == 0 && integer.magnitude <= (uint64_t)CODEC_EXACT_MAX;

@@ -72,7 +72,7 @@ int mac_value_size(const char *text, uint64_t *ret_bytes) {
     size_t length = strcspn(text, "KkMmGgTtPpBb");
     if (strlen(text) >= sizeof folded)
         return -EINVAL;
-    strcpy(folded, text);
+    memcpy(folded, text, strlen(text) + 1);
     const char *suffix = text + length;
     uint64_t factor = 1;
     if (*suffix && *suffix != 'B' && *suffix != 'b') {

@@ -119,13 +119,12 @@ static int check(sqlite3 *db, const char *path, mac_error **ret_error) {
 static int open_connection(const char *path, sqlite3 **ret_db, mac_error **ret_error) {
     sqlite3 *db = NULL;
     int error = 0;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        error = mac_store_say_failure(ret_error, path, db, "opening");
-    else if (sqlite3_db_readonly(db, "main") == 1) {
+    bool is_open = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK;
+    if (is_open && sqlite3_db_readonly(db, "main") == 1) {
         /* SQLite has quietly opened it for reading; without a place for the WAL it would fail less clearly later. */
         error = access(path, W_OK) < 0 ? -errno : -EROFS;
         mac_store_say(ret_error, mac_error_from_errno(error, "opening the database %s for writing", path));
-    } else if (!configure(db)) {
+    } else if (!is_open || !configure(db)) {
         error = mac_store_say_failure(ret_error, path, db, "opening");
     } else {
         error = check(db, path, ret_error);

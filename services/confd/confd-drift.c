@@ -40,7 +40,7 @@ void confd_drift_report(confd_manager *manager, const confd_findings *findings) 
     char digest[65] = "";
     if (findings->count)
         digest_findings(findings, digest);
-    bool news = findings->count && !mac_streq(digest, manager->watch.drift_digest);
+    bool news = findings->count && strcmp(digest, manager->watch.drift_digest) != 0;
     memcpy(manager->watch.drift_digest, digest, sizeof digest);
     if (!news)
         return;

@@ -121,8 +121,7 @@ int confd_parse_text(const confd_source *source, mac_problems *problems, confd_p
     if (mac_problems_errors(problems) > errors) {
         /* The rest is still checked, so that all mistakes are seen at once. */
         mac_autoptr(json_t) patch = NULL;
-        if (confd_parsed_normalise(&parsed, problems, &patch) < 0)
-            result = -EINVAL;
+        (void)!confd_parsed_normalise(&parsed, problems, &patch);
         confd_parsed_deinit(&parsed);
         return -EINVAL;
     }

@@ -65,7 +65,7 @@ mac_error *confd_pending_revert(confd_manager *manager, const char *author, cons
     confd_autohead head = {0};
     int result = confd_store_head(manager->store, &head);
     mac_autoptr(confd_generation) previous = NULL;
-    if (result == 0)
+    if (result >= 0)
         result = confd_store_load(manager->store, head.previous, &previous);
     if (result < 0)
         return mac_error_from_errno(result, "generation %llu cannot be read", (unsigned long long)head.previous);

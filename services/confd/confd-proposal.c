@@ -227,7 +227,7 @@ static char *patch_message(json_t *patch) {
     confd_leaf_paths(patch, "", &paths);
     char *text = join("set ", &paths);
     if (strlen(text) > 200)
-        strcpy(text + 197, "...");
+        memcpy(text + 197, "...", sizeof "...");
     return text;
 }
 

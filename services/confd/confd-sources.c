@@ -166,10 +166,11 @@ bool confd_source_same(const confd_source *recorded, const confd_source *found, 
 
 void confd_sources_difference(const confd_sources *recorded, const confd_sources *found, const mac_seal *seal,
                               mac_strings *ret_names) {
-    size_t a = 0, b = 0;
-    while (a < recorded->count || b < found->count) {
+    for (size_t a = 0, b = 0;;) {
         const confd_source *left = a < recorded->count ? &recorded->items[a] : NULL;
         const confd_source *right = b < found->count ? &found->items[b] : NULL;
+        if (!left && !right)
+            return;
         int order = !left ? 1 : !right ? -1 : confd_source_compare_names(left->name, right->name);
         if (order != 0 || !confd_source_same(left, right, seal))
             mac_strings_add(ret_names, order <= 0 ? left->name : right->name);

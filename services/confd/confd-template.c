@@ -139,7 +139,11 @@ char *confd_template_text(const confd_names *names, const char *text, char **ret
             continue;
         }
         const char *end = strchr(text, '}');
-        mac_autofree char *name = end ? mac_strndup(text + 2, (size_t)(end - text) - 2) : mac_strdup("");
+        if (!end) {
+            *ret_unknown = mac_strdup("");
+            return NULL;
+        }
+        mac_autofree char *name = mac_strndup(text + 2, (size_t)(end - text) - 2);
         const char *value = name_value(names, name);
         if (!value) {
             *ret_unknown = mac_take(&name);
@@ -162,8 +166,8 @@ static json_t *expand_string(template_expansion *expansion, const Macula__V1__Fi
                              json_t *value) {
     mac_autofree char *unknown = NULL;
     mac_autofree char *text = confd_template_text(expansion->names, json_string_value(value), &unknown);
-    const char *expected = text ? mac_format_check(rule->format, text) : NULL;
-    if (text && !expected)
+    const char *expected = unknown ? NULL : mac_format_check(rule->format, text);
+    if (!unknown && !expected)
         return json_string(text);
     if (expected)
         mac_problems_add(expansion->problems, MAC_PROBLEM_ERROR, NULL, path, "expected %s, found \"%s\" when expanded",

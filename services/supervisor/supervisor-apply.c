@@ -95,7 +95,7 @@ Macula__V1__Document *supervisor_apply_load(supervisor_host *host, mac_error **r
     if (result == -ENOENT)
         return NULL;
     mac_problems *problems = mac_problems_new();
-    if (result == 0)
+    if (result >= 0)
         result = mac_codec_unpack(&macula__v1__document__descriptor, data, length, problems, &message);
     mac_problems_free(problems);
     if (result < 0 || !message) {
