@@ -250,6 +250,7 @@ mac_error *confd_manager_start(mac_service *service, void **ret_object) {
     init_timer(manager, &manager->pending_timer);
     init_timer(manager, &manager->link_timer);
     init_timer(manager, &manager->watch_timer);
+    init_timer(manager, &manager->power_timer);
     *ret_object = manager; /* also of a start that fails: free() takes it apart */
     mac_error *error = confd_manager_open(manager, false);
     if (!error)
@@ -305,4 +306,5 @@ void confd_manager_free(void *object) {
     uv_close((uv_handle_t *)&manager->pending_timer, on_handle_closed);
     uv_close((uv_handle_t *)&manager->link_timer, on_handle_closed);
     uv_close((uv_handle_t *)&manager->watch_timer, on_handle_closed);
+    uv_close((uv_handle_t *)&manager->power_timer, on_handle_closed);
 }

@@ -28,35 +28,21 @@ static void node_info(Macula__V1__Node_Service *service, const Macula__V1__NodeS
 
 /* ---- Reboot, Shutdown ---- */
 
-typedef struct power_timer {
-    uv_timer_t timer;
-    confd_manager *manager;
-    enum confd_power power;
-} power_timer;
-
-static void on_power_closed(uv_handle_t *handle) {
-    free(mac_container_of((uv_timer_t *)handle, power_timer, timer));
-}
-
-static void on_power_timer(uv_timer_t *timer) {
-    power_timer *power = mac_container_of(timer, power_timer, timer);
-    int result = confd_sys_power(power->manager->sys, power->power);
-    if (result < 0)
-        mac_log_error("the node cannot go down", "error=" MAC_LOG_Q("%s"), strerror(-result));
-    uv_close((uv_handle_t *)timer, on_power_closed);
-}
-
 /* The answer must be on its way before the machine is: at least so long. */
 #define POWER_GRACE_MS 500
 
+static void on_power_timer(uv_timer_t *timer) {
+    confd_manager *manager = timer->data;
+    int result = confd_sys_power(manager->sys, (enum confd_power)manager->power);
+    if (result < 0)
+        mac_log_error("the node cannot go down", "error=" MAC_LOG_Q("%s"), strerror(-result));
+}
+
+/* A later request takes the place of an earlier one that still waits. If confd ends before, it is off: whoever ends it
+ * restarts it or stops the node anyway. */
 static void schedule_power(confd_manager *manager, enum confd_power what, uint32_t delay_s) {
-    power_timer *power = mac_calloc(1, sizeof *power);
-    power->manager = manager;
-    power->power = what;
-    uv_timer_init(manager->loop, &power->timer);
-    uv_unref(
-        (uv_handle_t *)&power->timer); /* it does not keep confd from ending: whoever ends it stops the node anyway */
-    uv_timer_start(&power->timer, on_power_timer, delay_s * 1000ULL + POWER_GRACE_MS, 0);
+    manager->power = what;
+    uv_timer_start(&manager->power_timer, on_power_timer, delay_s * 1000ULL + POWER_GRACE_MS, 0);
 }
 
 static void stop_node(confd_manager *manager, mac_request *request, const Macula__V1__PowerRequest *input,

@@ -335,6 +335,57 @@ static void a_service_that_dies_takes_everything_back(void **state) {
     unsetenv("MACULA_APPLY_MS");
 }
 
+/* Starts a change that hangs at a service that says nothing, for as long as `ms`. */
+static confd_node *with_a_change_that_hangs(const char *ms, const char *options) {
+    setenv("MACULA_APPLY_MS", ms, 1);
+    confd_node *node = started(health);
+    unsetenv("MACULA_APPLY_MS");
+    node_participant(node, "healthd", "silent");
+    mac_autofree char *request =
+        mac_asprintf("{\"path\":\"maculaos.watchdog.enabled\",\"value\":\"true\",\"options\":{%s}}", options);
+    node_send(node, "config.set", request);
+    node_await_event(node, "config.changed", "\"generation\":2"); /* committed, so it hangs in the application */
+    return node;
+}
+
+static void one_change_runs_at_a_time(void **state) {
+    (void)state;
+    confd_node *node = with_a_change_that_hangs("1000", "");
+    assert_done(node, "config.status", "{}");
+    assert_body(node, "applying", "true");
+    assert_error(node, "config.set", "{\"path\":\"hostname\",\"value\":\"x\"}", CONFLICT,
+                 "another change is being applied");
+    assert_contains(node->answer.body, "\"current_revision\":2");
+    assert_error(node, "config.drift_fix", "{}", CONFLICT, "being applied");
+    assert_done(node, "config.apply", "{\"text\":\"hostname: dry\",\"options\":{\"dry_run\":true}}");
+    node_await_generation(node, 1);
+    assert_done(node, "config.set", "{\"path\":\"hostname\",\"value\":\"x\"}");
+    node_free(node);
+}
+
+static void the_same_job_joins_the_change_that_runs(void **state) {
+    (void)state;
+    confd_node *node = with_a_change_that_hangs("500", "\"job\":\"j1\"");
+    const char *again = "{\"path\":\"hostname\",\"value\":\"other\",\"options\":{\"job\":\"j1\"}}";
+    assert_error(node, "config.set", again, ROLLED_BACK, "healthd");
+    assert_error(node, "config.set", again, ROLLED_BACK, "healthd"); /* and later, from memory */
+    assert_config(node, "hostname", "\"macula-ab12\"");
+    node_free(node);
+}
+
+static void a_change_that_runs_when_confd_ends_is_taken_back(void **state) {
+    (void)state;
+    confd_node *node = with_a_change_that_hangs("20000", "");
+    free(node_participant_log(node));
+    node_stop(node);
+    mac_autofree char *log = node_participant_log(node);
+    assert_contains(log, "revert 1 ");
+    node_start(node, NULL);
+    assert_body(node, "generation", "1");
+    node_await_event(node, "config.reverted", "");
+    node_free(node);
+}
+
 static void own_failures_take_everything_back(void **state) {
     (void)state;
     confd_node *node = started(no_units);
@@ -499,6 +550,9 @@ int main(void) {
         cmocka_unit_test(a_service_that_fails_takes_everything_back),
         cmocka_unit_test(a_service_that_is_silent_takes_everything_back),
         cmocka_unit_test(a_service_that_dies_takes_everything_back),
+        cmocka_unit_test(one_change_runs_at_a_time),
+        cmocka_unit_test(the_same_job_joins_the_change_that_runs),
+        cmocka_unit_test(a_change_that_runs_when_confd_ends_is_taken_back),
         cmocka_unit_test(own_failures_take_everything_back),
         cmocka_unit_test(an_unconfirmed_change_goes_back_by_itself),
         cmocka_unit_test(only_the_author_confirms),
