@@ -42,7 +42,7 @@ static void on_wake(uv_async_t *wake) {
 
 /* The name is a token of subjects: what cannot be in one becomes "_". */
 static char *name_token(const char *name) {
-    char *token = mac_strndup(name && *name ? name : "client", BUS_NAME_MAX);
+    char *token = mac_asprintf("%.*s", BUS_NAME_MAX, name && *name ? name : "client");
     for (char *c = token; *c; c++)
         if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f || strchr(".*>", *c))
             *c = '_';
