@@ -43,6 +43,9 @@ typedef struct bus_wire {
     mac_bus *bus;
     natsConnection *connection;
     natsSock socket;
+    mac_buffer frames;   /* published, not yet on their way */
+    mac_buffer sending;  /* on their way: `sent` bytes of them are with the kernel */
+    size_t sent;
     bool wants_write;    /* cnats holds bytes to send */
     bool waits_writable; /* the kernel took no more; the poll tells when it does */
     bool stopped;        /* cnats has closed the connection */
@@ -54,7 +57,8 @@ natsStatus bus_wire_options(mac_bus *bus, natsOptions *options);
 void bus_wire_flush(mac_bus *bus);
 /* Ends the socket, so that cnats closes the connection without waiting for the server. */
 void bus_wire_hang_up(mac_bus *bus);
-bool bus_wire_unsent(const mac_bus *bus);
+/* How many bytes of messages wait because the kernel takes no more; 0 when it does. */
+size_t bus_wire_backlog(const bus_wire *wire);
 
 /* ---- bus-source.c: subscriptions that outlive connections ---- */
 
@@ -97,11 +101,19 @@ void bus_link_drop(mac_bus *bus);
 void bus_link_inbox_refused(mac_bus *bus, const char *message);
 void bus_set_state(mac_bus *bus, mac_bus_state state, const mac_error *error);
 
-/* ---- bus-publish.c ---- */
+/* ---- bus-frame.c: a message as the protocol writes it ---- */
 
 typedef struct bus_header {
     const char *name, *value;
 } bus_header;
+
+/* The bytes that the headers of a message take; 0 without headers. */
+size_t bus_frame_header_length(const bus_header *headers, size_t header_count);
+/* Appends PUB or HPUB. The subjects have been checked; line ends in the values of headers become spaces. */
+void bus_frame_append(mac_buffer *out, const char *subject, const char *reply, const void *data, size_t length,
+                      const bus_header *headers, size_t header_count);
+
+/* ---- bus-publish.c ---- */
 
 /* Sends one message with headers. 0, -ENOTCONN, -EMSGSIZE (the server's max_payload), -ENOBUFS, -EINVAL. */
 int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,

@@ -6,21 +6,6 @@
 
 #include "codec/mac-codec.h"
 
-static int errno_of(natsStatus status) {
-    switch ((int)status) {
-    case NATS_OK:
-        return 0;
-    case NATS_MAX_PAYLOAD:
-        return -EMSGSIZE;
-    case NATS_CONNECTION_CLOSED:
-        return -ENOTCONN;
-    case NATS_NO_MEMORY:
-        return -ENOMEM;
-    default:
-        return -EINVAL;
-    }
-}
-
 /* A subject goes into the protocol as it is: what is not one token after the other would be another command. */
 static bool subject_sound(const char *subject) {
     if (!subject || !*subject)
@@ -31,16 +16,13 @@ static bool subject_sound(const char *subject) {
     return *subject != '.';
 }
 
-static natsStatus send_message(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,
-                               const bus_header *headers, size_t header_count) {
-    natsMsg *message = NULL;
-    natsStatus status = natsMsg_Create(&message, subject, reply, data, (int)length);
-    for (size_t i = 0; i < header_count && status == NATS_OK; i++)
-        status = natsMsgHeader_Set(message, headers[i].name, headers[i].value);
-    if (status == NATS_OK)
-        status = natsConnection_PublishMsg(bus->connection, message);
-    bus_message_free(bus, message);
-    return status;
+static int publish(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,
+                   const bus_header *headers, size_t header_count) {
+    if ((int64_t)(length + bus_frame_header_length(headers, header_count)) >
+        natsConnection_GetMaxPayload(bus->connection))
+        return -EMSGSIZE;
+    bus_frame_append(&bus->wire->frames, subject, reply, data, length, headers, header_count);
+    return 0;
 }
 
 int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,
@@ -51,15 +33,13 @@ int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *d
         return -EMSGSIZE;
     if (!bus->connection || bus->wire->stopped)
         return -ENOTCONN;
-    if (bus->wire->waits_writable && natsConnection_Buffered(bus->connection) > (int)BUS_OUT_MAX_BYTES)
+    if (bus_wire_backlog(bus->wire) > BUS_OUT_MAX_BYTES)
         return -ENOBUFS;
-    natsStatus status = header_count ? send_message(bus, subject, reply, data, length, headers, header_count)
-                        : reply      ? natsConnection_PublishRequest(bus->connection, subject, reply, data, (int)length)
-                                     : natsConnection_Publish(bus->connection, subject, data, (int)length);
+    int r = publish(bus, subject, reply, data, length, headers, header_count);
     bus->out_bytes += length;
     if (bus->out_bytes > BUS_OUT_FLUSH_BYTES)
         bus_wire_flush(bus);
-    return errno_of(status);
+    return r;
 }
 
 /* ---- messages that are done with ---- */

@@ -6,18 +6,27 @@
  * descriptor loses its registration in epoll. Here a wish to write is a flag: everything that one turn of the loop has
  * published goes out with one send() before the loop sleeps, and the poll is closed while its descriptor is still open.
  * The price is that these functions must run on the loop's thread; they do, because cnats neither reconnects nor pings
- * by itself here (bus-link.c). */
+ * by itself here (bus-link.c).
+ *
+ * Two write to the socket: cnats its subscriptions and PONGs, we our messages (bus-frame.c), which through cnats would
+ * cost a dozen allocations each and a wake-up of its collector. Neither ever writes into the middle of the other's
+ * bytes: what has been begun is finished first, then comes what cnats holds, so that a subscription is with the server
+ * before the request whose answer it is for, then whole messages. */
+#include <errno.h>
 #include <sys/socket.h>
 
 #include "bus-internal.h"
 
 #define HANG_UP_READS 1024
+#define KEPT_BYTES (16u << 10) /* a larger buffer is given back when it has been sent */
 
 static void wire_free_if_done(bus_wire *wire) {
     if (!wire->closed || !wire->detached)
         return;
     mac_bus *bus = wire->bus;
     bus->wires--;
+    mac_buffer_deinit(&wire->frames);
+    mac_buffer_deinit(&wire->sending);
     free(wire);
     bus_free_if_done(bus);
 }
@@ -46,11 +55,50 @@ static void poll_for(bus_wire *wire, int events) {
         uv_poll_start(&wire->poll, events, on_poll);
 }
 
+static void sending_done(bus_wire *wire) {
+    wire->sent = wire->sending.length = 0;
+    if (wire->sending.capacity > KEPT_BYTES)
+        mac_buffer_deinit(&wire->sending);
+}
+
+/* False when the kernel takes no more. */
+static bool send_messages(bus_wire *wire) {
+    while (wire->sent < wire->sending.length) {
+        ssize_t n =
+            send(wire->socket, wire->sending.data + wire->sent, wire->sending.length - wire->sent, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return false;
+        if (n < 0) { /* the connection has ended: reading finds out why */
+            shutdown(wire->socket, SHUT_RDWR);
+            break;
+        }
+        wire->sent += (size_t)n;
+    }
+    sending_done(wire);
+    return true;
+}
+
+/* Whether everything is with the kernel. */
+static bool write_all(bus_wire *wire) {
+    if (!send_messages(wire))
+        return false;
+    if (wire->wants_write)
+        natsConnection_ProcessWriteEvent(wire->connection);
+    if (wire->stopped || wire->wants_write)
+        return false;
+    mac_buffer empty = wire->sending;
+    wire->sending = wire->frames;
+    wire->frames = empty;
+    return send_messages(wire);
+}
+
 static void wire_write(bus_wire *wire) {
-    natsConnection_ProcessWriteEvent(wire->connection);
-    if (wire->stopped || wire->wants_write == wire->waits_writable)
+    bool waits = !write_all(wire);
+    if (wire->stopped || waits == wire->waits_writable)
         return;
-    wire->waits_writable = wire->wants_write;
+    wire->waits_writable = waits;
     poll_for(wire, wire->waits_writable ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
 
@@ -109,7 +157,7 @@ natsStatus bus_wire_options(mac_bus *bus, natsOptions *options) {
 void bus_wire_flush(mac_bus *bus) {
     bus->out_bytes = 0;
     bus_wire *wire = bus->wire;
-    if (wire && wire->wants_write && !wire->waits_writable && !wire->stopped)
+    if (wire && (wire->wants_write || wire->frames.length) && !wire->waits_writable && !wire->stopped)
         wire_write(wire);
 }
 
@@ -125,6 +173,9 @@ void bus_wire_hang_up(mac_bus *bus) {
         natsConnection_ProcessReadEvent(wire->connection);
 }
 
-bool bus_wire_unsent(const mac_bus *bus) {
-    return bus->wire && bus->wire->wants_write && !bus->wire->stopped;
+size_t bus_wire_backlog(const bus_wire *wire) {
+    if (!wire->waits_writable)
+        return 0;
+    int theirs = natsConnection_Buffered(wire->connection);
+    return wire->frames.length + wire->sending.length - wire->sent + (theirs > 0 ? (size_t)theirs : 0);
 }
