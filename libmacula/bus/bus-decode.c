@@ -122,7 +122,7 @@ mac_error *bus_decode_error(const char *code, const char *text, bool is_protobuf
 
 void bus_header_text(const char *text, char ret_line[BUS_HEADER_TEXT_MAX + 1]) {
     size_t length = 0;
-    for (; text[length] && length < BUS_HEADER_TEXT_MAX; length++)
+    for (; length < BUS_HEADER_TEXT_MAX && text[length]; length++)
         ret_line[length] = (unsigned char)text[length] < ' ' || text[length] == 0x7f ? ' ' : text[length];
     if (text[length]) /* not in the middle of a character */
         while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)

@@ -1,5 +1,6 @@
 #include "test-server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
 #include <poll.h>
@@ -7,11 +8,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define START_TIMEOUT_MS 20000
+#define START_ATTEMPTS 20
+/* Below the ports that the kernel gives to clients: one of those could be taken while the server is killed, even by the
+ * client that tries to reach it, and the server could not come back to it. */
+#define PORT_FIRST 10000
+#define PORT_COUNT 20000
 
 struct test_server {
     char directory[64];
@@ -30,9 +39,8 @@ static void in_child(const test_server *server) {
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that aborts leaves no server behind */
     mac_autofree char *config = mac_asprintf("%s/nats.conf", server->directory);
     mac_autofree char *log = mac_asprintf("%s/log", server->directory);
-    const char *arguments[16] = {
-        "nats-server",     "-a", "127.0.0.1", "-p", server->port ? server->port : "-1", "--ports_file_dir",
-        server->directory, "-l", log};
+    const char *arguments[16] = {"nats-server",     "-a", "127.0.0.1", "-p", server->port, "--ports_file_dir",
+                                 server->directory, "-l", log};
     size_t count = 9;
     if (server->has_config) {
         arguments[count++] = "-c";
@@ -50,28 +58,29 @@ static bool read_ports(test_server *server) {
     const char *url = json_string_value(json_array_get(json_object_get(ports, "nats"), 0));
     if (url) {
         free(server->url);
-        free(server->port);
         server->url = mac_strdup(url);
-        server->port = mac_strdup(strrchr(url, ':') + 1);
     }
     json_decref(ports);
     return url != NULL;
 }
 
-/* The server writes its ports file when it listens. */
-static void wait_until_ready(test_server *server, int watch) {
-    struct pollfd pollfd = {.fd = watch, .events = POLLIN};
+/* The server writes its ports file when it listens. False: it ended instead. */
+static bool wait_until_ready(test_server *server, int watch) {
+    mac_autofd process = pidfd_open(server->pid, 0);
+    struct pollfd pollfds[] = {{.fd = watch, .events = POLLIN}, {.fd = process, .events = POLLIN}};
     char events[4096];
     while (!read_ports(server)) {
-        int n = poll(&pollfd, 1, START_TIMEOUT_MS);
-        if (n <= 0)
-            give_up("not ready in time; is another program on its port?");
+        if (poll(pollfds, 2, START_TIMEOUT_MS) <= 0)
+            give_up("not ready in time");
+        if (pollfds[1].revents)
+            return false;
         if (read(watch, events, sizeof events) < 0)
             give_up("inotify");
     }
+    return true;
 }
 
-static void launch(test_server *server) {
+static bool launch(test_server *server) {
     mac_autofd watch = inotify_init1(IN_CLOEXEC);
     if (watch < 0 || inotify_add_watch(watch, server->directory, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MODIFY) < 0)
         give_up("inotify");
@@ -80,7 +89,35 @@ static void launch(test_server *server) {
         in_child(server);
     if (server->pid < 0)
         give_up("fork");
-    wait_until_ready(server, watch);
+    bool ready = wait_until_ready(server, watch);
+    if (!ready)
+        waitpid(server->pid, NULL, 0);
+    return ready;
+}
+
+static char *free_port(void) {
+    for (;;) {
+        uint16_t random;
+        if (getrandom(&random, sizeof random, 0) != sizeof random)
+            give_up("getrandom");
+        uint16_t port = (uint16_t)(PORT_FIRST + random % PORT_COUNT);
+        struct sockaddr_in address = {
+            .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        mac_autofd probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (bind(probe, (struct sockaddr *)&address, sizeof address) == 0)
+            return mac_asprintf("%u", port);
+    }
+}
+
+/* On a port that nobody else takes in between. */
+static void launch_somewhere(test_server *server) {
+    for (unsigned attempt = 0; attempt < START_ATTEMPTS; attempt++) {
+        free(server->port);
+        server->port = free_port();
+        if (launch(server))
+            return;
+    }
+    give_up("nats-server ends at once; is it installed, and its configuration right?");
 }
 
 test_server *test_server_start(const char *config) {
@@ -95,7 +132,7 @@ test_server *test_server_start(const char *config) {
             give_up("nats.conf");
         server->has_config = true;
     }
-    launch(server);
+    launch_somewhere(server);
     return server;
 }
 
@@ -126,7 +163,8 @@ void test_server_kill(test_server *server) {
 }
 
 void test_server_again(test_server *server) {
-    launch(server);
+    if (!launch(server))
+        give_up("nats-server does not come back to its port");
 }
 
 void test_server_stop(test_server *server) {
