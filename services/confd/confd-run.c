@@ -121,7 +121,7 @@ mac_error *confd_run_write_file(confd_run *run, const char *path, const void *da
 mac_error *confd_run_symlink(confd_run *run, const char *target, const char *path) {
     mac_root *root = run->context->root;
     mac_autofree char *old = NULL;
-    if (mac_fs_readlink(root, path, &old) == 0 && mac_streq(old, target))
+    if (mac_fs_readlink(root, path, &old) == 0 && strcmp(old, target) == 0)
         return NULL;
     mac_error *error = prepare_file(run, path);
     if (error)
