@@ -11,6 +11,9 @@
  * procedure or disturb a call from NODE (the admin's, a service's). Several servers in a cluster share APP, never NODE,
  * which is named after the node's own key there.
  *
+ * When a service of the node is down, its callers in NODE hear so at once ("no responders"), but a workload waits for
+ * its own time-out: nats-server counts an import as somebody who listens.
+ *
  * NODE reaches the workloads through app.srv.> and app.rpc.>, which APP maps onto its own $SRV.> and
  * macula.rpc.{realm}.> (nats-server refuses to import the same subject in both directions). */
 #ifndef MAC_NATS_H

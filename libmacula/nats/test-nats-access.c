@@ -1,9 +1,12 @@
 /* Who may do what, tried on a real server: the rules of mac-nats-access.c are only as good as what the server makes of
  * them. */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -334,6 +337,68 @@ static void credentials_can_be_required(void **state) {
     test_node_deinit(&strict);
 }
 
+static uint32_t free_port(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
+    getsockname(fd, (struct sockaddr *)&address, &length);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+static void start_in_cluster(test_node *member, uint32_t port, char *route) {
+    static char secret[] = "only-the-servers-know";
+    Macula__V1__Document document = MACULA__V1__DOCUMENT__INIT;
+    Macula__V1__MaculaosSection section = MACULA__V1__MACULAOS_SECTION__INIT;
+    Macula__V1__NatsSection nats = MACULA__V1__NATS_SECTION__INIT;
+    Macula__V1__NatsSection__Cluster cluster = MACULA__V1__NATS_SECTION__CLUSTER__INIT;
+    document.maculaos = &section;
+    section.nats = &nats;
+    nats.cluster = &cluster;
+    cluster.enabled = true;
+    cluster.port = port;
+    cluster.secret = secret;
+    cluster.routes = &route;
+    cluster.n_routes = route != NULL;
+    test_node_init(member);
+    test_node_start(member, &document);
+}
+
+/* Were NODE shared, a change for one node would reach the handlers of all. */
+static void a_cluster_shares_workloads_but_not_the_nodes(void **state) {
+    (void)state;
+    test_node first, second;
+    uint32_t port = free_port();
+    mac_autofree char *route = mac_asprintf("127.0.0.1:%u", port);
+    natsSubscription *service = NULL, *handler = NULL;
+    start_in_cluster(&first, port, NULL);
+    natsConnection *workload = test_connect(&first, NULL), *admin = test_connect(&first, "admin");
+    assert_int_equal(natsConnection_Subscribe(&service, workload, "sensor.read", answer, by_workload), NATS_OK);
+    assert_int_equal(natsConnection_Subscribe(&handler, admin, RPC "config.*", answer, served), NATS_OK);
+    natsConnection_Flush(workload);
+    natsConnection_Flush(admin);
+    start_in_cluster(&second, free_port(), route);
+    natsConnection *other = test_connect(&second, NULL), *other_admin = test_connect(&second, "admin");
+    mac_autofree char *said = NULL;
+    do { /* until the servers have found each other; the test's time limit ends it */
+        free(said);
+        said = test_request(other, "sensor.read", "");
+    } while (strcmp(said, "no responders") == 0);
+    assert_string_equal(said, "workload sensor.read");
+    assert_answer(other_admin, RPC "config.patch", "no responders");
+    assert_answer(other, RPC "config.get", "timeout"); /* the server counts an import as somebody */
+    assert_answer(admin, RPC "config.patch", "served " RPC "config.patch");
+    natsSubscription_Destroy(service);
+    natsSubscription_Destroy(handler);
+    natsConnection_Destroy(workload);
+    natsConnection_Destroy(admin);
+    natsConnection_Destroy(other);
+    natsConnection_Destroy(other_admin);
+    test_node_deinit(&second);
+    test_node_deinit(&first);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_client_publishes_what_it_may_and_no_more),
@@ -346,6 +411,7 @@ int main(void) {
         cmocka_unit_test(the_node_calls_workloads_through_app),
         cmocka_unit_test(a_service_learns_who_asks),
         cmocka_unit_test(credentials_can_be_required),
+        cmocka_unit_test(a_cluster_shares_workloads_but_not_the_nodes),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

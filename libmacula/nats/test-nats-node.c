@@ -90,6 +90,7 @@ void test_node_start(test_node *node, const Macula__V1__Document *document) {
     node->pid = fork();
     assert_true(node->pid >= 0);
     if (node->pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
         dup2(ends[1], STDERR_FILENO);
         close(ends[0]);
         execlp("nats-server", "nats-server", "-c", path, NULL);
