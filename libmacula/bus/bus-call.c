@@ -12,7 +12,6 @@
 #include "bus-internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 struct bus_slot {
@@ -118,26 +117,32 @@ static void slot_release(mac_call *call) {
 
 /* ---- the end of a call ---- */
 
-void bus_call_discard(mac_call *call) {
-    if (!call)
-        return;
+static void call_forget(mac_call *call) {
     list_remove(call);
     if (call->slot)
         slot_release(call);
+}
+
+static void call_free(mac_call *call) {
     mac_error_free(call->error);
     free(call);
 }
 
+void bus_call_discard(mac_call *call) {
+    if (!call)
+        return;
+    call_forget(call);
+    call_free(call);
+}
+
 static void call_end(mac_call *call, const mac_answer *answer) {
-    mac_answer_callback callback = call->callback;
-    void *data = call->data;
-    mac_autofree char *subject = mac_strdup(call->subject);
     mac_answer told = *answer;
     told.last = true;
     if (!told.subject)
-        told.subject = subject;
-    bus_call_discard(call); /* before the callback, which may start the next one */
-    callback(&told, data);
+        told.subject = call->subject;
+    call_forget(call); /* before the callback, which may start the next one */
+    call->callback(&told, call->data);
+    call_free(call);
 }
 
 static void call_fail(mac_call *call, const mac_error *error) {
@@ -287,10 +292,13 @@ static mac_call *started(mac_call *call, int r, unsigned deadline_ms) {
     return call;
 }
 
-/* {inbox}.{slot}.{generation} */
-static void reply_subject(const bus_slot *slot, char *ret_subject, size_t size) {
-    snprintf(ret_subject, size, "%s.%u.%llu", slot->bus->calls.inbox, slot->index,
-             (unsigned long long)slot->generation);
+/* {inbox}.{slot}.{generation}; the name of the inbox is bounded, see name_token() */
+static void reply_subject(const bus_slot *slot, char ret_subject[BUS_REPLY_MAX]) {
+    char *to = stpcpy(ret_subject, slot->bus->calls.inbox);
+    *to++ = '.';
+    to = bus_put_number(to, slot->index);
+    *to++ = '.';
+    bus_put_number(to, slot->generation);
 }
 
 mac_call *mac_bus_request(mac_bus *bus, const char *subject, const void *body, size_t length, bool is_protobuf,
@@ -300,9 +308,10 @@ mac_call *mac_bus_request(mac_bus *bus, const char *subject, const void *body, s
     if (!call->slot)
         return call_fail_later(call, not_sent(bus, subject, bus->state == MAC_BUS_CONNECTED ? -EBUSY : -ENOTCONN));
     char reply[BUS_REPLY_MAX];
-    reply_subject(call->slot, reply, sizeof reply);
-    const bus_header headers[] = {{BUS_CALLER, bus->name}, {BUS_CONTENT_TYPE, BUS_PROTOBUF}};
-    return started(call, bus_send(bus, subject, reply, body, length, headers, is_protobuf ? 2 : 1), deadline_ms);
+    reply_subject(call->slot, reply);
+    const bus_header headers[] = {{BUS_CONTENT_TYPE, BUS_PROTOBUF}, {BUS_CALLER, bus->name}};
+    size_t first = is_protobuf ? 0 : 1, end = bus->calls.plain_inbox ? 2 : 1; /* _SVC.{name}. says the name already */
+    return started(call, bus_send(bus, subject, reply, body, length, headers + first, end - first), deadline_ms);
 }
 
 mac_call *bus_call_flush(mac_bus *bus, unsigned deadline_ms, mac_answer_callback callback, void *data) {
@@ -311,7 +320,7 @@ mac_call *bus_call_flush(mac_bus *bus, unsigned deadline_ms, mac_answer_callback
     if (!call->slot)
         return call_fail_later(call, not_sent(bus, call->subject, bus->connection ? -EBUSY : -ENOTCONN));
     char subject[BUS_REPLY_MAX];
-    reply_subject(call->slot, subject, sizeof subject);
+    reply_subject(call->slot, subject);
     return started(call, bus_send(bus, subject, NULL, "", 0, NULL, 0), deadline_ms);
 }
 

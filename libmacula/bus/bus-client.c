@@ -42,10 +42,7 @@ static void client_invoke(ProtobufCService *service, unsigned index, const Proto
                           ProtobufCClosure closure, void *closure_data) {
     mac_client *client = (mac_client *)service;
     const ProtobufCMethodDescriptor *method = &service->descriptor->methods[index];
-    mac_autofree char *method_name = mac_bus_method_name(method);
-    mac_autofree char *own_name = client->instance ? NULL : mac_bus_service_name(service->descriptor);
-    mac_autofree char *subject =
-        mac_bus_subject(client->bus->realm, client->instance ? client->instance : own_name, method_name);
+    const char *subject = bus_method_subject(client->bus, service->descriptor, client->instance, method);
     client_call *call = mac_malloc(sizeof *call);
     *call = (client_call){.client = client, .output = method->output, .closure = closure, .closure_data = closure_data};
     size_t length;

@@ -35,13 +35,14 @@ static char *put(char *to, const char *text) {
     return stpcpy(to, text);
 }
 
-static char *put_number(char *to, size_t number) {
+char *bus_put_number(char *to, uint64_t number) {
     char digits[24], *first = digits + sizeof digits;
     do
         *--first = (char)('0' + number % 10);
     while (number /= 10);
     size_t length = (size_t)(digits + sizeof digits - first);
     memcpy(to, first, length);
+    to[length] = '\0';
     return to + length;
 }
 
@@ -69,8 +70,8 @@ void bus_frame_append(mac_buffer *out, const char *subject, const char *reply, c
     if (reply)
         to = put(put(to, reply), " ");
     if (header_length)
-        to = put(put_number(to, header_length), " ");
-    to = put(put_number(to, header_length + length), "\r\n");
+        to = put(bus_put_number(to, header_length), " ");
+    to = put(bus_put_number(to, header_length + length), "\r\n");
     if (header_length)
         to = put_headers(to, headers, header_count);
     if (length) {

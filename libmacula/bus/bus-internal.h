@@ -113,6 +113,15 @@ size_t bus_frame_header_length(const bus_header *headers, size_t header_count);
 void bus_frame_append(mac_buffer *out, const char *subject, const char *reply, const void *data, size_t length,
                       const bus_header *headers, size_t header_count);
 
+/* Writes a number in decimal and a NUL (21 bytes at most); returns where the NUL is. */
+char *bus_put_number(char *to, uint64_t number);
+
+/* ---- bus-name.c ---- */
+
+/* Into bus->subject, valid until the next time: what mac_bus_subject makes of a method. */
+const char *bus_method_subject(mac_bus *bus, const ProtobufCServiceDescriptor *service, const char *instance,
+                               const ProtobufCMethodDescriptor *method);
+
 /* ---- bus-publish.c ---- */
 
 /* Sends one message with headers. 0, -ENOTCONN, -EMSGSIZE (the server's max_payload), -ENOBUFS, -EINVAL. */
@@ -309,6 +318,8 @@ struct mac_bus {
     bool readable; /* something came in that has not been drained */
 
     bus_source *sources, *last_source;
+    natsStatistics *statistics;
+    uint64_t received, waiting; /* messages of this connection; those of them that have not been drained, at most */
     bool draining, sweep;
 
     mac_subscription *subscriptions;
@@ -319,6 +330,7 @@ struct mac_bus {
     bus_source *micro_sources[3];
     int64_t started_ms;
     mac_buffer scratch;          /* packed messages on their way out */
+    mac_buffer subject;          /* of a typed call */
     natsMsg *pile[BUS_PILE_MAX]; /* done with; see bus_message_free */
     unsigned piled;
 

@@ -11,14 +11,24 @@
 #define CONTROL "Control"
 
 /* "DriftFix" → "drift_fix" */
+static void append_snake_case(mac_buffer *out, const char *name, size_t length) {
+    char text[64]; /* a piece at a time: every typed call comes here */
+    size_t used = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (name[i] >= 'A' && name[i] <= 'Z' && i > 0)
+            text[used++] = '_';
+        text[used++] = (char)tolower((unsigned char)name[i]);
+        if (used >= sizeof text - 1) {
+            mac_buffer_append(out, text, used);
+            used = 0;
+        }
+    }
+    mac_buffer_append(out, text, used);
+}
+
 static char *snake_case(const char *name, size_t length) {
     mac_buffer text = {0};
-    for (size_t i = 0; i < length; i++) {
-        if (isupper((unsigned char)name[i]) && i > 0)
-            mac_buffer_append(&text, "_", 1);
-        char lower = (char)tolower((unsigned char)name[i]);
-        mac_buffer_append(&text, &lower, 1);
-    }
+    append_snake_case(&text, name, length);
     return mac_buffer_take(&text);
 }
 
@@ -26,11 +36,13 @@ bool mac_bus_is_control(const ProtobufCServiceDescriptor *descriptor) {
     return mac_ends_with(descriptor->short_name, CONTROL);
 }
 
+/* Of the short name, what both halves of a service share. */
+static size_t service_name_length(const ProtobufCServiceDescriptor *descriptor) {
+    return strlen(descriptor->short_name) - (mac_bus_is_control(descriptor) ? strlen(CONTROL) : 0);
+}
+
 char *mac_bus_service_name(const ProtobufCServiceDescriptor *descriptor) {
-    size_t length = strlen(descriptor->short_name);
-    if (mac_bus_is_control(descriptor))
-        length -= strlen(CONTROL);
-    return snake_case(descriptor->short_name, length);
+    return snake_case(descriptor->short_name, service_name_length(descriptor));
 }
 
 char *mac_bus_method_name(const ProtobufCMethodDescriptor *method) {
@@ -39,6 +51,22 @@ char *mac_bus_method_name(const ProtobufCMethodDescriptor *method) {
 
 char *mac_bus_subject(const char *realm, const char *service, const char *method) {
     return mac_asprintf("macula.rpc.%s.%s%s%s", realm, service, method ? "." : "", method ? method : "");
+}
+
+const char *bus_method_subject(mac_bus *bus, const ProtobufCServiceDescriptor *service, const char *instance,
+                               const ProtobufCMethodDescriptor *method) {
+    mac_buffer *subject = &bus->subject;
+    subject->length = 0;
+    mac_buffer_text(subject, "macula.rpc.");
+    mac_buffer_text(subject, bus->realm);
+    mac_buffer_text(subject, ".");
+    if (instance)
+        mac_buffer_text(subject, instance);
+    else
+        append_snake_case(subject, service->short_name, service_name_length(service));
+    mac_buffer_text(subject, ".");
+    append_snake_case(subject, method->name, strlen(method->name));
+    return subject->data;
 }
 
 bool mac_bus_is_inbox(const char *subject) {

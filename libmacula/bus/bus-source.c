@@ -78,6 +78,7 @@ void bus_source_free(bus_source *source) {
 }
 
 natsStatus bus_sources_connect(mac_bus *bus) {
+    bus->received = bus->waiting = 0;
     for (bus_source *source = bus->sources; source; source = source->next) {
         if (source->dead || source->handle)
             continue;
@@ -126,6 +127,8 @@ static bool source_drain(bus_source *source) {
             tell_dropped(source);
             status = natsSubscription_NextMsg(&message, source->handle, 0);
         }
+        if (source->bus->waiting > 0)
+            source->bus->waiting--;
         if (status == NATS_NO_RESPONDERS)
             source->callback(source, NULL, source->data);
         else if (status == NATS_OK)
@@ -146,19 +149,57 @@ static void sweep(mac_bus *bus) {
     }
 }
 
+/* How many messages can be queued, of all sources together: asking each of them costs a lock of cnats each. Messages
+ * that are dropped, or for subscriptions that have ended, make the number too large, never too small. */
+static void count_waiting(mac_bus *bus) {
+    uint64_t received = 0;
+    if ((bus->statistics || natsStatistics_Create(&bus->statistics) == NATS_OK) &&
+        natsConnection_GetStats(bus->connection, bus->statistics) == NATS_OK &&
+        natsStatistics_GetCounts(bus->statistics, &received, NULL, NULL, NULL, NULL) == NATS_OK) {
+        bus->waiting += received - bus->received;
+        bus->received = received;
+    } else {
+        bus->waiting = UINT64_MAX / 2; /* all are asked */
+    }
+}
+
+/* The one that had a message has the next one too, as a rule: it is asked first. */
+static void move_to_front(bus_source *source) {
+    mac_bus *bus = source->bus;
+    if (!source->previous)
+        return;
+    source->previous->next = source->next;
+    *(source->next ? &source->next->previous : &bus->last_source) = source->previous;
+    source->previous = NULL;
+    source->next = bus->sources;
+    bus->sources->previous = source;
+    bus->sources = source;
+}
+
 bool bus_sources_drain(mac_bus *bus) {
     bool more = false;
+    bus_source *last = NULL;
+    count_waiting(bus);
     bus->draining = true;
-    for (bus_source *source = bus->sources; source; source = source->next)
+    for (bus_source *source = bus->sources; source && bus->waiting > 0; source = source->next) {
+        uint64_t before = bus->waiting;
         if (source_drain(source))
             more = true;
+        if (bus->waiting != before)
+            last = source;
+    }
     bus->draining = false;
+    if (!more)
+        bus->waiting = 0;
+    if (last)
+        move_to_front(last);
     if (bus->sweep)
         sweep(bus);
     return more;
 }
 
 void bus_sources_deinit(mac_bus *bus) {
+    natsStatistics_Destroy(bus->statistics);
     while (bus->sources) {
         source_disconnect(bus->sources);
         source_destroy(bus->sources);

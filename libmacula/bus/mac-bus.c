@@ -135,6 +135,7 @@ static void bus_free(mac_bus *bus) {
     bus_requests_deinit(bus);
     bus_messages_free(bus);
     mac_buffer_deinit(&bus->scratch);
+    mac_buffer_deinit(&bus->subject);
     if (bus->seed)
         mac_wipe(bus->seed, strlen(bus->seed));
     free(bus->seed);
