@@ -74,7 +74,7 @@ void cli_print(cli_style style, const char *format, ...) {
     print_to(stdout, style, text);
 }
 
-static void say(cli_style style, const char *word, const char *format, va_list arguments) {
+MAC_PRINTF(3, 0) static void say(cli_style style, const char *word, const char *format, va_list arguments) {
     mac_autofree char *text = mac_vasprintf(format, arguments);
     cli_progress_end();
     print_to(stderr, style, word);
