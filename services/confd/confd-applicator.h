@@ -40,7 +40,7 @@ typedef struct confd_context {
     mac_root *root;
     confd_sys *sys;
     uv_loop_t *loop;
-    const mac_seal *seal; /* to unseal secrets (confd_unseal). NULL: there are none sealed */
+    const mac_seal *seal;                 /* to unseal secrets (confd_unseal). NULL: there are none sealed */
     const Macula__V1__Document *document; /* as it shall be: templates expanded, secrets sealed, passwords hashed */
     const Macula__V1__Document *previous; /* as it was; NULL at the first start */
     unsigned phase;                       /* one of confd_phase */

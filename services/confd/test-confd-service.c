@@ -464,6 +464,42 @@ static void a_pending_change_survives_a_restart_of_confd_but_no_power_cut(void *
     node_free(node);
 }
 
+static void an_unconfirmed_change_goes_back_without_a_bus(void **state) {
+    (void)state;
+    confd_node *node = started(no_units);
+    assert_done(node, "config.apply", TRY_IT("tried", 1));
+    unsigned lost = node->states.lost;
+    test_server_kill(node->bus->server);
+    test_node_until_count(node->bus, &node->states.lost, lost + 1);
+    for (int turns = 0; turns < 3000; turns++) { /* nobody can tell: the file must */
+        mac_autofree char *name = box_read(node->box, "/etc/hostname");
+        if (mac_streq(name, "macula-ab12\n"))
+            break;
+        usleep(5000);
+    }
+    assert_file(node, "/etc/hostname", "macula-ab12\n");
+    test_server_again(node->bus->server);
+    test_node_until_connected(node->bus, node->client);
+    node_await_event(node, "config.reverted", "not confirmed by alice in time"); /* told when somebody can hear it */
+    node_await_generation(node, 1);
+    node_free(node);
+}
+
+static void the_boot_phase_takes_an_unconfirmed_change_back(void **state) {
+    (void)state;
+    confd_node *node = started(no_units);
+    assert_done(node, "config.apply", TRY_IT("tried", 600));
+    node_kill(node);
+    setenv("MACULA_BOOT_ID", "boot-2", 1);
+    assert_int_equal(node_boot(node), 0);
+    assert_file(node, "/etc/hostname", "macula-ab12\n");
+    node_start(node, NULL);
+    assert_body(node, "generation", "1");
+    assert_body(node, "pending", "(none)");
+    node_await_event(node, "config.reverted", "before the node went down");
+    node_free(node);
+}
+
 /* ---- drift ---- */
 
 static void drift_is_seen_and_mended(void **state) {
@@ -558,6 +594,8 @@ int main(void) {
         cmocka_unit_test(only_the_author_confirms),
         cmocka_unit_test(a_pending_change_can_be_rolled_back_at_once),
         cmocka_unit_test(a_pending_change_survives_a_restart_of_confd_but_no_power_cut),
+        cmocka_unit_test(an_unconfirmed_change_goes_back_without_a_bus),
+        cmocka_unit_test(the_boot_phase_takes_an_unconfirmed_change_back),
         cmocka_unit_test(drift_is_seen_and_mended),
         cmocka_unit_test(the_node_says_what_it_is_and_why_it_stops),
         cmocka_unit_test(the_boot_phase_applies_and_leaves_the_document),
