@@ -43,8 +43,8 @@ typedef struct bus_wire {
     mac_bus *bus;
     natsConnection *connection;
     natsSock socket;
-    mac_buffer frames;   /* published, not yet on their way */
-    mac_buffer sending;  /* on their way: `sent` bytes of them are with the kernel */
+    mac_buffer frames;  /* published, not yet on their way */
+    mac_buffer sending; /* on their way: `sent` bytes of them are with the kernel */
     size_t sent;
     bool wants_write;    /* cnats holds bytes to send */
     bool waits_writable; /* the kernel took no more; the poll tells when it does */

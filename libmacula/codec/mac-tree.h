@@ -11,8 +11,8 @@
 /* Appends one key or index to a path; caller frees. */
 char *mac_path_key(const char *path, const char *key);
 char *mac_path_index(const char *path, size_t index);
-/* A canonical path without its list indices (maculaos.wifi[].passphrase): the label under which the secret that stands there is
- * sealed (crypto/mac-crypto.h), so that an item may move within its list. Caller frees. */
+/* A canonical path without its list indices (maculaos.wifi[].passphrase): the label under which the secret that stands
+ * there is sealed (crypto/mac-crypto.h), so that an item may move within its list. Caller frees. */
 char *mac_path_label(const char *path);
 /* Canonical spelling of a path for a message type (aliases, camelCase, [k] for map keys). -EINVAL with a problem:
  * unknown key, "did you mean". *ret_field is the descriptor of the last field, NULL for the whole message, an item of a
