@@ -15,7 +15,7 @@ build: dependencies ## build everything into build/
 
 node: dependencies ## run a whole node in a sandbox in the foreground (MACULA_ROOT, MACULA_NATS_PORT)
 	@scripts/build $(BUILD) programs
-	@exec $(BUILD)/bin/maculaos node run
+	@MACULA_ROOT="$${MACULA_ROOT:-$(CURDIR)/run/node}" exec $(BUILD)/bin/maculaos node run
 
 test: ## build and pass the tests
 	@scripts/install-dependencies build test

@@ -102,6 +102,11 @@ int cli_node_run(cli_invocation *invocation) {
     const char *arguments[12];
     size_t count = 0;
     mac_autofree char *directory = cli_root_directory(invocation);
+    const char *given = cli_option_value(invocation, "root");
+    if (!*directory && !mac_streq(given, "/") && !mac_streq(getenv("MACULA_ROOT"), "/")) {
+        cli_error("which node? Name a directory with --root or MACULA_ROOT; --root / makes this very machine the node");
+        return CLI_USAGE;
+    }
     const char *port = cli_option_value(invocation, "port"), *units = cli_option_value(invocation, "units");
     uint64_t number = 0;
     if (!cli_option_number(invocation, "port", 1, 65535, &number))

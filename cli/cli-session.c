@@ -63,6 +63,12 @@ char *cli_realm(mac_root *root) {
     return realm ? realm : mac_strdup(DEFAULT_REALM);
 }
 
+static bool root_was_named(const cli_invocation *invocation) {
+    const char *variable = getenv("MACULA_ROOT");
+    return cli_option_given(invocation, "root") || (variable && *variable);
+}
+
+/* NULL: a root was named, and no node runs there. */
 static char *server_url(const cli_invocation *invocation, mac_root *root) {
     const char *given = cli_option_value(invocation, "server");
     if (!given)
@@ -70,7 +76,9 @@ static char *server_url(const cli_invocation *invocation, mac_root *root) {
     if (given && *given)
         return mac_strdup(given);
     char *url = root ? line_of(root, SERVER_FILE) : NULL;
-    return url ? url : mac_strdup(DEFAULT_SERVER);
+    if (url || root_was_named(invocation))
+        return url; /* never another node than the one that was named */
+    return mac_strdup(DEFAULT_SERVER);
 }
 
 char *cli_author(const cli_invocation *invocation) {
@@ -154,6 +162,12 @@ cli_session *cli_session_open(const cli_invocation *invocation, cli_identity ide
     if (seed_load(invocation, root, identity, &seed) < 0)
         return NULL;
     mac_autofree char *url = server_url(invocation, root);
+    if (!url) {
+        *ret_code = cli_fail(mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
+                                           "no node runs in %s; start it with: maculaos node run --root %s",
+                                           *directory ? directory : "/", *directory ? directory : "/"));
+        return NULL;
+    }
 
     cli_session *session = mac_calloc(1, sizeof *session);
     uv_loop_init(&session->loop);

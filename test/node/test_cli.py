@@ -44,6 +44,11 @@ class Tables(unittest.TestCase):
         self.assertEqual(done.returncode, 7)
         self.assertIn("127.0.0.1:9", done.stderr)
 
+    def test_an_answer_that_cannot_be_written_is_a_failure(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([MACULAOS, "config", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+
     def test_bash_completion_loads_and_completes(self):
         script = run("completion", "bash").stdout
         ask = 'COMP_WORDS=(maculaos config "");COMP_CWORD=2; _maculaos; echo "${COMPREPLY[*]}"'

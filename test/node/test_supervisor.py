@@ -4,10 +4,34 @@ import os
 import pathlib
 import signal
 import socket
+import subprocess
 import tempfile
 import unittest
 
-from node_harness import BIN, Background, Node
+from node_harness import BIN, SOURCE, Background, Node
+
+
+class WhichNode(unittest.TestCase):
+    def test_make_node_is_a_sandbox_unless_told_otherwise(self):
+        env = {k: v for k, v in os.environ.items() if k not in ("MACULA_ROOT", "MAKEFLAGS", "MAKELEVEL")}
+        done = subprocess.run(["make", "-n", "-C", str(SOURCE), "node"], env=env, capture_output=True, text=True, check=True)
+        self.assertIn('MACULA_ROOT="${MACULA_ROOT:-', done.stdout)
+        self.assertIn("/run/node}", done.stdout)
+
+    def test_this_very_machine_is_only_the_node_when_it_is_named(self):
+        env = {k: v for k, v in os.environ.items() if k != "MACULA_ROOT"}
+        with tempfile.TemporaryDirectory() as folder:
+            for root in ({}, {"MACULA_ROOT": ""}):
+                done = subprocess.run([BIN / "maculaos", "node", "run"], env={**env, **root}, cwd=folder, capture_output=True, text=True,
+                                      timeout=60, check=False)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn("--root", done.stderr)
+
+    def test_a_root_without_a_node_is_not_another_node(self):
+        with Node(), tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([BIN / "maculaos", "--root", folder, "node", "info"], capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 7)
+            self.assertIn("no node runs in", done.stderr)
 
 
 class Run(unittest.TestCase):
