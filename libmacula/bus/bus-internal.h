@@ -21,6 +21,7 @@
 #define BUS_OUT_FLUSH_BYTES (64u << 10) /* sent before the turn of the loop ends */
 #define BUS_OUT_MAX_BYTES (8u << 20)    /* unsent beyond that: -ENOBUFS */
 #define BUS_NAME_MAX 64
+#define BUS_UNLUCKY_MAX 8       /* connections in a row whose signature cnats would not send: chance 256^-8 */
 #define BUS_PILE_MAX 128        /* messages that wait to be freed together */
 #define BUS_PILE_BYTES 512      /* larger ones are freed at once */
 #define BUS_REPLY_MAX 160       /* bytes of a reply subject: _INBOX.{name}.{nonce}.{slot}.{generation} */
@@ -298,6 +299,7 @@ struct mac_bus {
     char *url, *shown_url, *name, *realm, *seed;
     char nonce[23];
     bool once;
+    bool unlucky; /* the last attempt ended because cnats would not have sent its signature */
     void (*on_state)(mac_bus *bus, mac_bus_state state, const mac_error *error, void *data);
     void *data;
     mac_bus_state state;

@@ -44,6 +44,14 @@ static natsStatus on_sign(char **error_text, unsigned char **ret_signature, int 
         *error_text = strdup("the nkey seed is not valid");
         return NATS_ERR;
     }
+    /* cnats takes a signature that starts with a zero byte, one in 256, for none and sends none: the server would
+     * refuse a good key. Its next nonce gives another signature. */
+    bus->unlucky = (*ret_signature)[0] == 0;
+    if (bus->unlucky) {
+        free(*ret_signature);
+        *ret_signature = NULL;
+        return NATS_ERR;
+    }
     *ret_length = 64;
     return NATS_OK;
 }
@@ -97,8 +105,8 @@ static void open_library(void) {
     atexit(nats_Close);
 }
 
-static natsStatus connect_now(mac_bus *bus) {
-    open_library();
+static natsStatus connect_once(mac_bus *bus) {
+    bus->unlucky = false;
     natsOptions *options = NULL;
     natsStatus status = natsOptions_Create(&options);
     if (status == NATS_OK)
@@ -111,7 +119,19 @@ static natsStatus connect_now(mac_bus *bus) {
     return status;
 }
 
+static natsStatus connect_now(mac_bus *bus) {
+    open_library();
+    natsStatus status = connect_once(bus);
+    for (unsigned i = 1; bus->unlucky && i < BUS_UNLUCKY_MAX; i++)
+        status = connect_once(bus);
+    return status;
+}
+
 static mac_error *connect_error(const mac_bus *bus, natsStatus status) {
+    if (bus->unlucky)
+        return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
+                             "cannot connect to %s: no usable signature came of %d challenges; try again",
+                             bus->shown_url, BUS_UNLUCKY_MAX);
     const char *text = nats_GetLastError(NULL);
     bool unauthorized = status == NATS_CONNECTION_AUTH_FAILED || (text && strcasestr(text, "authorization"));
     if (unauthorized)

@@ -166,6 +166,51 @@ static void a_key_opens_what_it_may_and_a_stranger_is_denied(void **state) {
     test_node_free(node);
 }
 
+/* The linker puts it in front of the real one. */
+static unsigned unlucky_signatures;
+int __real_mac_nkey_sign(const char *seed, const void *data, size_t length, uint8_t ret_signature[64]);
+int __wrap_mac_nkey_sign(const char *seed, const void *data, size_t length, uint8_t ret_signature[64]);
+int __wrap_mac_nkey_sign(const char *seed, const void *data, size_t length, uint8_t ret_signature[64]) {
+    int result = __real_mac_nkey_sign(seed, data, length, ret_signature);
+    if (unlucky_signatures > 0) {
+        unlucky_signatures--;
+        ret_signature[0] = 0;
+    }
+    return result;
+}
+
+static void a_signature_that_the_library_would_not_send_is_made_anew(void **state) {
+    (void)state;
+    key_pairs keys;
+    test_node *node = node_with_accounts(&keys);
+    test_states states = {0};
+    mac_bus_options options = {.loop = &node->loop,
+                               .url = test_server_url(node->server),
+                               .name = "cli",
+                               .realm = TEST_REALM,
+                               .seed = keys.admin,
+                               .once = true,
+                               .on_state = test_on_state,
+                               .data = &states};
+    unlucky_signatures = 3;
+    mac_bus *bus = mac_bus_new(&options);
+    mac_bus_start(bus);
+    test_node_until_count(node, &states.connected, 1);
+    assert_int_equal(unlucky_signatures, 0);
+    assert_int_equal(states.closed, 0);
+    test_node_close(node, &bus);
+    /* Bounded; and what ends so is not said to be a wrong key. */
+    states = (test_states){0};
+    unlucky_signatures = 1000;
+    bus = mac_bus_new(&options);
+    mac_bus_start(bus);
+    test_node_until_count(node, &states.closed, 1);
+    assert_int_equal(states.last_error, MACULA__V1__ERROR_CODE__UNAVAILABLE);
+    unlucky_signatures = 0;
+    test_node_close(node, &bus);
+    test_node_free(node);
+}
+
 static void a_workload_reads_and_is_denied_to_change(void **state) {
     (void)state;
     key_pairs keys;
@@ -329,6 +374,7 @@ int main(void) {
         cmocka_unit_test(a_program_that_tries_once_gives_up_at_once),
         cmocka_unit_test(a_bus_that_was_never_started_can_be_closed),
         cmocka_unit_test(a_key_opens_what_it_may_and_a_stranger_is_denied),
+        cmocka_unit_test(a_signature_that_the_library_would_not_send_is_made_anew),
         cmocka_unit_test(a_workload_reads_and_is_denied_to_change),
         cmocka_unit_test(discovery_tells_the_nodes_services_from_the_workloads),
         cmocka_unit_test(a_refused_publication_ends_its_call_at_once),
