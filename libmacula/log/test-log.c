@@ -118,6 +118,10 @@ static void a_line_is_bounded_and_its_quotes_are_closed(void **state) {
 
 static const char *logged_on_a_terminal(void) {
     int master, slave;
+    if (access("/dev/pts/ptmx", F_OK) != 0) {
+        print_message("skipped: there are no terminals here, /dev/pts is not mounted\n");
+        skip();
+    }
     assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
     begin(slave);
     mac_log_warning("disk nearly full", "free=%s", "3%");

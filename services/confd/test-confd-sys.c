@@ -62,6 +62,10 @@ static void parameters_are_read_in_one_form(void **state) {
 
 static void what_is_built_in_counts_as_loaded(void **state) {
     linux_system *system = *state;
+    if (access("/sys/module", F_OK) != 0) {
+        print_message("skipped: /sys is not mounted here\n");
+        skip();
+    }
     assert_true(confd_sys_module_loaded(system->sys, "kernel") || confd_sys_module_loaded(system->sys, "printk"));
     assert_false(confd_sys_module_loaded(system->sys, "no-such-module"));
 }
