@@ -122,6 +122,15 @@ static void tell(mac_bus *bus, const char *subject, bool publish, const char *te
                         "subject=" MAC_LOG_Q("%s"), subject);
 }
 
+/* Of either kind. What is refused of one that is not ours any more came of trying it. */
+static bool is_own_inbox(const mac_bus *bus, const char *subject) {
+    const char *rest = strchr(subject, '.');
+    if (!rest || (!mac_starts_with(subject, "_SVC.") && !mac_starts_with(subject, "_INBOX.")))
+        return false;
+    mac_autofree char *own = mac_asprintf(".%s.%s", bus->name, bus->nonce);
+    return mac_starts_with(rest, own);
+}
+
 static void handle(mac_bus *bus, const char *text) {
     bool publish, truncated;
     mac_autofree char *subject = NULL;
@@ -134,6 +143,8 @@ static void handle(mac_bus *bus, const char *text) {
         return;
     if (inbox && mac_starts_with(subject, inbox))
         bus_link_inbox_refused(bus, text);
+    else if (is_own_inbox(bus, subject))
+        mac_log_debug("inbox refused, another is in use", "subject=" MAC_LOG_Q("%s"), subject);
     else
         tell(bus, subject, publish, text);
 }

@@ -2,8 +2,9 @@
  *
  * Two circles are asked at once: $SRV.… reaches the services of our own account, app.srv.… all of the workloads'
  * account (which the node's services are imported into). What comes from the first is the node's own, whatever the
- * second says about the same id: a workload can neither pass for a service of the node nor hide one. A server without
- * accounts has only the first circle.
+ * second says about the same id: a workload can neither pass for a service of the node nor hide one. What a workload
+ * calls by a reserved name, or says to serve on a subject under one, is left out: it cannot get requests there. A
+ * server without accounts has only the first circle.
  *
  * What is not what the protocol describes is skipped: a workload may answer anything. */
 #include "bus/mac-discover.h"
@@ -13,6 +14,7 @@
 
 #include "codec/mac-codec.h"
 #include "macula/v1/discover.pb-c.h"
+#include "nats/mac-nats.h"
 
 #define TEXT_MAX 512
 
@@ -106,6 +108,11 @@ static Macula__V1__DiscoveredProcedure *procedure_new(const json_t *endpoint, co
     return procedure;
 }
 
+static bool is_nodes_subject(const discovery *search, const char *subject) {
+    size_t length = strlen(search->prefix);
+    return strncmp(subject, search->prefix, length) == 0 && mac_nats_is_reserved(subject + length);
+}
+
 static void add_procedures(const discovery *search, const json_t *info, const json_t *stats,
                            Macula__V1__DiscoveredService *service) {
     size_t i;
@@ -114,6 +121,8 @@ static void add_procedures(const discovery *search, const json_t *info, const js
     json_array_foreach (endpoints, i, endpoint) {
         const char *name = sound_text(endpoint, "name"), *subject = sound_text(endpoint, "subject");
         if (!name || !subject || i >= MAC_DISCOVER_ENDPOINTS_MAX)
+            continue;
+        if (!service->system && is_nodes_subject(search, subject))
             continue;
         mac_autofree char *procedure = procedure_name(search, service->name, name, subject);
         if (mac_bus_subject_matches(search->pattern, procedure))
@@ -146,6 +155,8 @@ static void add_services(const discovery *search, unsigned leg, const json_t *ex
     json_t *info;
     json_object_foreach (search->legs[leg].answers, id, info) {
         if (json_object_get(except, id))
+            continue;
+        if (!questions[leg].own && mac_nats_is_reserved(sound_text(info, "name")))
             continue;
         const json_t *stats = json_object_get(search->legs[leg + 1].answers, id);
         Macula__V1__DiscoveredService *service = service_new(search, info, stats, questions[leg].own);

@@ -266,9 +266,13 @@ static void discovery_tells_the_nodes_services_from_the_workloads(void **state) 
     node->client = test_node_bus(node, "weather-station", NULL, NULL);
     Macula__Test__Echo_Service weather = {.base = {.descriptor = &macula__test__echo__descriptor}, .say = on_forecast};
     assert_int_equal(mac_bus_serve(node->client, &weather.base, "weather", "Tells the weather"), 0);
+    /* Left out: by its name, and by its subjects (its name has none of the dots that the subject has). */
+    Macula__Test__Echo_Service liars[] = {weather, weather};
+    assert_int_equal(mac_bus_serve(node->client, &liars[0].base, "config", "Pretends to be the node's"), 0);
+    assert_int_equal(mac_bus_serve(node->client, &liars[1].base, "participant.netd", "As well"), 0);
     test_node_until_connected(node, node->client);
     test_answer answer = {0};
-    test_ask(node, node->client, "macula.discover." TEST_REALM ".*.say", "", &answer);
+    test_ask(node, node->client, "macula.discover." TEST_REALM ".>", "", &answer);
     assert_false(answer.failed);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     ProtobufCMessage *message = NULL;
@@ -281,7 +285,7 @@ static void discovery_tells_the_nodes_services_from_the_workloads(void **state) 
     assert_true(found->services[0]->system);
     assert_string_equal(found->services[1]->name, "weather");
     assert_false(found->services[1]->system);
-    assert_int_equal(found->services[1]->n_procedures, 1);
+    assert_true(found->services[1]->n_procedures > 1);
     protobuf_c_message_free_unpacked(message, NULL);
     test_answer_clear(&answer);
     test_node_close(node, &admin);

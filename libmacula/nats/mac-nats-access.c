@@ -60,6 +60,25 @@ void mac_nats_reserved_names(mac_strings *ret_names) {
     add_once(ret_names, "participant");
 }
 
+void mac_nats_reserved_events(mac_strings *ret_subjects, const char *realm) {
+    /* config.change is a request and may hold secrets; all others of that name tell what has happened. */
+    static const char *const config[] = {"changed", "rejected", "reverted", "drift", "progress", "audit"};
+    mac_autostrings names = {0};
+    mac_nats_reserved_names(&names);
+    for (size_t i = 0; i < names.count; i++)
+        if (strcmp(names.items[i], "config") != 0)
+            mac_strings_addf(ret_subjects, "macula.pub.%s.%s.>", realm, names.items[i]);
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(config); i++)
+        mac_strings_addf(ret_subjects, "macula.pub.%s.config.%s", realm, config[i]);
+}
+
+bool mac_nats_is_reserved(const char *name) {
+    mac_autostrings names = {0};
+    mac_nats_reserved_names(&names);
+    mac_autofree char *first = mac_strndup(name, strcspn(name, "."));
+    return mac_strings_contain(&names, first);
+}
+
 static void owned_names(const char *process, mac_strings *ret_names) {
     mac_autostrings names = {0};
     mac_nats_reserved_names(&names);

@@ -63,6 +63,9 @@ void mac_nats_rules_workload(const char *realm, mac_nats_rules *ret_rules);
  * releases. */
 void mac_nats_reserved_names(mac_strings *ret_names);
 
+/* Subjects, with wildcards, of the node's events that workloads may hear. */
+void mac_nats_reserved_events(mac_strings *ret_subjects, const char *realm);
+
 /* "drift_fix" from DriftFix; "config" from ConfigControl; caller frees. */
 char *mac_nats_snake(const char *camel);
 char *mac_nats_service_name(const ProtobufCServiceDescriptor *descriptor);

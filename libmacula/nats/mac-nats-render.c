@@ -99,10 +99,10 @@ static void node_exports(mac_nats_writer *writer, const char *realm) {
     mac_nats_line(writer, "{service: \"macula.discover.%s\", accounts: [\"APP\"]}", realm);
     mac_nats_line(writer, "{service: \"macula.discover.%s.>\", accounts: [\"APP\"]}", realm);
     mac_nats_line(writer, "{stream: \"macula.sub.%s.>\", accounts: [\"APP\"]}", realm);
-    mac_autostrings names = {0};
-    mac_nats_reserved_names(&names);
-    for (size_t i = 0; i < names.count; i++)
-        mac_nats_line(writer, "{stream: \"macula.pub.%s.%s.>\", accounts: [\"APP\"]}", realm, names.items[i]);
+    mac_autostrings events = {0};
+    mac_nats_reserved_events(&events, realm);
+    for (size_t i = 0; i < events.count; i++)
+        mac_nats_line(writer, "{stream: %Q, accounts: [\"APP\"]}", events.items[i]);
     mac_nats_close(writer, "]");
     mac_nats_procedures_free(procedures, count);
 }
@@ -140,10 +140,10 @@ static void app_imports(mac_nats_writer *writer, const char *realm, const char *
     mac_nats_line(writer, "{service: {account: %Q, subject: \"macula.discover.%s\"}, share: true}", node, realm);
     mac_nats_line(writer, "{service: {account: %Q, subject: \"macula.discover.%s.>\"}, share: true}", node, realm);
     mac_nats_line(writer, "{stream: {account: %Q, subject: \"macula.sub.%s.>\"}}", node, realm);
-    mac_autostrings names = {0};
-    mac_nats_reserved_names(&names);
-    for (size_t i = 0; i < names.count; i++)
-        mac_nats_line(writer, "{stream: {account: %Q, subject: \"macula.pub.%s.%s.>\"}}", node, realm, names.items[i]);
+    mac_autostrings events = {0};
+    mac_nats_reserved_events(&events, realm);
+    for (size_t i = 0; i < events.count; i++)
+        mac_nats_line(writer, "{stream: {account: %Q, subject: %Q}}", node, events.items[i]);
     mac_nats_close(writer, "]");
     mac_nats_procedures_free(procedures, count);
 }

@@ -25,7 +25,7 @@
 
 #define MAC_NATS_SERVICES_MAX 32
 #define MAC_NATS_ADMIN_KEY "admin"  /* may do everything */
-#define MAC_NATS_WORKLOAD_KEY "app" /* of workloads; needed when security.require_credentials is set */
+#define MAC_NATS_WORKLOAD_KEY "app" /* of workloads; they must have it when security.require_credentials is set */
 
 typedef struct mac_nats_key {
     const char *name;       /* confd, netd …, admin */
@@ -64,6 +64,10 @@ typedef struct mac_nats_procedure {
 } mac_nats_procedure;
 size_t mac_nats_procedures(const char *realm, mac_nats_procedure **ret_list);
 void mac_nats_procedures_free(mac_nats_procedure *list, size_t count);
+
+/* Whether a name in subjects ("config", "participant.netd": the first part counts) stands for the node itself, so that
+ * no workload can serve it. */
+bool mac_nats_is_reserved(const char *name);
 
 /* All services of the API: descriptors ending with NULL. The one list that exists: made by the linker from proto/. */
 extern const ProtobufCServiceDescriptor *const mac_api_services[];

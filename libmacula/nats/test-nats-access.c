@@ -286,6 +286,34 @@ static void a_workload_sees_events_of_the_node(void **state) {
     natsConnection_Destroy(netd);
 }
 
+/* What the admin asks for in config.change may hold secrets. */
+static void a_workload_hears_what_was_changed_but_not_what_was_asked_for(void **state) {
+    (void)state;
+    natsConnection *workload = test_connect(&node, NULL), *admin = test_connect(&node, "admin");
+    natsSubscription *binary = NULL, *json = NULL, *exact = NULL;
+    assert_int_equal(natsConnection_SubscribeSync(&binary, workload, "macula.pub.>"), NATS_OK);
+    assert_int_equal(natsConnection_SubscribeSync(&json, workload, "macula.sub.>"), NATS_OK);
+    assert_int_equal(natsConnection_SubscribeSync(&exact, workload, PUB "config.change"), NATS_OK);
+    natsConnection_Flush(workload);
+    natsConnection_PublishString(admin, PUB "config.change", "{\"secret\":1}");
+    natsConnection_PublishString(admin, PUB "config.changed", "bytes");
+    natsConnection_PublishString(admin, SUB "config.changed", "{}");
+    natsMsg *event = next(binary);
+    assert_string_equal(natsMsg_GetSubject(event), PUB "config.changed");
+    natsMsg_Destroy(event);
+    event = next(json);
+    assert_string_equal(natsMsg_GetSubject(event), SUB "config.changed");
+    natsMsg_Destroy(event);
+    uint64_t waiting = 1;
+    assert_int_equal(natsSubscription_QueuedMsgs(exact, &waiting), NATS_OK);
+    assert_int_equal(waiting, 0);
+    natsSubscription_Destroy(binary);
+    natsSubscription_Destroy(json);
+    natsSubscription_Destroy(exact);
+    natsConnection_Destroy(workload);
+    natsConnection_Destroy(admin);
+}
+
 static void the_node_calls_workloads_through_app(void **state) {
     (void)state;
     natsConnection *workload = test_connect(&node, NULL), *admin = test_connect(&node, "admin");
@@ -408,6 +436,7 @@ int main(void) {
         cmocka_unit_test(a_reply_subject_cannot_carry_a_request_to_a_handler),
         cmocka_unit_test(a_workload_that_listens_to_everything_sees_neither_requests_nor_inboxes_of_the_node),
         cmocka_unit_test(a_workload_sees_events_of_the_node),
+        cmocka_unit_test(a_workload_hears_what_was_changed_but_not_what_was_asked_for),
         cmocka_unit_test(the_node_calls_workloads_through_app),
         cmocka_unit_test(a_service_learns_who_asks),
         cmocka_unit_test(credentials_can_be_required),

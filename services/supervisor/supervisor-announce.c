@@ -4,11 +4,28 @@
 #include "log/mac-log.h"
 #include "supervisor-manager.h"
 
+/* As a shell takes it for one word; caller frees. */
+static char *shell_word(const char *text) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@%,";
+    if (text[strspn(text, plain)] == '\0')
+        return mac_strdup(text);
+    mac_autobuffer word = {0};
+    mac_buffer_text(&word, "'");
+    for (const char *c = text; *c; c++) {
+        if (*c == '\'')
+            mac_buffer_text(&word, "'\\'");
+        mac_buffer_append(&word, c, 1);
+    }
+    mac_buffer_text(&word, "'");
+    return mac_buffer_take(&word);
+}
+
 static void say_ready(const supervisor_manager *manager) {
     const char *root = mac_root_directory(manager->host.root);
+    mac_autofree char *word = shell_word(root);
     printf("node ready: %s  (root %s)\n", manager->server.url, *root ? root : "/");
     if (*root)
-        printf("  try: MACULA_ROOT=%s maculaos config get hostname\n", root);
+        printf("  try: MACULA_ROOT=%s maculaos config get hostname\n", word);
     else
         printf("  try: maculaos config get hostname\n");
     printf("  or:  nats -s %s req macula.rpc.%s.config ''\n", manager->server.url,

@@ -137,8 +137,7 @@ static mac_error *render(const supervisor_apply *apply, const Macula__V1__Docume
     mac_error *error = NULL;
     for (size_t i = 0; i < apply->keys->count && !error; i++)
         error = add_key(apply->host, &ring, apply->keys->items[i]);
-    if (!error && document && document->maculaos && document->maculaos->security &&
-        document->maculaos->security->require_credentials)
+    if (!error) /* those who have it may use it, also where nobody must */
         error = add_key(apply->host, &ring, MAC_NATS_WORKLOAD_KEY);
     if (error)
         return error;

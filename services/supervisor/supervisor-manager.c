@@ -404,7 +404,8 @@ int supervisor_manager_run(supervisor_options options, char *directory) {
         log_failure("node cannot start", error);
         return 1; /* nothing runs yet: the process ends */
     }
-    mac_log_info("node starts", "root=%s units=%zu", options.root ? options.root : "/", manager.unit_count);
+    mac_log_info("node starts", "root=" MAC_LOG_Q("%s") " units=%zu", options.root ? options.root : "/",
+                 manager.unit_count);
     start_boot(&manager);
     uv_run(&loop, UV_RUN_DEFAULT);
     int left = uv_loop_close(&loop);
