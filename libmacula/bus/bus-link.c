@@ -12,12 +12,16 @@
  * CONNECTED is said when a message that was published after all subscriptions has come back through our own inbox. */
 #include "bus-internal.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
+
+int RAND_bytes(unsigned char *data, int length);
 
 static void attempt_later(mac_bus *bus);
 static void keepalive_later(mac_bus *bus);
@@ -86,6 +90,23 @@ static natsStatus set_options(mac_bus *bus, natsOptions *options) {
     if (status == NATS_OK)
         status = set_key(bus, options);
     return status;
+}
+
+/* RAND_bytes(3ssl): 1, or 0 when there is no randomness.
+ *
+ * cnats takes the seed of its message ids from it, nothing else of OpenSSL on a connection without TLS, as ours are.
+ * That one call makes OpenSSL initialise itself: configuration file, providers, tables of error texts, generators; in
+ * every process on the bus. It is answered here instead, by the same source OpenSSL would ask (getrandom(2)). The
+ * dynamic linker finds this definition first because the program comes before its libraries. OpenSSL itself is bound to
+ * its own (-Bsymbolic). */
+__attribute__((visibility("default"), used)) int RAND_bytes(unsigned char *data, int length) {
+    for (int done = 0; done < length;) {
+        ssize_t n = getrandom(data + done, (size_t)(length - done), 0);
+        if (n < 0 && errno != EINTR)
+            return 0;
+        done += n > 0 ? (int)n : 0;
+    }
+    return 1;
 }
 
 /* Starts cnats' own threads, once. Its collector frees every message that is destroyed, and is woken for each: as a

@@ -36,7 +36,7 @@ static void on_timer(uv_timer_t *timer) {
     mac_service_stopped(self->service);
 }
 
-/* Whose RAND_bytes the libraries call: if it is OpenSSL's, OpenSSL is initialised in every service (see mac-frugal.c).
+/* Whose RAND_bytes the libraries call: if it is OpenSSL's, OpenSSL is initialised in every service (see bus-link.c).
  */
 static bool openssl_is_asked(void) {
     void *function = dlsym(RTLD_DEFAULT, "RAND_bytes");
