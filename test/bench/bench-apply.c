@@ -28,7 +28,7 @@ static void change(void) {
         1) /* a key of each service: confd, netd, upgrader, healthd, backupd, meshd, and the supervisor */
         snprintf(patch, sizeof patch,
                  "{\"hostname\":\"edge-%d\",\"maculaos\":{\"dns_nameservers\":[\"10.0.%d.1\"],\"upgrade\":{\"url\":"
-                 "\"https://updates.example/%d\"},\"watchdog\":{\"timeout\":%d},\"backup\":{\"retention\":%d},"
+                 "\"https://updates.example/%d\"},\"watchdog\":{\"timeout\":\"%ds\"},\"backup\":{\"retention\":%d},"
                  "\"mesh\":{\"bootstrap_peers\":[\"https://boot-%d.example:443\"]},\"nats\":{\"max_connections\":%d}}}",
                  n, n, n, 60 + n, 1 + n, n, 1000 + n);
     request.patch_json = patch;

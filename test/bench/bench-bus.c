@@ -10,8 +10,11 @@
 #include "bench-common.h"
 #include "bench.pb-c.h"
 #include "bus/mac-bus.h"
+#include "crypto/mac-crypto.h"
 
 static int ready_pipe[2];
+static char seed[MAC_NKEY_SEED_SIZE],
+    public_key[MAC_NKEY_PUBLIC_SIZE]; /* services have one; the server asks for none */
 
 /* ---- the serving process ---- */
 
@@ -34,7 +37,7 @@ static void serve(const char *url) {
     static Macula__Bench__Echo_Service echo = MACULA__BENCH__ECHO__INIT(echo_);
     uv_loop_t *loop = uv_default_loop();
     mac_bus *bus = mac_bus_new(&(mac_bus_options){
-        .loop = loop, .url = url, .name = "bench-server", .realm = "bench", .on_state = server_state});
+        .loop = loop, .url = url, .name = "bench-server", .realm = "bench", .seed = seed, .on_state = server_state});
     if (mac_bus_serve(bus, &echo.base, NULL, "echo") < 0)
         _exit(1);
     mac_bus_start(bus);
@@ -117,6 +120,7 @@ int main(int argc, char **argv) {
     if (argc != 2)
         return 2;
     bench_pin();
+    mac_nkey_new(seed, public_key);
     if (pipe(ready_pipe) < 0)
         return 1;
     pid_t parent = getpid();
@@ -126,6 +130,7 @@ int main(int argc, char **argv) {
             serve(argv[1]);
         _exit(0);
     }
+    close(ready_pipe[1]); /* so that its end shows when the other process dies */
     char byte;
     if (read(ready_pipe[0], &byte, 1) != 1)
         return 1;
@@ -137,6 +142,7 @@ int main(int argc, char **argv) {
                                                   .url = argv[1],
                                                   .name = "bench-caller",
                                                   .realm = "bench",
+                                                  .seed = seed,
                                                   .once = true,
                                                   .on_state = caller_state});
     mac_bus_start(bus);

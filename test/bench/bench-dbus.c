@@ -105,6 +105,7 @@ int main(void) {
             serve(ready[1]);
         _exit(0);
     }
+    close(ready[1]); /* so that its end shows when the other process dies */
     char byte;
     if (read(ready[0], &byte, 1) != 1)
         return 1;
