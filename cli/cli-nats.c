@@ -110,7 +110,12 @@ static int render(mac_root *root, ProtobufCMessage *message, const struct keys *
     if (r < 0)
         return cli_fail(mac_error_from_problems(problems));
     mac_problems_free(problems);
-    cli_print(CLI_PLAIN, "%s", text);
+    if (cli_output_json() || cli_output_yaml()) {
+        mac_autoptr(json_t) tree = json_pack("{s:s}", "config", text);
+        cli_print_tree(tree);
+    } else {
+        cli_print(CLI_PLAIN, "%s", text);
+    }
     return CLI_OK;
 }
 
