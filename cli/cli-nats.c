@@ -111,8 +111,8 @@ static int render(mac_root *root, ProtobufCMessage *message, const struct keys *
         return cli_fail(mac_error_from_problems(problems));
     mac_problems_free(problems);
     if (cli_output_json() || cli_output_yaml()) {
-        mac_autoptr(json_t) tree = json_pack("{s:s}", "config", text);
-        cli_print_tree(tree);
+        mac_autoptr(json_t) shown = json_pack("{s:s}", "config", text);
+        cli_print_tree(shown);
     } else {
         cli_print(CLI_PLAIN, "%s", text);
     }
