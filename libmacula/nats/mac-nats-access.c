@@ -33,6 +33,7 @@ static const struct {
     {"healthd", "supervisor", "restart"}, /* restart_on_failure */
     {"healthd", "node", "reboot"},        /* auto_heal */
     {"upgrader", "node", "reboot"},       /* into the new slot */
+    {"supervisor", "config", "rollback"}, /* of a generation whose bus does not start */
     {"firstboot", "config", "apply"},     /* what the person at the set-up page chose */
 };
 

@@ -107,6 +107,8 @@ static const expectation publications[] = {
     {"confd", RPC "supervisor.restart", false},
     {"supervisor", PUB "supervisor.bus_failed", true},
     {"supervisor", RPC "config.patch", false},
+    {"supervisor", RPC "config.rollback", true},
+    {"netd", RPC "config.rollback", false},
     /* The admin may do everything. */
     {"admin", RPC "config.patch", true},
     {"admin", PUB "config.change", true},

@@ -12,6 +12,9 @@
 #define DOCUMENT_MAX (8u << 20)
 #define CHECK_TIMEOUT_MS 5000
 #define CHECK_CONF SUPERVISOR_RUNTIME "/nats.check.conf"
+#define DEFAULT_STORE "/var/lib/maculaos/nats/jetstream"
+#define SUPERVISOR_TRIAL SUPERVISOR_RUNTIME "/trial"
+#define TRIAL_TIMEOUT_MS 10000 /* a store with much in it takes its time */
 #define SECRET_PATH "maculaos.nats.cluster.secret"
 
 /* One rendering: what it was made from, and what came out. */
@@ -131,24 +134,28 @@ static mac_error *add_key(supervisor_host *host, key_ring *ring, const char *nam
     return NULL;
 }
 
-/* Renders under the realm that is in force. */
-static mac_error *render(const supervisor_apply *apply, const Macula__V1__Document *document, version *ret_version) {
+/* Renders under the realm that is in force. listen: taken; trial: as one that runs beside the server in force. */
+static mac_error *render_for(const supervisor_apply *apply, const Macula__V1__Document *document, char *listen,
+                             bool trial, version *ret_version) {
     key_ring ring = {0};
     mac_error *error = NULL;
     for (size_t i = 0; i < apply->keys->count && !error; i++)
         error = add_key(apply->host, &ring, apply->keys->items[i]);
     if (!error) /* those who have it may use it, also where nobody must */
         error = add_key(apply->host, &ring, MAC_NATS_WORKLOAD_KEY);
-    if (error)
+    if (error) {
+        free(listen);
         return error;
+    }
     mac_problems *problems = mac_problems_new();
-    version made = {.listen = supervisor_server_listen(apply->server, document)};
+    mac_autofree char *trial_directory = mac_root_path(apply->host->root, SUPERVISOR_TRIAL);
+    version made = {.listen = listen};
     mac_nats_input input = {
         .document = document,
         .realm = apply->realm,
         .keys = ring.keys,
         .listen = made.listen,
-        .runtime_directory = apply->host->runtime,
+        .runtime_directory = trial ? trial_directory : apply->host->runtime,
         .root = mac_root_directory(apply->host->root),
     };
     if (mac_nats_render(&input, problems, &made.text) < 0) {
@@ -162,6 +169,10 @@ static mac_error *render(const supervisor_apply *apply, const Macula__V1__Docume
     return NULL;
 }
 
+static mac_error *render(const supervisor_apply *apply, const Macula__V1__Document *document, version *ret_version) {
+    return render_for(apply, document, supervisor_server_listen(apply->server, document), false, ret_version);
+}
+
 /* A copy with clear secrets, rendered. */
 static mac_error *render_request(const supervisor_apply *apply, const Macula__V1__Document *document, version *ret) {
     Macula__V1__Document *copy = (Macula__V1__Document *)mac_codec_copy(&document->base);
@@ -172,13 +183,18 @@ static mac_error *render_request(const supervisor_apply *apply, const Macula__V1
     return error;
 }
 
-static mac_error *make_store(const supervisor_apply *apply, const version *v) {
-    static const char fallback[] = "/var/lib/maculaos/nats/jetstream";
+static const char *store_of(const version *v) {
     const Macula__V1__MaculaosSection *section = v->document ? v->document->maculaos : NULL;
     const Macula__V1__NatsSection__Jetstream *streams = section && section->nats ? section->nats->jetstream : NULL;
     if (!streams || !streams->enabled)
         return NULL;
-    const char *directory = streams->store_dir ? streams->store_dir : fallback;
+    return streams->store_dir ? streams->store_dir : DEFAULT_STORE;
+}
+
+static mac_error *make_store(const supervisor_apply *apply, const version *v) {
+    const char *directory = store_of(v);
+    if (!directory)
+        return NULL;
     int result = mac_fs_mkdirs(apply->host->root, directory, 0700);
     return result < 0 ? mac_error_from_errno(result, "the directory %s for streams cannot be made", directory) : NULL;
 }
@@ -251,6 +267,13 @@ static void on_server_has_read(const supervisor_outcome *outcome, void *data) {
 
 void supervisor_apply_check(supervisor_apply *apply, const Macula__V1__Document *document,
                             supervisor_apply_callback callback, void *data) {
+    if (apply->next.text) {
+        callback(SUPERVISOR_NOTHING,
+                 mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
+                               "the bus is restarting with the previous change; try again in a second"),
+                 data);
+        return;
+    }
     check *c = mac_calloc(1, sizeof *c);
     *c = (check){.apply = apply, .callback = callback, .data = data};
     mac_error *error = render_request(apply, document, &c->made);
@@ -304,8 +327,81 @@ static void put_back(supervisor_apply *apply) {
     mac_error_free(error);
 }
 
+static void on_tried(const supervisor_outcome *outcome, void *data) {
+    supervisor_apply *apply = data;
+    if (mac_fs_remove_tree(apply->host->root, SUPERVISOR_TRIAL) < 0)
+        mac_log_warning("what a trial of the bus has left is not removed", "directory=%s", SUPERVISOR_TRIAL);
+    if (outcome->ok) {
+        apply->restart_agreed = true;
+        answer(apply, SUPERVISOR_RESTART, NULL);
+        return;
+    }
+    version_deinit(&apply->next);
+    answer(apply, SUPERVISOR_RESTART,
+           mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, "maculaos.nats",
+                         "nats-server does not start with the configuration made from this: %s (%s)",
+                         outcome->last_line, outcome->what));
+}
+
+/* What two servers cannot have at the same time is not tried: the address (see supervisor_apply_check), the cluster,
+ * and a store that is in use. */
+static mac_error *render_trial(const supervisor_apply *apply, version *ret_trial) {
+    static char other_store[] = SUPERVISOR_TRIAL "/store";
+    const Macula__V1__Document *document = apply->next.document;
+    Macula__V1__MaculaosSection *section = document ? document->maculaos : NULL;
+    Macula__V1__NatsSection *nats = section ? section->nats : NULL;
+    Macula__V1__NatsSection__Cluster *cluster = nats ? nats->cluster : NULL;
+    Macula__V1__NatsSection__Jetstream *streams = nats ? nats->jetstream : NULL;
+    bool in_use = mac_streq(store_of(&apply->next), store_of(&apply->current));
+    char *store = streams ? streams->store_dir : NULL;
+    if (nats)
+        nats->cluster = NULL;
+    if (streams && in_use)
+        streams->store_dir = other_store;
+    mac_error *error = render_for(apply, document, mac_strdup("127.0.0.1:0"), true, ret_trial);
+    if (nats)
+        nats->cluster = cluster;
+    if (streams)
+        streams->store_dir = store;
+    return error;
+}
+
+/* Starts a second server with `next`, and ends it. */
+static mac_error *try_next(supervisor_apply *apply) {
+    mac_root *root = apply->host->root;
+    version trial = {0};
+    mac_error *error = render_trial(apply, &trial);
+    if (error)
+        return error;
+    int result = mac_fs_mkdirs(root, SUPERVISOR_TRIAL, 0700);
+    if (result >= 0)
+        result = mac_fs_write(root, SUPERVISOR_TRIAL "/nats.conf", trial.text, strlen(trial.text), MAC_FS_PRIVATE);
+    version_deinit(&trial);
+    if (result < 0)
+        return mac_error_from_errno(result, SUPERVISOR_TRIAL "/nats.conf cannot be written");
+    mac_autofree char *path = mac_root_path(root, SUPERVISOR_TRIAL "/nats.conf");
+    mac_autostrings arguments = {0}, environment = {0};
+    mac_strings_add(&arguments, apply->server->program);
+    mac_strings_add(&arguments, "-c");
+    mac_strings_add(&arguments, path);
+    supervisor_oneshot_options options = {.host = apply->host,
+                                          .program = apply->server->program,
+                                          .arguments = &arguments,
+                                          .environment = &environment,
+                                          .until = "Server is ready",
+                                          .timeout_ms = TRIAL_TIMEOUT_MS,
+                                          .on_end = on_tried,
+                                          .data = apply};
+    supervisor_oneshot_start(&options);
+    return NULL;
+}
+
 void supervisor_apply_start(supervisor_apply *apply, const Macula__V1__Document *document,
                             supervisor_apply_callback callback, void *data) {
+    if (apply->restart_agreed) { /* and not begun: what comes now takes its place */
+        apply->restart_agreed = false;
+        version_deinit(&apply->next);
+    }
     if (apply->next.text) {
         callback(
             SUPERVISOR_NOTHING,
@@ -330,18 +426,14 @@ void supervisor_apply_start(supervisor_apply *apply, const Macula__V1__Document 
     apply->data = data;
     if (apply->server->task.unit.state != SUPERVISOR_READY)
         way = SUPERVISOR_RESTART; /* nobody there to reload */
-    if (way == SUPERVISOR_RESTART) {
-        apply->restart_agreed = true;
-        answer(apply, way, NULL);
-        return;
-    }
-    error = write_version(apply, &apply->next);
+    error = way == SUPERVISOR_RESTART ? try_next(apply) : write_version(apply, &apply->next);
     if (error) {
         version_deinit(&apply->next);
         answer(apply, way, error);
         return;
     }
-    supervisor_server_reload(apply->server);
+    if (way == SUPERVISOR_RELOAD)
+        supervisor_server_reload(apply->server);
 }
 
 void supervisor_apply_server_reloaded(supervisor_apply *apply, const char *refusal) {

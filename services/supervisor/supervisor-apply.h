@@ -2,8 +2,10 @@
  *
  * Guarantees: the file in force is one that a server has accepted, or the one of the last start; when a new one is
  * refused, or a server restarted with it does not become ready, the previous file comes back and the server with it.
- * What it does not: a restart is decided before its outcome is known, because the answer travels over the bus that is
- * restarted; a failure then is the event supervisor.bus_failed. */
+ * Before a restart is promised, a second server is started with the new configuration, on a free port of the loopback.
+ * What it does not: the restart itself comes after the answer, because that travels over the bus that is restarted. If
+ * it fails all the same (an address taken meanwhile, a cluster's port), the manager publishes supervisor.bus_failed and
+ * has confd go back to the previous generation. */
 #ifndef SUPERVISOR_APPLY_H
 #define SUPERVISOR_APPLY_H
 
@@ -34,10 +36,12 @@ const char *supervisor_apply_realm(const supervisor_apply *apply);
 /* Whether the document would change the realm, which every subject holds: that takes a new start of the node. */
 bool supervisor_apply_changes_realm(const supervisor_apply *apply, const Macula__V1__Document *document);
 
-/* Would it do? Renders, has nats-server -t read it, tries the port when it changes. Changes nothing. */
+/* Would it do? Renders, has nats-server -t read it, tries the port when it changes. Changes nothing. UNAVAILABLE while
+ * another configuration is being applied, to the end of its restart. */
 void supervisor_apply_check(supervisor_apply *apply, const Macula__V1__Document *document,
                             supervisor_apply_callback callback, void *data);
-/* Puts it in force. One at a time: CONFLICT otherwise. */
+/* Puts it in force, after a trial where that takes a restart. Takes the place of a restart that is due but has not
+ * begun; CONFLICT when another is being tried. */
 void supervisor_apply_start(supervisor_apply *apply, const Macula__V1__Document *document,
                             supervisor_apply_callback callback, void *data);
 /* After RESTART: does it. false when no restart is due. */

@@ -52,12 +52,13 @@ static void close_core(supervisor_manager *manager) {
     manager->core_closing = true;
     if (mac_fs_remove(manager->host.root, SUPERVISOR_RUNTIME "/server.url") < 0)
         mac_log_debug("no address of the bus to remove", NULL); /* it never came up */
-    manager->closing = (unsigned)(MAC_ARRAY_SIZE(manager->signals) + manager->unit_count + 3);
+    manager->closing = (unsigned)(MAC_ARRAY_SIZE(manager->signals) + manager->unit_count + 4);
     for (size_t i = 0; i < MAC_ARRAY_SIZE(manager->signals); i++)
         uv_close((uv_handle_t *)&manager->signals[i], on_handle_closed);
     for (size_t i = 0; i < manager->unit_count; i++)
         supervisor_task_close(&manager->units[i], on_task_closed);
     uv_close((uv_handle_t *)&manager->grace, on_handle_closed);
+    uv_close((uv_handle_t *)&manager->rollback.again, on_handle_closed);
     supervisor_notify_close(manager->host.notify);
     supervisor_children_close(manager->host.children, on_part_closed, manager);
     supervisor_server_close(&manager->server, on_part_closed, manager);

@@ -368,6 +368,8 @@ static mac_error *assemble(supervisor_manager *manager) {
     manager->methods = supervisor_methods_new(manager);
     uv_timer_init(host->loop, &manager->grace);
     manager->grace.data = manager;
+    uv_timer_init(host->loop, &manager->rollback.again);
+    manager->rollback.again.data = manager;
     for (size_t i = 0; i < MAC_ARRAY_SIZE(numbers); i++) {
         uv_signal_init(host->loop, &manager->signals[i]);
         manager->signals[i].data = manager;
@@ -384,6 +386,7 @@ static void deinit(supervisor_manager *manager) {
     free(manager->units);
     free(manager->bus_url);
     free(manager->pending_failure);
+    free(manager->rollback.reason);
     if (manager->lock >= 0)
         close(manager->lock);
     mac_root_close(manager->host.root);

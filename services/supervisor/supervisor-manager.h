@@ -35,10 +35,19 @@ typedef struct supervisor_manager {
     bool bus_closing;
     char *bus_url;         /* where bus connects */
     char *pending_failure; /* to be published when the bus is back */
-    bool announced;        /* "node ready" was printed */
-    bool settled;          /* or it was said why not */
-    bool built_in;         /* the bus runs with built-in defaults: the configured ones did not start */
-    uv_timer_t grace;      /* see supervisor-methods.c */
+    uint64_t generation;   /* whose bus section was applied last; 0: none that could be taken back */
+    struct supervisor_rollback {
+        mac_client client;
+        uv_timer_t again;
+        char *reason;   /* NULL: none is under way */
+        unsigned tries; /* confd may come back to the bus after us */
+        bool asking;
+    } rollback;         /* see supervisor-connection.c */
+    bool announced;     /* "node ready" was printed */
+    bool settled;       /* or it was said why not */
+    bool built_in;      /* the bus runs with built-in defaults: the configured ones did not start */
+    uv_timer_t grace;   /* see supervisor-methods.c */
+    bool restart_asked; /* of the bus server as it is, not by a change of its configuration */
     uv_signal_t signals[3];
     unsigned closing; /* handles whose closing is under way, at the end */
     bool core_closing;

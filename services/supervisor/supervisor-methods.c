@@ -78,7 +78,10 @@ static void on_grace_over(uv_timer_t *timer) {
     supervisor_manager *manager = timer->data;
     if (manager->phase == SUPERVISOR_ENDING)
         return;
-    if (!supervisor_apply_restart(manager->apply))
+    bool asked = manager->restart_asked;
+    manager->restart_asked = false;
+    /* Neither: the change that wanted it has been taken back meanwhile. */
+    if (!supervisor_apply_restart(manager->apply) && asked)
         supervisor_unit_restart(&manager->server.task.unit);
 }
 
@@ -121,8 +124,10 @@ static void supervisor_control_restart(Macula__V1__SupervisorControl_Service *se
     if (task)
         supervisor_unit_restart(&task->unit);
     answer_status(manager, closure, closure_data);
-    if (is_server)
+    if (is_server) {
+        manager->restart_asked = true;
         restart_server_after_answer(manager);
+    }
 }
 
 /* ---- the bus server's configuration ---- */
@@ -171,6 +176,11 @@ static void say_actions(const participation *p, supervisor_way way, Macula__V1__
 
 static void on_checked(supervisor_way way, mac_error *error, void *data) {
     participation *p = data;
+    if (error && error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE) { /* no fault of the document */
+        mac_request_fail_error(p->request, error);
+        free(p);
+        return;
+    }
     Macula__V1__ParticipantAnswer answer = MACULA__V1__PARTICIPANT_ANSWER__INIT;
     char *actions[2];
     mac_autoptr(mac_problems) problems = mac_problems_new();
@@ -221,6 +231,10 @@ static void supervisor_participant_apply(Macula__V1__Participant_Service *servic
                                          Macula__V1__ParticipantAnswer_Closure closure, void *closure_data) {
     supervisor_methods *methods = mac_container_of(service, supervisor_methods, participant);
     participation *p = participate(methods->manager, input->document, closure, closure_data);
+    if (p && !input->revert)
+        methods->manager->generation = input->generation;
+    else if (p)
+        methods->manager->generation = 0; /* there is nothing to go back to from what was gone back to */
     if (p)
         supervisor_apply_start(methods->manager->apply, input->document, on_applied, p);
 }

@@ -14,6 +14,8 @@ typedef struct oneshot {
     uv_timer_t timer;
     unsigned timeout_ms;
     bool timed_out;
+    char *until;
+    bool reached;
     char *what; /* set: it is over */
     bool ok;
     char *last_line;
@@ -29,6 +31,10 @@ static void on_line(const char *line, size_t length, void *data) {
     mac_buffer_append(&text, line, length);
     free(shot->last_line);
     shot->last_line = mac_buffer_take(&text);
+    if (!shot->until || shot->reached || !strstr(shot->last_line, shot->until))
+        return;
+    shot->reached = true;
+    supervisor_process_kill(shot->process, SIGTERM);
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -36,6 +42,7 @@ static void on_closed(uv_handle_t *handle) {
     supervisor_outcome outcome = {shot->ok, shot->what, shot->last_line ? shot->last_line : ""};
     shot->on_end(&outcome, shot->data);
     free(shot->name);
+    free(shot->until);
     free(shot->what);
     free(shot->last_line);
     free(shot);
@@ -50,12 +57,14 @@ static void finish(oneshot *shot, char *what, bool ok) {
 static void on_exit_(int status, void *data) {
     oneshot *shot = data;
     shot->process = NULL;
-    if (shot->timed_out)
+    if (shot->reached)
+        finish(shot, mac_strdup("it started"), true);
+    else if (shot->timed_out)
         finish(shot, mac_asprintf("no end within %u s; killed", shot->timeout_ms / 1000), false);
     else if (WIFSIGNALED(status))
         finish(shot, mac_asprintf("killed by signal %d", WTERMSIG(status)), false);
     else
-        finish(shot, mac_asprintf("exit code %d", WEXITSTATUS(status)), WEXITSTATUS(status) == 0);
+        finish(shot, mac_asprintf("exit code %d", WEXITSTATUS(status)), WEXITSTATUS(status) == 0 && !shot->until);
 }
 
 static void on_timeout(uv_timer_t *timer) {
@@ -68,6 +77,7 @@ void supervisor_oneshot_start(const supervisor_oneshot_options *options) {
     oneshot *shot = mac_calloc(1, sizeof *shot);
     shot->host = options->host;
     shot->name = mac_strdup(options->name);
+    shot->until = mac_strdup(options->until);
     shot->timeout_ms = options->timeout_ms;
     shot->on_end = options->on_end;
     shot->data = options->data;

@@ -5,7 +5,7 @@
 #include "supervisor-host.h"
 
 typedef struct supervisor_outcome {
-    bool ok;               /* exit code 0, in time */
+    bool ok;               /* exit code 0, in time; or the text was seen */
     const char *what;      /* "exit code 2", "no end within 60 s" … */
     const char *last_line; /* of its output; "" if there was none */
 } supervisor_outcome;
@@ -16,6 +16,8 @@ typedef struct supervisor_oneshot_options {
     const char *program;
     const mac_strings *arguments;
     const mac_strings *environment; /* added to ours */
+    const char *until;              /* a program that does not end by itself: the text in its output that is its
+                                       success; it then gets SIGTERM. NULL: its exit code tells */
     unsigned timeout_ms;            /* then SIGKILL */
     void (*on_end)(const supervisor_outcome *outcome, void *data);
     void *data;

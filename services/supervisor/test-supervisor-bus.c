@@ -10,6 +10,7 @@
 #include <nats/nats.h>
 
 #include "codec/mac-codec.h"
+#include "macula/v1/config.pb-c.h"
 #include "macula/v1/document.pb-c.h"
 #include "test-supervisor-verbs.h"
 
@@ -96,6 +97,98 @@ static void a_server_that_does_not_come_back_gets_its_previous_configuration(voi
     assert_int_equal(ends(n, SIGTERM), 0);
 }
 
+/* The test takes confd's place. */
+static void a_restart_that_fails_has_the_generation_taken_back(void **state) {
+    node *n = *state;
+    int fd;
+    has_unit(n, "confd", "ready", "");
+    is_up(n);
+    mac_autofree char *body = mac_asprintf("{\"generation\":7,\"document\":{\"maculaos\":{\"nats\":"
+                                           "{\"listen\":\"127.0.0.1:%u\"}}}}",
+                                           taken_port(&fd));
+    json_decref(ask(n, "confd", RPC "participant.supervisor.apply", body));
+    sees(n, "previous one is back", NULL);
+    sees(n, "connected to the bus", NULL);
+    natsConnection *confd = connect_as(n, "confd", n->url);
+    natsSubscription *served = NULL;
+    natsMsg *request = NULL;
+    assert_int_equal(natsConnection_SubscribeSync(&served, confd, RPC "config.rollback"), NATS_OK);
+    assert_int_equal(natsSubscription_NextMsg(&request, served, PATIENCE_MS), NATS_OK);
+    ProtobufCMessage *message = NULL;
+    mac_problems *problems = mac_problems_new();
+    assert_int_equal(mac_codec_unpack(&macula__v1__config_rollback_request__descriptor, natsMsg_GetData(request),
+                                      (size_t)natsMsg_GetDataLength(request), problems, &message),
+                     0);
+    mac_problems_free(problems);
+    const Macula__V1__ChangeOptions *options = ((Macula__V1__ConfigRollbackRequest *)message)->options;
+    assert_string_equal(options->author, "supervisor");
+    assert_int_equal(options->expected_generation, 7);
+    assert_non_null(strstr(options->message, "did not start"));
+    protobuf_c_message_free_unpacked(message, NULL);
+    natsMsg_Destroy(request);
+    natsSubscription_Destroy(served);
+    natsConnection_Destroy(confd);
+    close(fd);
+    assert_int_equal(ends(n, SIGTERM), 0);
+}
+
+static void what_would_not_start_is_refused_before_anything_restarts(void **state) {
+    node *n = *state;
+    has_unit(n, "confd", "ready", "");
+    is_up(n);
+    pid_t before = pid_of(n, "nats-server");
+    mac_autofree char *command =
+        mac_asprintf("mkdir %s/root/x && touch %s/root/x/jetstream", n->directory, n->directory);
+    assert_int_equal(system(command), 0);
+    json_t *answer = participant(n, "apply", "{\"jetstream\":{\"enabled\":true,\"store_dir\":\"/x\"}}");
+    mac_autofree char *text = json_dumps(answer, 0);
+    json_decref(answer);
+    if (!strstr(text, "does not start"))
+        fail_msg("answered %s", text);
+    assert_int_equal(pid_of(n, "nats-server"), before);
+    expect_action(n, "apply", "{}", NULL); /* what is in force is what was */
+    expect_action(n, "apply", "{\"jetstream\":{\"enabled\":true,\"store_dir\":\"/y\"}}", "restart nats-server");
+    sees(n, "unit=nats-server", "state=ready");
+    sees(n, "connected to the bus", NULL);
+    /* The store is in use now: the trial takes another. */
+    expect_action(n, "apply",
+                  "{\"max_connections\":77,\"jetstream\":{\"enabled\":true,\"store_dir\":\"/y\","
+                  "\"max_file\":\"32M\"}}",
+                  "restart nats-server");
+    sees(n, "unit=nats-server", "state=ready");
+    sees(n, "connected to the bus", NULL);
+    mac_autofree char *left = mac_asprintf("%s/root/run/macula/trial", n->directory);
+    assert_int_equal(access(left, F_OK), -1);
+    assert_int_equal(ends(n, SIGTERM), 0);
+}
+
+static void a_change_during_another_one_is_asked_to_wait(void **state) {
+    node *n = *state;
+    has_unit(n, "confd", "ready", "");
+    is_up(n);
+    natsConnection *confd = connect_as(n, "confd", n->url);
+    natsSubscription *inbox = NULL;
+    natsMsg *answer = NULL;
+    static const char body[] = "{\"document\":{\"maculaos\":{\"nats\":{\"jetstream\":{\"enabled\":true}}}}}";
+    assert_int_equal(natsConnection_SubscribeSync(&inbox, confd, "_SVC.confd.test.*"), NATS_OK);
+    natsConnection_PublishRequestString(confd, RPC "participant.supervisor.apply", "_SVC.confd.test.apply", body);
+    natsConnection_PublishRequestString(confd, RPC "participant.supervisor.check", "_SVC.confd.test.check", body);
+    assert_int_equal(natsSubscription_NextMsg(&answer, inbox, PATIENCE_MS), NATS_OK);
+    assert_string_equal(natsMsg_GetSubject(answer), "_SVC.confd.test.check");
+    mac_autofree char *text = mac_strndup(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer));
+    if (!strstr(text, "try again in a second"))
+        fail_msg("answered %s", text);
+    natsMsg_Destroy(answer);
+    assert_int_equal(natsSubscription_NextMsg(&answer, inbox, PATIENCE_MS), NATS_OK);
+    natsMsg_Destroy(answer);
+    natsSubscription_Destroy(inbox);
+    natsConnection_Destroy(confd);
+    sees(n, "unit=nats-server", "state=ready");
+    sees(n, "connected to the bus", NULL);
+    expect_action(n, "check", "{\"max_connections\":77}", "restart nats-server"); /* over: it may be asked again */
+    assert_int_equal(ends(n, SIGTERM), 0);
+}
+
 static void a_configuration_that_does_not_start_gives_way_to_the_built_in_one(void **state) {
     node *n = *state;
     Macula__V1__Document document = MACULA__V1__DOCUMENT__INIT;
@@ -125,6 +218,9 @@ int main(void) {
         TEST(what_the_server_would_refuse_is_refused_before),
         TEST(another_address_restarts_the_server_and_whoever_knows_the_old_one),
         TEST(a_server_that_does_not_come_back_gets_its_previous_configuration),
+        TEST(a_restart_that_fails_has_the_generation_taken_back),
+        TEST(what_would_not_start_is_refused_before_anything_restarts),
+        TEST(a_change_during_another_one_is_asked_to_wait),
         TEST(a_configuration_that_does_not_start_gives_way_to_the_built_in_one),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

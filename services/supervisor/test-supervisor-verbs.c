@@ -136,7 +136,7 @@ static natsStatus sign(char **error, unsigned char **signature, int *length, con
     return *signature && mac_nkey_sign(closure, nonce, strlen(nonce), *signature) == 0 ? NATS_OK : NATS_ERR;
 }
 
-static natsConnection *connect_as(const node *n, const char *name, const char *url) {
+natsConnection *connect_as(const node *n, const char *name, const char *url) {
     mac_root *root;
     natsOptions *options;
     natsConnection *connection = NULL;

@@ -3,6 +3,7 @@
 #define TEST_SUPERVISOR_VERBS_H
 
 #include <jansson.h>
+#include <nats/nats.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -37,6 +38,8 @@ int ends(node *n, int signal_number);
 /* Set-up and tear-down: *state is a node that does not run yet. */
 int fresh(void **state);
 int tidy(void **state);
+/* The caller's. */
+natsConnection *connect_as(const node *n, const char *name, const char *url);
 /* Asks as the key of that name; the answer, the caller's. */
 json_t *ask(const node *n, const char *name, const char *subject, const char *body);
 /* A member of the status of a unit; the caller's. */
