@@ -18,6 +18,12 @@ static bool only_notes(const confd_change *change) {
     return change->back || (change->kind == CONFD_CHANGE_START && !change->resumed);
 }
 
+/* Where a silent service is noted; NULL where it fails the change. A way back gets through without the dead. */
+static mac_problems *silence_notes(confd_change *change) {
+    bool is_rollback = change->proposal && change->proposal->taken_back;
+    return is_rollback || only_notes(change) ? change->notes : NULL;
+}
+
 static void note_error(confd_change *change, const mac_error *error) {
     mac_problems_add(change->notes, MAC_PROBLEM_ERROR, NULL, error->path, "%s", error->message);
 }
@@ -54,7 +60,7 @@ static void keep_replies(confd_change *change, const confd_round *round) {
 
 static void on_checked(confd_round *round, void *data) {
     confd_change *change = data;
-    mac_error *error = confd_round_failure(round);
+    mac_error *error = confd_round_failure(round, silence_notes(change));
     if (error) {
         fail(change, error);
         return;
@@ -239,7 +245,7 @@ void confd_undo_own(mac_flow *flow, void *data) {
 
 /* After a start a service that is not there yet is no failure: it reads config.pb when it comes. */
 static mac_error *round_failure(confd_change *change, const confd_round *round) {
-    mac_error *error = confd_round_failure(round);
+    mac_error *error = confd_round_failure(round, silence_notes(change));
     if (error && change->kind == CONFD_CHANGE_START && error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE) {
         note_error(change, error);
         mac_error_free(error);
@@ -284,7 +290,7 @@ void confd_step_participants(mac_flow *flow, void *data) {
 
 static void on_applied_back(confd_round *round, void *data) {
     confd_change *change = data;
-    mac_error *error = confd_round_failure(round);
+    mac_error *error = confd_round_failure(round, change->notes);
     if (error)
         mac_flow_fail(change->flow, error);
     else

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+/* Migrations. What is written here once is never edited: a store may have been made with it. */
+
 static const char schema[] =
     "CREATE TABLE generation(number INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, message TEXT NOT NULL,"
     "  time_ms INTEGER NOT NULL, digest TEXT NOT NULL, document BLOB NOT NULL, reverted INTEGER NOT NULL DEFAULT 0, "
@@ -15,15 +17,26 @@ static const char schema[] =
     "WITHOUT ROWID;"
     "CREATE INDEX generation_source_digest ON generation_source(digest);"
     "CREATE TABLE head(id INTEGER PRIMARY KEY CHECK(id = 1), current INTEGER NOT NULL, previous INTEGER NOT NULL,"
-    "  last_good INTEGER NOT NULL, pending INTEGER NOT NULL, applying INTEGER NOT NULL,"
-    "  came_from INTEGER NOT NULL, author TEXT,"
+    "  last_good INTEGER NOT NULL, pending INTEGER NOT NULL, applying INTEGER NOT NULL, author TEXT,"
     "  deadline_ms INTEGER NOT NULL, deadline_boot_ms INTEGER NOT NULL, boot_id TEXT);"
-    "INSERT INTO head VALUES(1, 0, 0, 0, 0, 0, 0, NULL, 0, 0, NULL);"
+    "INSERT INTO head VALUES(1, 0, 0, 0, 0, 0, NULL, 0, 0, NULL);"
     /* content NULL: the file is to be removed */
     "CREATE TABLE write_intent(path TEXT PRIMARY KEY, content BLOB) WITHOUT ROWID;"
     "CREATE TABLE outcome(id INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL UNIQUE, is_error INTEGER NOT NULL, "
     "data BLOB NOT NULL);"
     "CREATE TABLE power(id INTEGER PRIMARY KEY CHECK(id = 1), record BLOB NOT NULL);";
+
+/* The head gets came_from. Rebuilt rather than altered, as some stores of version 2 were made with the column. What was
+ * interrupted by the end of the older version had come from the generation before it. */
+static const char schema_came_from[] =
+    "CREATE TABLE new_head(id INTEGER PRIMARY KEY CHECK(id = 1), current INTEGER NOT NULL, previous INTEGER NOT NULL,"
+    "  last_good INTEGER NOT NULL, pending INTEGER NOT NULL, applying INTEGER NOT NULL,"
+    "  came_from INTEGER NOT NULL, author TEXT,"
+    "  deadline_ms INTEGER NOT NULL, deadline_boot_ms INTEGER NOT NULL, boot_id TEXT);"
+    "INSERT INTO new_head SELECT id, current, previous, last_good, pending, applying,"
+    "  CASE WHEN applying THEN previous ELSE 0 END, author, deadline_ms, deadline_boot_ms, boot_id FROM head;"
+    "DROP TABLE head;"
+    "ALTER TABLE new_head RENAME TO head;";
 
 /* ---- life ---- */
 
@@ -33,7 +46,7 @@ int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_er
         *ret_error = mac_error_from_errno(result, "%s cannot be made", CONFD_STORE_DIR);
         return result;
     }
-    const char *const migrations[] = {schema, mac_outbox_schema};
+    const char *const migrations[] = {schema, mac_outbox_schema, schema_came_from};
     mac_autofree char *path = mac_root_path(root, CONFD_STORE_FILE);
     mac_store *base = NULL;
     result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &base, ret_error);

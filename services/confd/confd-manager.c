@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "bus/mac-discover.h"
@@ -48,23 +49,27 @@ confd_context confd_manager_context(const confd_manager *manager, const confd_do
 
 /* ---- what is in force ---- */
 
-void confd_manager_refresh(confd_manager *manager) {
+int confd_manager_refresh(confd_manager *manager) {
     confd_autohead head = {0};
     confd_generation *generation = NULL;
-    int result = manager->store ? confd_store_head(manager->store, &head) : -ENOENT;
+    int result = manager->store ? confd_store_head(manager->store, &head) : 0;
     if (result == 0 && head.current)
         result = confd_store_load(manager->store, head.current, &generation);
-    if (result < 0 && result != -ENOENT)
+    if (result < 0)
         mac_log_error("the generation in force cannot be read", "error=" MAC_LOG_Q("%s"), strerror(-result));
     if (!generation)
-        return;
+        return result;
     confd_generation_free(manager->generation);
     manager->generation = generation;
+    return 0;
 }
 
 /* The resolved document for services that start: what they would have been told by Apply. */
 static void write_resolved(confd_manager *manager) {
     size_t length = 0;
+    struct stat status;
+    if (!manager->store && mac_fs_stat(manager->root, CONFD_RESOLVED_FILE, &status) == 0)
+        return; /* the last good one is better than what was made without the store */
     mac_autofree void *data = mac_codec_pack(&manager->document->message->base, &length);
     int result = mac_fs_mkdirs(manager->root, CONFD_RUN_DIR, 0755);
     if (result == 0)

@@ -33,7 +33,7 @@ struct confd_manager {
     char *boot_id;
     confd_sys *sys;
     mac_seal *seal;
-    confd_store *store; /* NULL only in a boot phase with a broken store */
+    confd_store *store; /* NULL only in a boot phase with a broken store: see confd-start.c */
     confd_names names;
     confd_units units;
 
@@ -81,8 +81,8 @@ confd_context confd_manager_context(const confd_manager *manager, const confd_do
 /* Makes document the one in force (takes it, returns the one before), reads the generation again and writes config.pb.
  */
 confd_document *confd_manager_switch(confd_manager *manager, confd_document *document);
-/* Reads the generation in force again: its state may have changed. */
-void confd_manager_refresh(confd_manager *manager);
+/* Reads the generation in force again: its state may have changed. If that fails the one read before stays. */
+int confd_manager_refresh(confd_manager *manager);
 uint64_t confd_manager_number(const confd_manager *manager); /* of the generation in force; 0: none */
 /* Milliseconds of CLOCK_BOOTTIME. */
 uint64_t confd_boot_ms(void);

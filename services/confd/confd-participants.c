@@ -169,7 +169,7 @@ static mac_error *silence_error(const confd_round *round, const confd_reply *rep
     if (round->question == CONFD_ASK_CHECK)
         return mac_error_new(
             MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
-            "%s is concerned but does not answer (%s); see its state with `maculaos service status` and "
+            "%s is concerned but does not answer (%s); see its state with `maculaos services processes` and "
             "try again",
             reply->service, reply->error->message);
     return mac_error_new(reply->error->code, NULL, "%s did not say that it has applied its part: %s", reply->service,
@@ -196,9 +196,25 @@ static mac_error *reply_failure(const confd_round *round, const confd_reply *rep
     return NULL;
 }
 
-mac_error *confd_round_failure(const confd_round *round) {
+/* Says it once, however many rounds find the same service silent. */
+static void note_silence(const confd_reply *reply, mac_problems *silent) {
+    mac_autofree char *text = mac_asprintf(
+        "%s does not answer; it will apply the configuration when it is back (`maculaos services processes`)",
+        reply->service);
+    for (size_t i = 0; i < mac_problems_count(silent); i++)
+        if (mac_streq(mac_problems_get(silent, i)->message, text))
+            return;
+    mac_problems_add(silent, MAC_PROBLEM_NOTE, NULL, NULL, "%s", text);
+}
+
+mac_error *confd_round_failure(const confd_round *round, mac_problems *silent) {
     mac_error *error = NULL;
-    for (size_t i = 0; i < round->count && !error; i++)
-        error = reply_failure(round, &round->calls[i].reply);
+    for (size_t i = 0; i < round->count && !error; i++) {
+        const confd_reply *reply = &round->calls[i].reply;
+        if (silent && reply->error && is_silence(reply->error))
+            note_silence(reply, silent);
+        else
+            error = reply_failure(round, reply);
+    }
     return error;
 }

@@ -2,7 +2,7 @@
  * them.
  *
  * A round asks several services the same at the same time and ends when every one has answered or its time is over. A
- * service that does not answer has failed: it may be half-way through. */
+ * service that does not answer has failed: it may be half-way through. Only on a way back that is no failure. */
 #ifndef CONFD_PARTICIPANTS_H
 #define CONFD_PARTICIPANTS_H
 
@@ -48,7 +48,8 @@ void confd_round_free(confd_round *round);
 size_t confd_round_count(const confd_round *round);
 const confd_reply *confd_round_reply(const confd_round *round, size_t index);
 /* The first failure as an error for the caller: of a check REJECTED (refused) or UNAVAILABLE (silent), of an apply the
- * service's own reason. NULL when there is none. New. */
-mac_error *confd_round_failure(const confd_round *round);
+ * service's own reason. NULL when there is none. New. With `silent`, for a way back, which no dead service may bar, one
+ * that does not answer has not failed: it is noted there, and applies the configuration when it is back. */
+mac_error *confd_round_failure(const confd_round *round, mac_problems *silent);
 
 #endif

@@ -3,8 +3,11 @@
  * In this order: write intents are finished; a pending change whose time is over, or of which nothing proves that time
  * is left (another boot), is taken back; then the sources on disk are compared with those of the generation in force. A
  * difference is a person's edit: valid, it becomes a new generation by the author "file"; wrong, the generation in
- * force stays and says so (event config.rejected, a note in the status). A node never stays without a document: with
- * neither a usable store nor usable files it has the image's own file, or the defaults. */
+ * force stays and says so (event config.rejected, a note in the status).
+ *
+ * A store that cannot be read or finished ends the program with an error: nobody is told that the configuration is in
+ * force when it is not. The boot phase ends so, too, but first applies what the files say (they are those of the
+ * generation in force), or the image's own file, never bare defaults; a config.pb that is there stays. */
 #include <errno.h>
 #include <string.h>
 
@@ -47,7 +50,6 @@ static int take_back_pending(confd_manager *manager) {
 
 /* The document of the generation in force; false when there is none that can be used. */
 static bool load_current(confd_manager *manager) {
-    confd_manager_refresh(manager);
     if (!manager->generation)
         return false;
     mac_autoptr(mac_problems) problems = mac_problems_new();
@@ -66,6 +68,9 @@ static mac_error *load_defaults(confd_manager *manager) {
     for (size_t i = sources.count; i-- > 0;)
         if (confd_source_writable(sources.items[i].name))
             confd_sources_remove(&sources, sources.items[i].name);
+    if (!manager->store && !confd_sources_get(&sources, CONFD_SYSTEM_FILE))
+        return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL,
+                             "neither " CONFD_STORE_FILE " nor the files can be used: nothing is applied");
     if (confd_document_resolve(&sources, &manager->names, problems, &manager->document) == 0)
         return NULL;
     mac_autofree char *why = mac_problems_format(problems);
@@ -144,12 +149,35 @@ static void pick_up_disk(confd_manager *manager) {
     manager->document = mac_take(&proposal->document);
 }
 
-mac_error *confd_start_load(confd_manager *manager) {
-    int result = manager->store ? confd_store_write_sources(manager->store, manager->root) : 0;
-    if (result == 0 && manager->store)
+/* What a crash left, and the generation in force. */
+static mac_error *finish_store(confd_manager *manager) {
+    const char *what = "what a crash left in it cannot be finished";
+    int result = confd_store_write_sources(manager->store, manager->root);
+    if (result == 0)
         result = take_back_pending(manager);
-    if (result < 0)
-        note(manager, MAC_PROBLEM_ERROR, "what a crash left cannot be finished", strerror(-result));
+    if (result == 0) {
+        what = "the generation in force cannot be read from it";
+        result = confd_manager_refresh(manager);
+    }
+    if (result == 0)
+        return NULL;
+    return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL,
+                         CONFD_STORE_FILE
+                         ": %s: %s. If the disk is full or read-only, mend that and start again; else "
+                         "bring the file back from a backup, or move it away: the configuration is then taken from "
+                         "the files, and the history begins anew",
+                         what, strerror(-result));
+}
+
+mac_error *confd_start_load(confd_manager *manager) {
+    mac_error *broken = manager->store ? finish_store(manager) : NULL;
+    if (broken && manager->bus)
+        return broken;
+    if (broken) { /* the boot phase goes on as without a store */
+        mac_log_error("the store of the configuration cannot be used", "reason=" MAC_LOG_Q("%s"), broken->message);
+        mac_error_free(broken);
+        confd_store_close(mac_take(&manager->store));
+    }
     load_current(manager);
     pick_up_disk(manager);
     mac_error *error = manager->document ? NULL : load_defaults(manager);
@@ -195,7 +223,7 @@ int confd_boot(mac_service *service) {
     } else {
         mac_log_error("the configuration cannot be applied", "reason=" MAC_LOG_Q("%s"), error->message);
     }
-    int exit_code = error ? 1 : 0;
+    int exit_code = error || !manager.store ? 1 : 0;
     mac_error_free(error);
     confd_manager_close(&manager);
     return exit_code;

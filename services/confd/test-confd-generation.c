@@ -274,6 +274,61 @@ static void a_power_cut_leaves_the_old_or_the_new_generation_with_its_files(void
 }
 #endif
 
+/* ---- stores of older versions ---- */
+
+#define OLDER_GENERATION                                                                                               \
+    "CREATE TABLE generation(number INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, message TEXT NOT NULL,"   \
+    "  time_ms INTEGER NOT NULL, digest TEXT NOT NULL, document BLOB NOT NULL, reverted INTEGER NOT NULL DEFAULT 0,"   \
+    "  job TEXT);"                                                                                                     \
+    "CREATE TABLE blob(digest TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;"                                 \
+    "CREATE TABLE generation_source(number INTEGER NOT NULL REFERENCES generation(number) ON DELETE CASCADE,"          \
+    "  path TEXT NOT NULL, digest TEXT NOT NULL REFERENCES blob(digest), original TEXT, PRIMARY KEY(number, path))"    \
+    "  WITHOUT ROWID;"                                                                                                 \
+    "CREATE TABLE write_intent(path TEXT PRIMARY KEY, content BLOB) WITHOUT ROWID;"                                    \
+    "CREATE TABLE outcome(id INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL UNIQUE, is_error INTEGER NOT NULL,"  \
+    "  data BLOB NOT NULL);"                                                                                           \
+    "CREATE TABLE power(id INTEGER PRIMARY KEY CHECK(id = 1), record BLOB NOT NULL);"                                  \
+    "INSERT INTO generation VALUES(1, 'alice', 'm', 1, 'd', '{}', 0, NULL), (2, 'bob', 'm', 2, 'd', '{}', 0, 'j');"    \
+    "INSERT INTO outcome VALUES(1, 'j', 0, 'o');"
+#define OLDER_HEAD(column, value)                                                                                      \
+    "CREATE TABLE head(id INTEGER PRIMARY KEY CHECK(id = 1), current INTEGER NOT NULL, previous INTEGER NOT NULL,"     \
+    "  last_good INTEGER NOT NULL, pending INTEGER NOT NULL, applying INTEGER NOT NULL," column " author TEXT,"        \
+    "  deadline_ms INTEGER NOT NULL, deadline_boot_ms INTEGER NOT NULL, boot_id TEXT);"                                \
+    "INSERT INTO head VALUES(1, 2, 1, 1, 0, 1, " value " NULL, 0, 0, NULL);"
+
+static void a_store_of_an_older_version_is_taken_over(void **state) {
+    confd_box *box = *state;
+    const struct {
+        const char *head;
+        bool has_outbox;
+    } versions[] = {{OLDER_HEAD("", ""), false},
+                    {OLDER_HEAD("", ""), true},
+                    {OLDER_HEAD("came_from INTEGER NOT NULL,", "1,"), true}};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(versions); i++) {
+        confd_store_close(mac_take(&box->store));
+        int result = mac_fs_remove(box->root, CONFD_STORE_FILE);
+        assert_true(result == 0 || result == -ENOENT);
+        assert_int_equal(mac_fs_mkdirs(box->root, CONFD_STORE_DIR, 0700), 0);
+        mac_autofree char *path = mac_root_path(box->root, CONFD_STORE_FILE);
+        mac_autofree char *first = mac_asprintf("%s%s", OLDER_GENERATION, versions[i].head);
+        const char *const migrations[] = {first, mac_outbox_schema};
+        mac_store *older = NULL;
+        assert_int_equal(mac_store_open(path, migrations, versions[i].has_outbox ? 2 : 1, &older, NULL), 0);
+        mac_store_close(older);
+        box_open_store(box);
+        confd_autohead head = head_of(box);
+        assert_int_equal(head.current, 2);
+        assert_int_equal(head.previous, 1);
+        assert_int_equal(head.last_good, 1);
+        assert_true(head.applying);
+        assert_int_equal(head.came_from, 1);
+        mac_autoptr(confd_generation) generation = NULL;
+        assert_int_equal(confd_store_load(box->store, 2, &generation), 0);
+        assert_string_equal(generation->author, "bob");
+        assert_int_equal(commit(box, "three", NULL), 3);
+    }
+}
+
 #define BOX_TEST(name) cmocka_unit_test_setup_teardown(name, box_setup, box_teardown)
 
 int main(void) {
@@ -287,6 +342,7 @@ int main(void) {
         BOX_TEST(outcomes_are_remembered_and_bounded),
         BOX_TEST(old_generations_go_but_never_those_that_count),
         BOX_TEST(the_last_stop_is_remembered),
+        BOX_TEST(a_store_of_an_older_version_is_taken_over),
 #ifdef MAC_FAULTS
         BOX_TEST(a_power_cut_leaves_the_old_or_the_new_generation_with_its_files),
 #endif

@@ -116,6 +116,13 @@ void node_stop(confd_node *node) {
         fail_msg("confd ended with status 0x%x", (unsigned)status);
 }
 
+int node_start_and_fail(confd_node *node) {
+    start_confd(node, NULL);
+    int status = await(&node->confd);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
 int node_boot(confd_node *node) {
     mac_autofree char *program = mac_asprintf("%s/confd", program_directory());
     char option[] = "--boot";

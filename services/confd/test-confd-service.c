@@ -293,6 +293,70 @@ static void a_service_that_is_installed_but_silent_prevents_a_change(void **stat
     node_free(node);
 }
 
+/* Kills all participants: they stay installed. */
+static void the_dead(confd_node *node) {
+    while (node->participant_count) {
+        pid_t process = node->participants[--node->participant_count];
+        kill(process, SIGKILL);
+        assert_int_equal(waitpid(process, NULL, 0), process);
+    }
+}
+
+#define WILL_APPLY "healthd does not answer; it will apply the configuration when it is back"
+
+static void a_dead_service_does_not_bar_a_rollback(void **state) {
+    (void)state;
+    confd_node *node = started(health);
+    node_participant(node, "healthd", "obey");
+    assert_done(node, "config.set", "{\"path\":\"maculaos.watchdog.enabled\",\"value\":\"true\"}");
+    the_dead(node);
+    assert_error(node, "config.set", "{\"path\":\"maculaos.watchdog.enabled\",\"value\":\"false\"}", UNAVAILABLE,
+                 "maculaos services processes");
+    assert_done(node, "config.rollback", "{}");
+    assert_contains(node->answer.body, WILL_APPLY);
+    assert_body(node, "generation", "3");
+    assert_done(node, "config.get", "{\"path\":\"maculaos.watchdog.enabled\"}");
+    assert_body(node, "is_default", "true");
+    node_free(node);
+}
+
+static void a_dead_service_does_not_bar_the_way_back_of_an_unconfirmed_change(void **state) {
+    (void)state;
+    confd_node *node = started(health);
+    node_participant(node, "healthd", "obey");
+    for (int round = 0; round < 2; round++) { /* by hand, and because the time is over */
+        mac_autofree char *text = mac_asprintf(
+            "{\"text\":\"maculaos: {watchdog: {enabled: true}}\",\"options\":{\"confirm_s\":%d}}", round ? 1 : 600);
+        if (round)
+            node_participant(node, "healthd", "obey");
+        assert_done(node, "config.apply", text);
+        the_dead(node);
+        if (round == 0) {
+            assert_done(node, "config.rollback", "{}");
+            assert_contains(node->answer.body, WILL_APPLY);
+        }
+        node_await_generation(node, 1);
+        assert_body(node, "pending", "(none)");
+    }
+    node_free(node);
+}
+
+static void a_silent_service_does_not_bar_a_rollback(void **state) {
+    (void)state;
+    setenv("MACULA_APPLY_MS", "300", 1);
+    confd_node *node = started(health);
+    unsetenv("MACULA_APPLY_MS");
+    node_participant(node, "healthd", "obey");
+    assert_done(node, "config.set", "{\"path\":\"maculaos.watchdog.enabled\",\"value\":\"true\"}");
+    the_dead(node);
+    node_participant(node, "healthd", "silent");
+    assert_done(node, "config.rollback", "{}");
+    assert_contains(node->answer.body, WILL_APPLY);
+    assert_done(node, "config.get", "{\"path\":\"maculaos.watchdog.enabled\"}");
+    assert_body(node, "is_default", "true");
+    node_free(node);
+}
+
 static void taken_back_when(const char *mode, const char *reason) {
     confd_node *node = started(two);
     node_participant(node, "upgrader", "obey");
@@ -555,15 +619,44 @@ static void the_boot_phase_applies_and_leaves_the_document(void **state) {
         assert_int_equal(mac_fs_remove(node->box->root, CONFD_STORE_FILE "-shm"), 0);
     box_write(node->box, CONFD_STORE_FILE, "this is no database, by any means");
     box_write(node->box, CONFD_FILE, "hostname: with-broken-store\n");
-    assert_int_equal(node_boot(node), 0);
+    box_write(node->box, "/run/macula/config.pb", "the last good one");
+    assert_int_equal(node_boot(node), 1); /* the files are applied, but all is not well */
+    assert_file(node, "/run/macula/config.pb", "the last good one");
     assert_file(node, "/etc/hostname", "with-broken-store\n");
     box_write(node->box, CONFD_SYSTEM_FILE, "hostname: of-the-image\n");
     box_write(node->box, CONFD_FILE, "hostname: [");
-    assert_int_equal(node_boot(node), 0);
+    assert_int_equal(node_boot(node), 1);
     assert_file(node, "/etc/hostname", "of-the-image\n");
-    struct stat status;
-    assert_int_equal(mac_fs_stat(node->box->root, "/run/macula/config.pb", &status), 0);
+    assert_int_equal(mac_fs_remove(node->box->root, CONFD_SYSTEM_FILE), 0);
+    assert_int_equal(node_boot(node), 1); /* no defaults in place of what nobody can read */
+    assert_file(node, "/etc/hostname", "of-the-image\n");
+    assert_file(node, "/run/macula/config.pb", "the last good one");
     node_free(node);
+}
+
+static void a_store_that_cannot_be_read_is_never_ready(void **state) {
+    (void)state;
+    const char *const damages[] = {"DROP TABLE head", "DELETE FROM head", "DELETE FROM generation",
+                                   "UPDATE generation SET document = 'no json'"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(damages); i++) {
+        confd_node *node = node_new(no_units);
+        box_write(node->box, CONFD_FILE, "hostname: kept\n");
+        node_start(node, NULL);
+        node_stop(node);
+        sqlite3 *db = NULL;
+        mac_autofree char *path = mac_root_path(node->box->root, CONFD_STORE_FILE);
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, damages[i], NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+        box_write(node->box, "/run/macula/config.pb", "the last good one");
+        assert_int_equal(node_start_and_fail(node), 1);
+        assert_file(node, "/etc/hostname", "kept\n");
+        assert_file(node, "/run/macula/config.pb", "the last good one");
+        assert_int_equal(node_boot(node), 1);
+        assert_file(node, "/etc/hostname", "kept\n");
+        assert_file(node, "/run/macula/config.pb", "the last good one");
+        node_free(node);
+    }
 }
 
 int main(void) {
@@ -583,6 +676,9 @@ int main(void) {
         cmocka_unit_test(the_services_concerned_are_asked_and_told),
         cmocka_unit_test(a_refusal_changes_nothing),
         cmocka_unit_test(a_service_that_is_installed_but_silent_prevents_a_change),
+        cmocka_unit_test(a_dead_service_does_not_bar_a_rollback),
+        cmocka_unit_test(a_dead_service_does_not_bar_the_way_back_of_an_unconfirmed_change),
+        cmocka_unit_test(a_silent_service_does_not_bar_a_rollback),
         cmocka_unit_test(a_service_that_fails_takes_everything_back),
         cmocka_unit_test(a_service_that_is_silent_takes_everything_back),
         cmocka_unit_test(a_service_that_dies_takes_everything_back),
@@ -599,6 +695,7 @@ int main(void) {
         cmocka_unit_test(drift_is_seen_and_mended),
         cmocka_unit_test(the_node_says_what_it_is_and_why_it_stops),
         cmocka_unit_test(the_boot_phase_applies_and_leaves_the_document),
+        cmocka_unit_test(a_store_that_cannot_be_read_is_never_ready),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,8 @@ void node_stop(confd_node *node); /* SIGTERM; must end with 0 */
 void node_kill(confd_node *node);
 /* Waits until confd has died (of a fault point). */
 void node_await_death(confd_node *node);
+/* Starts it where it cannot start; its exit code. */
+int node_start_and_fail(confd_node *node);
 /* Runs `confd --boot`; its exit code. */
 int node_boot(confd_node *node);
 /* Starts a participant and waits until it serves. */
