@@ -371,7 +371,7 @@ static mac_error *try_next(supervisor_apply *apply) {
     mac_root *root = apply->host->root;
     version trial = {0};
     mac_error *error = render_trial(apply, &trial);
-    if (error)
+    if (!trial.text)
         return error;
     int result = mac_fs_mkdirs(root, SUPERVISOR_TRIAL, 0700);
     if (result >= 0)
