@@ -288,6 +288,16 @@ int confd_store_set_outcome(confd_store *store, const char *job, bool is_error, 
     return mac_store_commit(store->base);
 }
 
+int confd_store_set_job_request(confd_store *store, const char *job, const char *digest) {
+    int result =
+        mac_store_exec(store->base, "INSERT OR REPLACE INTO job_request(job, digest) VALUES(?, ?)", "ss", job, digest);
+    if (result == 0)
+        result =
+            mac_store_exec(store->base, "DELETE FROM job_request WHERE id <= (SELECT max(id) FROM job_request) - ?",
+                           "i", (int64_t)CONFD_OUTCOMES_MAX);
+    return result;
+}
+
 int confd_store_set_power(confd_store *store, const Macula__V1__PowerRecord *record) {
     size_t length = 0;
     mac_autofree void *data = mac_codec_pack(&record->base, &length);

@@ -38,6 +38,11 @@ static const char schema_came_from[] =
     "DROP TABLE head;"
     "ALTER TABLE new_head RENAME TO head;";
 
+/* What was asked for under a job's id. */
+static const char schema_job[] =
+    "CREATE TABLE job_request(id INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL UNIQUE,"
+    "  digest TEXT NOT NULL);";
+
 /* ---- life ---- */
 
 int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_error) {
@@ -46,7 +51,7 @@ int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_er
         *ret_error = mac_error_from_errno(result, "%s cannot be made", CONFD_STORE_DIR);
         return result;
     }
-    const char *const migrations[] = {schema, mac_outbox_schema, schema_came_from};
+    const char *const migrations[] = {schema, mac_outbox_schema, schema_came_from, schema_job};
     mac_autofree char *path = mac_root_path(root, CONFD_STORE_FILE);
     mac_store *base = NULL;
     result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &base, ret_error);
@@ -260,6 +265,17 @@ int confd_store_outcome(confd_store *store, const char *job, bool *ret_is_error,
         *ret_length = (size_t)sqlite3_column_bytes(row, 1);
         *ret_data = mac_memdup(*ret_length ? sqlite3_column_blob(row, 1) : "", *ret_length);
     }
+    mac_store_done(row);
+    return result;
+}
+
+int confd_store_job_request(confd_store *store, const char *job, char **ret_digest) {
+    sqlite3_stmt *row = mac_store_query(store->base, "SELECT digest FROM job_request WHERE job = ?", "s", job);
+    if (!row)
+        return mac_store_errno(store->base);
+    int result = sqlite3_step(row) == SQLITE_ROW ? 0 : -ENOENT;
+    if (result == 0)
+        *ret_digest = column_text(row, 0);
     mac_store_done(row);
     return result;
 }

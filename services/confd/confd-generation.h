@@ -120,6 +120,9 @@ int confd_store_set_outcome(confd_store *store, const char *job, bool is_error, 
                             size_t length) MAC_MUST_USE;
 int confd_store_outcome(confd_store *store, const char *job, bool *ret_is_error, void **ret_data,
                         size_t *ret_length) MAC_MUST_USE;
+/* Digest of the request with a job's id, so that the id is not answered for another request. -ENOENT: not known. */
+int confd_store_set_job_request(confd_store *store, const char *job, const char *digest) MAC_MUST_USE;
+int confd_store_job_request(confd_store *store, const char *job, char **ret_digest) MAC_MUST_USE;
 /* Number of the generation that a job made; 0: none. */
 uint64_t confd_store_job_generation(confd_store *store, const char *job);
 

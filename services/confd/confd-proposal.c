@@ -179,6 +179,21 @@ static void note_overruled(const confd_proposal *proposal) {
     }
 }
 
+/* Whether a text has nothing but blanks, comments and the marks between documents: most likely a file that was cut off
+ * or never written, not the wish to unset everything. */
+static bool has_nothing(const char *text) {
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        const char *start = line + strspn(line, " \t\r");
+        if (mac_starts_with(start, "---") || mac_starts_with(start, "..."))
+            start += 3 + strspn(start + 3, " \t\r");
+        if (*start && *start != '\n' && *start != '#')
+            return false;
+    }
+    return true;
+}
+
+#define IS_EMPTY "the document is empty; write {} if every setting shall go back to its default"
+
 mac_error *confd_propose_text(const confd_present *present, const char *text, const char *name, bool ignore_edits,
                               confd_proposal **ret_proposal) {
     mac_error *error = ignore_edits ? NULL : check_unedited(present, false);
@@ -187,6 +202,9 @@ mac_error *confd_propose_text(const confd_present *present, const char *text, co
     if (strlen(text) > CONFD_SOURCE_MAX)
         return mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL, "expected at most %u bytes of text, found %zu",
                              CONFD_SOURCE_MAX, strlen(text));
+    bool is_empty = has_nothing(text);
+    if (is_empty && !ignore_edits)
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, IS_EMPTY);
     mac_autoptr(confd_proposal) proposal = proposal_new(present);
     mac_autofree char *yaml = as_yaml(text);
     confd_sources_put(&proposal->sources, CONFD_FILE, yaml, strlen(yaml), NULL);
@@ -195,6 +213,8 @@ mac_error *confd_propose_text(const confd_present *present, const char *text, co
     if (error)
         return error;
     note_overruled(proposal);
+    if (is_empty)
+        mac_problems_add(proposal->notes, MAC_PROBLEM_WARNING, NULL, NULL, IS_EMPTY);
     proposal->message = mac_asprintf("apply %s", name && *name ? name : "a document");
     *ret_proposal = mac_take(&proposal);
     return NULL;

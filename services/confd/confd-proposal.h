@@ -37,7 +37,7 @@ MAC_DEFINE_AUTOPTR(confd_proposal, confd_proposal_free)
 mac_error *confd_propose_disk(const confd_present *present, confd_proposal **ret_proposal) MAC_MUST_USE;
 /* A text (YAML or JSON) in place of config.yaml and of all that was set since (99-changes.yaml). name is used in
  * messages; may be NULL. CONFLICT when those files were edited on disk and not applied, unless `ignore_edits` (a
- * validation). */
+ * validation). A text without any key is INVALID, of a validation noted. */
 mac_error *confd_propose_text(const confd_present *present, const char *text, const char *name, bool ignore_edits,
                               confd_proposal **ret_proposal) MAC_MUST_USE;
 /* A JSON merge patch (RFC 7396) over the document; kept in 99-changes.yaml. INVALID when a source that is read later

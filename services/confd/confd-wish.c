@@ -106,6 +106,46 @@ static void on_changed(confd_change *change, const mac_error *error, void *data)
 
 /* ---- jobs ---- */
 
+static void digest_request(const confd_wish *wish, char ret_digest[65]) {
+    size_t length = 0;
+    mac_autofree void *data = mac_codec_pack(wish->input, &length);
+    mac_autobuffer text = {0};
+    mac_buffer_printf(&text, "%s\n", wish->input->descriptor->name);
+    mac_buffer_append(&text, data, length);
+    mac_sha256_hex(text.data, text.length, ret_digest);
+}
+
+static bool has_job(const confd_wish *wish) {
+    return wish->input && wish->options->job && *wish->options->job && !wish->options->dry_run;
+}
+
+/* Refuses another request under the id of a job that is known. */
+static bool refuse_reuse(confd_wish *wish) {
+    char digest[65];
+    mac_autofree char *known = NULL;
+    if (!has_job(wish) || confd_store_job_request(wish->manager->store, wish->options->job, &known) < 0)
+        return false;
+    digest_request(wish, digest);
+    if (mac_streq(known, digest))
+        return false;
+    confd_wish_answer(wish, NULL,
+                      mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, "options.job",
+                                    "job %s was another request: repeat that one unchanged, or choose another id",
+                                    wish->options->job));
+    return true;
+}
+
+static void remember_request(const confd_wish *wish) {
+    char digest[65];
+    if (!has_job(wish))
+        return;
+    digest_request(wish, digest);
+    int result = confd_store_set_job_request(wish->manager->store, wish->options->job, digest);
+    if (result < 0)
+        mac_log_warning("the request of a job cannot be stored", "job=" MAC_LOG_Q("%s") " error=" MAC_LOG_Q("%s"),
+                        wish->options->job, strerror(-result));
+}
+
 /* Answers a repeated request with what the first one was told. False: this is the first. */
 static bool answer_again(confd_wish *wish) {
     const char *job = wish->options->job;
@@ -234,6 +274,7 @@ static void begin(confd_wish *wish) {
         confd_proposal_free(proposal);
         return;
     }
+    remember_request(wish);
     confd_change_options options = {.author = wish->author,
                                     .message = wish->options->message,
                                     .job = wish->options->job,
@@ -243,7 +284,7 @@ static void begin(confd_wish *wish) {
 
 void confd_wish_submit(confd_wish *wish) {
     confd_manager *manager = wish->manager;
-    if (answer_again(wish) || join(wish))
+    if (refuse_reuse(wish) || answer_again(wish) || join(wish))
         return;
     if (wish->options->dry_run) { /* touches nothing, so nothing is in its way */
         begin(wish);

@@ -100,6 +100,26 @@ static void a_text_replaces_config_and_what_was_set_since(void **state) {
     force_end(&force);
 }
 
+static void a_text_without_any_key_is_refused_and_empty_braces_are_not(void **state) {
+    confd_box *box = *state;
+    box_write(box, CONFD_FILE, "hostname: a\n");
+    in_force force = enforce(box);
+    const char *const empty[] = {"", "\n \n", "# all gone\n  # indeed", "---\n# nothing\n...\n"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(empty); i++) {
+        mac_autoptr(confd_proposal) refused = NULL;
+        assert_refused(confd_propose_text(&force.present, empty[i], NULL, false, &refused), INVALID,
+                       "the document is empty; write {}");
+        mac_autoptr(confd_proposal) checked = NULL; /* what Validate asks */
+        assert_proposed(confd_propose_text(&force.present, empty[i], NULL, true, &checked));
+        mac_autofree char *notes = mac_problems_format(checked->notes);
+        assert_contains(notes, "the document is empty");
+    }
+    mac_autoptr(confd_proposal) proposal = NULL;
+    assert_proposed(confd_propose_text(&force.present, "# gone\n{}\n", NULL, false, &proposal));
+    assert_int_equal(json_object_size(proposal->document->tree), 0);
+    force_end(&force);
+}
+
 static void problems_of_a_text_have_the_callers_file_name(void **state) {
     confd_box *box = *state;
     in_force force = enforce(box);
@@ -300,6 +320,7 @@ int main(void) {
         BOX_TEST(an_edit_on_disk_is_named),
         BOX_TEST(a_text_replaces_config_and_what_was_set_since),
         BOX_TEST(problems_of_a_text_have_the_callers_file_name),
+        BOX_TEST(a_text_without_any_key_is_refused_and_empty_braces_are_not),
         BOX_TEST(a_json_text_that_is_no_yaml_is_taken),
         BOX_TEST(an_edit_that_is_not_applied_yet_is_not_overwritten),
         BOX_TEST(the_same_text_again_is_no_change),

@@ -430,7 +430,9 @@ static void one_change_runs_at_a_time(void **state) {
 static void the_same_job_joins_the_change_that_runs(void **state) {
     (void)state;
     confd_node *node = with_a_change_that_hangs("500", "\"job\":\"j1\"");
-    const char *again = "{\"path\":\"hostname\",\"value\":\"other\",\"options\":{\"job\":\"j1\"}}";
+    const char *other = "{\"path\":\"hostname\",\"value\":\"other\",\"options\":{\"job\":\"j1\"}}";
+    const char *again = "{\"path\":\"maculaos.watchdog.enabled\",\"value\":\"true\",\"options\":{\"job\":\"j1\"}}";
+    assert_error(node, "config.set", other, CONFLICT, "job j1 was another request");
     assert_error(node, "config.set", again, ROLLED_BACK, "healthd");
     assert_error(node, "config.set", again, ROLLED_BACK, "healthd"); /* and later, from memory */
     assert_config(node, "hostname", "\"macula-ab12\"");
