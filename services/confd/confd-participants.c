@@ -5,6 +5,8 @@
 #include "codec/mac-codec.h"
 #include "confd-schema.h"
 
+#define REALM "maculaos.mesh.realm" /* part of every subject: no running program can change it */
+
 /* ---- who is concerned ---- */
 
 /* The section a note speaks of: maculaos.backup for maculaos.backup.s3.bucket, run_cmd for run_cmd. Caller frees. */
@@ -35,6 +37,9 @@ void confd_concern_find(const mac_strings *changed, const confd_units *units, ma
         } else if (service && confd_units_have(units, service)) {
             if (!mac_strings_contain(&concern.services, service))
                 mac_strings_add(&concern.services, service);
+        } else if (mac_streq(path, REALM)) {
+            concern.reboot = true;
+            mac_problems_add(notes, MAC_PROBLEM_NOTE, NULL, REALM, "takes effect at the next start of the node");
         } else if (mac_streq(service, "initramfs")) {
             concern.reboot = true;
             note_once(&noted, notes, path, "is read when the node boots: it takes effect at the next boot");

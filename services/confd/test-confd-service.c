@@ -268,6 +268,16 @@ static void the_services_concerned_are_asked_and_told(void **state) {
     node_free(node);
 }
 
+static void a_new_realm_waits_for_the_next_start(void **state) {
+    (void)state;
+    confd_node *node = started(no_units);
+    assert_done(node, "config.set", "{\"path\":\"maculaos.mesh.realm\",\"value\":\"com.example.plant\"}");
+    assert_body(node, "reboot_required", "true");
+    assert_contains(node->answer.body, "takes effect at the next start of the node");
+    assert_null(strstr(node->answer.body, "has no effect yet"));
+    node_free(node);
+}
+
 static void a_refusal_changes_nothing(void **state) {
     (void)state;
     confd_node *node = started(health);
@@ -676,6 +686,7 @@ int main(void) {
         cmocka_unit_test(a_rollback_is_a_new_generation),
         cmocka_unit_test(a_published_patch_is_applied),
         cmocka_unit_test(the_services_concerned_are_asked_and_told),
+        cmocka_unit_test(a_new_realm_waits_for_the_next_start),
         cmocka_unit_test(a_refusal_changes_nothing),
         cmocka_unit_test(a_service_that_is_installed_but_silent_prevents_a_change),
         cmocka_unit_test(a_dead_service_does_not_bar_a_rollback),
