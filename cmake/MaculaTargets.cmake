@@ -31,7 +31,9 @@ function(macula_test name)
     set(A_TIMEOUT 60)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "unit;${A_LABELS}"
-    ENVIRONMENT "MACULA_SOURCE_DIR=${CMAKE_SOURCE_DIR};MACULA_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+    ENVIRONMENT "MACULA_SOURCE_DIR=${CMAKE_SOURCE_DIR};MACULA_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+    # nats-server is in /usr/sbin, which is not on an ordinary user's path.
+    ENVIRONMENT_MODIFICATION "PATH=path_list_append:/usr/sbin")
 endfunction()
 
 # macula_fuzz(NAME SOURCES … LINK … CORPUS dir): LLVMFuzzerTestOneInput in SOURCES. With MACULA_FUZZ a libFuzzer

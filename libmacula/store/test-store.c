@@ -24,7 +24,7 @@ static void a_new_database_is_private_durable_and_strict(void **state) {
     assert_int_equal(number(store, "PRAGMA trusted_schema"), 0);
     sqlite3_stmt *mode = mac_store_query(store, "PRAGMA journal_mode", "");
     assert_int_equal(sqlite3_step(mode), SQLITE_ROW);
-    assert_string_equal(sqlite3_column_text(mode, 0), "wal");
+    assert_string_equal((const char *)sqlite3_column_text(mode, 0), "wal");
     mac_store_done(mode);
 }
 
@@ -49,7 +49,7 @@ static void values_come_back_as_they_were_bound(void **state) {
     assert_int_equal(sqlite3_step(read), SQLITE_ROW);
     assert_int_equal(sqlite3_column_type(read, 1), SQLITE_NULL);
     assert_int_equal(sqlite3_step(read), SQLITE_ROW);
-    assert_string_equal(sqlite3_column_text(read, 0), "a'b\xc3\xa9");
+    assert_string_equal((const char *)sqlite3_column_text(read, 0), "a'b\xc3\xa9");
     assert_int_equal(sqlite3_column_bytes(read, 1), 3);
     assert_memory_equal(sqlite3_column_blob(read, 1), "a\0b", 3);
     assert_true(sqlite3_column_int64(read, 2) == INT64_MIN);
@@ -65,7 +65,7 @@ static void values_of_a_query_are_copied(void **state) {
     sqlite3_stmt *echo = mac_store_query(store, "SELECT ?", "s", name);
     memcpy(name, "after!", 6);
     assert_int_equal(sqlite3_step(echo), SQLITE_ROW);
-    assert_string_equal(sqlite3_column_text(echo, 0), "before");
+    assert_string_equal((const char *)sqlite3_column_text(echo, 0), "before");
     mac_store_done(echo);
     mac_store_done(NULL);
 }
