@@ -417,7 +417,9 @@ static void a_cluster_shares_workloads_but_not_the_nodes(void **state) {
     } while (strcmp(said, "no responders") == 0);
     assert_string_equal(said, "workload sensor.read");
     assert_answer(other_admin, RPC "config.patch", "no responders");
-    assert_answer(other, RPC "config.get", "timeout"); /* the server counts an import as somebody */
+    /* Some versions of the server count an import as somebody, others tell at once; nobody answers in either case. */
+    mac_autofree char *read = test_request(other, RPC "config.get", "{}");
+    assert_true(strcmp(read, "timeout") == 0 || strcmp(read, "no responders") == 0);
     assert_answer(admin, RPC "config.patch", "served " RPC "config.patch");
     natsSubscription_Destroy(service);
     natsSubscription_Destroy(handler);
