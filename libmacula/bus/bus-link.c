@@ -38,10 +38,14 @@ void bus_set_state(mac_bus *bus, mac_bus_state state, const mac_error *error) {
 static natsStatus on_sign(char **error_text, unsigned char **ret_signature, int *ret_length, const char *nonce,
                           void *data) {
     mac_bus *bus = data;
-    nonce = nonce ? nonce : "";  /* a server that knows no nkeys sends none, and looks at no signature */
     *ret_signature = malloc(64); /* freed by cnats */
     if (!*ret_signature)
         return NATS_NO_MEMORY;
+    if (!nonce || !*nonce) { /* a server that knows no nkeys: it looks at no signature, but cnats wants to send one */
+        memset(*ret_signature, 'x', 64);
+        *ret_length = 64;
+        return NATS_OK;
+    }
     if (mac_nkey_sign(bus->seed, nonce, strlen(nonce), *ret_signature) < 0) {
         free(*ret_signature);
         *ret_signature = NULL;
@@ -49,7 +53,8 @@ static natsStatus on_sign(char **error_text, unsigned char **ret_signature, int 
         return NATS_ERR;
     }
     /* cnats takes a signature that starts with a zero byte, one in 256, for none and sends none: the server would
-     * refuse a good key. Its next nonce gives another signature. */
+     * refuse a good key. Its next nonce gives another signature (of the same one, as of none, it would be the same for
+     * ever). */
     bus->unlucky = (*ret_signature)[0] == 0;
     if (bus->unlucky) {
         free(*ret_signature);
