@@ -220,7 +220,8 @@ class RawClient:
         self.file = self.socket.makefile("rb")
         self.info = json.loads(self.file.readline().split(b" ", 1)[1])
         self.send("CONNECT " + json.dumps({"verbose": False, "pedantic": False, "headers": True, "no_responders": True,
-                                           "name": "raw", "lang": "raw", "version": "0", "protocol": 1, **(options or {})}))
+                                           "name": "raw", "lang": "raw", "version": "0", "protocol": 1,
+                                           **(options(self.info) if callable(options) else options or {})}))
         self.ping()
 
     def send(self, line, payload=None):

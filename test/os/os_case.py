@@ -1,0 +1,101 @@
+"""What every test here has: a folder, disks made from the built image, machines that end with the test, a console for --shell."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import unittest
+
+from os_disk import Disk
+from os_machine import Drive, Machine, missing_tools
+
+SOURCE = pathlib.Path(os.environ.get("MACULA_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
+OUTPUT = pathlib.Path(os.environ.get("MACULA_OS_OUTPUT") or SOURCE / "build-image" / "test")
+LIVE_KEY = "/var/lib/maculaos/identity/admin.nk"
+OPTIONS = {"shell": False, "keep": False}
+PANIC = r"Kernel panic"
+
+
+def quick(test):
+    """Marks a test of the quick set, which `make test` runs too."""
+    test.quick = True
+    return test
+
+
+class Images:
+    """The images under test: of MACULA_OS_IMAGES, or built once in test compression."""
+
+    _folder = None
+
+    @classmethod
+    def folder(cls):
+        if cls._folder is None:
+            given = os.environ.get("MACULA_OS_IMAGES")
+            cls._folder = pathlib.Path(given) if given else cls._build()
+        return cls._folder
+
+    @staticmethod
+    def _build():
+        folder = SOURCE / "build-image" / "test-image"
+        folder.mkdir(parents=True, exist_ok=True)
+        print("building the test image", file=sys.stderr, flush=True)
+        log = folder / "build.log"
+        with log.open("wb") as out:
+            done = subprocess.run([SOURCE / "images" / "build"], stdout=out, stderr=subprocess.STDOUT, check=False, cwd=SOURCE,
+                                  env={**os.environ, "IMAGE_COMPRESSION": "gzip", "IMAGE_DIR": str(folder)})
+        if done.returncode:
+            raise AssertionError(f"images/build failed; the end of {log}:\n" + log.read_text(errors="replace")[-3000:])
+        return folder
+
+    @classmethod
+    def of(cls, suffix):
+        """The image with that ending: img, iso, qcow2 …"""
+        found = sorted(cls.folder().glob(f"macula-os-*.{suffix}"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise AssertionError(f"{cls.folder()} holds no macula-os-*.{suffix}")
+        return found[-1]
+
+
+def why_not():
+    """Why machines cannot run here; empty when they can."""
+    if os.geteuid() != 0 and not os.environ.get("MACULA_OS_IMAGES"):
+        return "building an image needs root"
+    missing = missing_tools()
+    return f"missing: {', '.join(missing)} (scripts/install-dependencies os)" if missing else ""
+
+
+class OsTest(unittest.TestCase):
+    """`self.folder` holds the disks, which go when the test has passed, and the logs, which stay."""
+
+    def setUp(self):
+        self.folder = OUTPUT / self._testMethodName
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.machines = []
+
+    def tearDown(self):
+        running = [machine for machine in self.machines if machine.process]
+        if OPTIONS["shell"] and running:
+            running[-1].console.hand_over()
+        for machine in self.machines:
+            machine.stop()
+        if not OPTIONS["keep"]:
+            for file in [*self.folder.glob("*.img"), *self.folder.glob("*.qcow2"), *self.folder.glob("*.record")]:
+                file.unlink()
+
+    def disk(self, name="disk", size=None):
+        """A disk with the built image on it, free to be ruined."""
+        return Disk.copy_of(Images.of("img"), self.folder / f"{name}.img", size)
+
+    def empty_disk(self, name="target", size=4 << 30):
+        return Disk.empty(self.folder / f"{name}.img", size)
+
+    def machine(self, *drives, name="machine", **more):
+        """A machine with those disks (Disk: virtio; Drive: as it says); not yet on."""
+        drives = [drive if isinstance(drive, Drive) else Drive(drive.path) for drive in drives]
+        made = Machine(self.folder / name, drives, **more)
+        self.machines.append(made)
+        return made
+
+    def iso(self, bus="cd"):
+        return Drive(Images.of("iso"), bus, read_only=True)
