@@ -232,6 +232,9 @@ static void rule_print(const Macula__V1__FieldRule *rule) {
     if (rule->secret || rule->hashed)
         cli_print(CLI_PLAIN, "secret   shown as %s, kept %s\n", MAC_CODEC_MASKED,
                   rule->hashed ? "as a hash" : "sealed");
+    if (rule->private_)
+        cli_print(CLI_PLAIN, "private  may hold a token: only the administrator sees it, workloads see %s\n",
+                  MAC_CODEC_MASKED);
     if (rule->example && *rule->example)
         cli_print(CLI_PLAIN, "example  %s\n", rule->example);
 }

@@ -162,6 +162,13 @@ char *bus_caller_from_info(const char *json) {
     return mac_buffer_take(&text);
 }
 
+bool bus_is_workload(const char *info) {
+    if (!info) /* the server adds it to every request that crosses from one account into another, and to no other */
+        return false;
+    mac_autoptr(json_t) tree = json_loads(info, JSON_REJECT_DUPLICATES, NULL);
+    return !mac_streq(json_string_value(json_object_get(tree, "acc")), BUS_OWN_ACCOUNT);
+}
+
 static bool is_name(const char *text, size_t length) {
     if (length == 0 || length > BUS_NAME_MAX)
         return false;

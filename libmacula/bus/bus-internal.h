@@ -33,6 +33,7 @@
 #define BUS_JSON "application/json"
 #define BUS_CALLER "Macula-Caller"
 #define BUS_REQUEST_INFO "Nats-Request-Info"
+#define BUS_OWN_ACCOUNT "NODE" /* as libmacula/nats renders it */
 #define BUS_ERROR "Nats-Service-Error"
 #define BUS_ERROR_CODE "Nats-Service-Error-Code"
 
@@ -267,6 +268,8 @@ int bus_decode_request(const ProtobufCMessageDescriptor *type, const char *conte
 bool bus_is_protobuf(const char *content_type);
 /* "workload NAME at HOST" from the header Nats-Request-Info; NULL if it says nothing. Caller frees. */
 char *bus_caller_from_info(const char *json);
+/* Whether the header says another account than the node's own; NULL (no header) is within it. */
+bool bus_is_workload(const char *info);
 /* Who asks, by the headers and the reply subject; see mac_request_caller. Caller frees. */
 char *bus_caller(const char *info, const char *said, const char *reply);
 /* An error body, or the two headers alone, as an error. */

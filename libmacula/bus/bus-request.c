@@ -272,6 +272,10 @@ const char *mac_request_caller(const mac_request *request) {
     return request->caller;
 }
 
+bool mac_request_is_workload(const mac_request *request) {
+    return bus_is_workload(bus_header_get(request->message, BUS_REQUEST_INFO));
+}
+
 const char *mac_request_procedure(const mac_request *request) {
     return request->method ? request->method->procedure : mac_request_subject(request);
 }

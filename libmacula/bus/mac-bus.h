@@ -88,6 +88,10 @@ mac_bus *mac_request_bus(const mac_request *request);
  * the server says nothing: then the name by which the client's bus calls itself (header Macula-Caller, or its inbox),
  * else "admin": whoever is there holds a key of the node. A text for people, not an authorisation. */
 const char *mac_request_caller(const mac_request *request);
+/* Whether the server says that the request comes from another account than the node's own: from anybody on the machine
+ * or in the mesh, without a key of the node. Whoever answers such a request leaves out what only the node and its
+ * administrator may read. Of a request whose origin cannot be read: true. */
+bool mac_request_is_workload(const mac_request *request);
 const char *mac_request_procedure(const mac_request *request); /* "config.patch" */
 /* For a request that was not for a service of proto/: handled by a plain function (see mac_bus_answer_subject). */
 const void *mac_request_body(const mac_request *request, size_t *ret_length);

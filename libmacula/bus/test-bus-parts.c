@@ -82,6 +82,17 @@ static void the_caller_is_what_the_server_says_and_else_what_it_says_itself(void
     }
 }
 
+static void a_workload_is_who_comes_from_another_account(void **state) {
+    (void)state;
+    assert_false(bus_is_workload(NULL));
+    assert_false(bus_is_workload("{\"acc\":\"NODE\"}"));
+    assert_true(bus_is_workload("{\"acc\":\"APP\",\"name\":\"NODE\"}"));
+    assert_true(bus_is_workload("{\"acc\":5}"));
+    assert_true(bus_is_workload("{}"));
+    assert_true(bus_is_workload("NODE"));
+    assert_true(bus_is_workload(""));
+}
+
 static void bodies_are_read_by_their_content_type(void **state) {
     (void)state;
     static const struct {
@@ -187,6 +198,7 @@ int main(void) {
         cmocka_unit_test(names_come_from_descriptors),
         cmocka_unit_test(wildcards_match_as_in_nats),
         cmocka_unit_test(only_inboxes_are_answered),
+        cmocka_unit_test(a_workload_is_who_comes_from_another_account),
         cmocka_unit_test(the_caller_is_what_the_server_says_and_else_what_it_says_itself),
         cmocka_unit_test(bodies_are_read_by_their_content_type),
         cmocka_unit_test(an_error_of_a_stranger_is_understood_by_its_headers),

@@ -60,6 +60,14 @@ const char *codec_nearest(const char *word, const char *const *words, size_t cou
 /* Damerau-Levenshtein distance (adjacent transpositions), at most limit + 1. */
 unsigned codec_distance(const char *a, const char *b, unsigned limit);
 
+/* Whether MAC_CODEC_MASK and MAC_CODEC_MASK_PRIVATE in flags hide a field from the reader. */
+static inline bool codec_is_hidden(const Macula__V1__FieldRule *rule, unsigned flags) {
+    return ((flags & MAC_CODEC_MASK) && (rule->secret || rule->hashed)) ||
+           ((flags & MAC_CODEC_MASK_PRIVATE) && rule->private_);
+}
+/* What stands at a field, for a message that others than its author may read too: of a field that can hold a secret no
+ * more than its kind. Caller frees. */
+char *codec_found(const Macula__V1__FieldRule *rule, const json_t *value);
 /* text between quotes for a message: control characters escaped, shortened when long. Caller frees. */
 char *codec_quote(const char *text);
 /* The kind of a JSON value in words: "the number 5", "the text \"x\"", "a list". Caller frees. */

@@ -67,22 +67,22 @@ static bool quote_large(const char *text, size_t length, mac_buffer *ret_text) {
     return changed;
 }
 
-/* What jansson says, without what it quotes of the text: that may be a secret. */
+/* What jansson says, without the words and texts that it quotes: they may be a secret. */
+#define WORD "\"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 static int refuse_syntax(const char *file, const json_error_t *error, mac_problems *problems) {
     mac_place place = {file, error->line > 0 ? (unsigned)error->line : 0,
                        error->column > 0 ? (unsigned)error->column : 0};
     mac_autofree char *message = mac_strdup(error->text);
     char *near = strstr(message, " near '");
     if (json_error_code(error) == json_error_numeric_overflow) {
-        mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, NULL, "a number is too large: expected at most 64 bits%s",
-                         near ? near : "");
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, NULL, "a number is too large: expected at most 64 bits");
         return -EINVAL;
     }
     if (json_error_code(error) == json_error_null_character) {
         mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, NULL, "text cannot hold the character NUL");
         return -EINVAL;
     }
-    if (json_error_code(error) != json_error_duplicate_key && near && strchr(near, '"'))
+    if (json_error_code(error) != json_error_duplicate_key && near && strpbrk(near + strlen(" near '"), WORD))
         *near = '\0';
     mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, NULL, "this is no valid JSON: %s", message);
     return -EINVAL;

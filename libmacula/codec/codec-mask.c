@@ -2,13 +2,13 @@
 
 #include "codec/codec-internal.h"
 
-static void mask_message(const ProtobufCMessageDescriptor *type, json_t *tree, bool hidden);
+static void mask_message(const ProtobufCMessageDescriptor *type, json_t *tree, unsigned flags, bool hidden);
 
 /* The masked form of one value of a field that is no list (new), or NULL when it has none. A message is masked in
  * place. */
 static json_t *mask_value(const ProtobufCFieldDescriptor *field, json_t *value) {
     if (codec_is_message(field)) {
-        mask_message(field->descriptor, value, true);
+        mask_message(field->descriptor, value, 0, true);
         return json_incref(value);
     }
     if (field->type == PROTOBUF_C_TYPE_STRING)
@@ -44,7 +44,8 @@ static json_t *mask_field(const ProtobufCMessageDescriptor *type, const Protobuf
 }
 
 /* Visits the messages below a field that is not hidden itself. */
-static void descend(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field, json_t *value) {
+static void descend(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field, json_t *value,
+                    unsigned flags) {
     bool is_map = codec_is_map(type, field);
     const ProtobufCFieldDescriptor *inner = is_map ? codec_map_value(field) : field;
     json_t *item;
@@ -53,16 +54,16 @@ static void descend(const ProtobufCMessageDescriptor *type, const ProtobufCField
     if (!codec_is_message(inner))
         return;
     if (!codec_is_list(field))
-        mask_message(inner->descriptor, value, false);
+        mask_message(inner->descriptor, value, flags, false);
     json_array_foreach (value, i, item) {
-        mask_message(inner->descriptor, item, false);
+        mask_message(inner->descriptor, item, flags, false);
     }
     json_object_foreach (is_map ? value : NULL, key, item) {
-        mask_message(inner->descriptor, item, false);
+        mask_message(inner->descriptor, item, flags, false);
     }
 }
 
-static void mask_message(const ProtobufCMessageDescriptor *type, json_t *tree, bool hidden) {
+static void mask_message(const ProtobufCMessageDescriptor *type, json_t *tree, unsigned flags, bool hidden) {
     const char *key;
     json_t *value;
     void *next;
@@ -71,8 +72,8 @@ static void mask_message(const ProtobufCMessageDescriptor *type, json_t *tree, b
         const Macula__V1__FieldRule *rule = field ? mac_schema_rule(type, field) : NULL;
         if (!field)
             continue;
-        if (!hidden && !rule->secret && !rule->hashed) {
-            descend(type, field, value);
+        if (!hidden && !codec_is_hidden(rule, flags)) {
+            descend(type, field, value, flags);
             continue;
         }
         json_t *masked = mask_field(type, field, value);
@@ -83,6 +84,6 @@ static void mask_message(const ProtobufCMessageDescriptor *type, json_t *tree, b
     }
 }
 
-void mac_codec_mask(const ProtobufCMessageDescriptor *type, json_t *tree) {
-    mask_message(type, tree, false);
+void mac_codec_mask(const ProtobufCMessageDescriptor *type, json_t *tree, unsigned flags) {
+    mask_message(type, tree, flags, false);
 }

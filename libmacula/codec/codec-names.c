@@ -210,6 +210,13 @@ char *codec_describe(const json_t *value) {
     return mac_strdup("nothing");
 }
 
+char *codec_found(const Macula__V1__FieldRule *rule, const json_t *value) {
+    bool hide = codec_is_hidden(rule, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE);
+    if (hide && !json_is_array(value) && !json_is_object(value))
+        return mac_asprintf("something else (not shown: it %s)", rule->private_ ? "may hold a secret" : "is secret");
+    return codec_describe(value);
+}
+
 const char *codec_type_words(const ProtobufCFieldDescriptor *field) {
     switch (field->type) {
     case PROTOBUF_C_TYPE_UINT32:

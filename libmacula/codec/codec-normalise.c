@@ -63,8 +63,7 @@ static bool is_single(const codec_check *check, const codec_value *value, const 
 static json_t *normalise_list(codec_check *check, const codec_value *value, const ProtobufCFieldDescriptor *field,
                               const Macula__V1__FieldRule *rule) {
     if (!is_single(check, value, field, rule)) {
-        mac_autofree char *found =
-            rule->secret || rule->hashed ? mac_strdup("something else") : codec_describe(value->json);
+        mac_autofree char *found = codec_found(rule, value->json);
         codec_error(check, value, "expected a list, found %s", found);
         return NULL;
     }
@@ -137,8 +136,7 @@ static void normalise_entry(codec_check *check, const codec_value *value, const 
 static json_t *normalise_map(codec_check *check, const codec_value *value, const ProtobufCFieldDescriptor *field,
                              const Macula__V1__FieldRule *rule) {
     if (!json_is_object(value->json)) {
-        mac_autofree char *found =
-            rule->secret || rule->hashed ? mac_strdup("something else") : codec_describe(value->json);
+        mac_autofree char *found = codec_found(rule, value->json);
         codec_error(check, value, "expected keys with values, found %s", found);
         return NULL;
     }

@@ -7,7 +7,7 @@
 typedef struct printer {
     mac_buffer *out;
     unsigned flags;
-    unsigned hidden; /* inside of something secret */
+    unsigned hidden; /* inside of something that flags hide */
 } printer;
 
 /* Types whose defaults are being printed though the message is not there: a recursive type must not go on for ever. */
@@ -328,13 +328,14 @@ static void print_field(printer *to, const ProtobufCMessage *message, const Prot
 /* message NULL: the declared defaults of the type alone. */
 static void print_message(printer *to, const ProtobufCMessage *message, const ProtobufCMessageDescriptor *type,
                           const chain *defaults) {
+    const unsigned masks = MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE;
     chain here = {defaults, type};
     bool first = true;
     mac_buffer_append(to->out, "{", 1);
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
-        const Macula__V1__FieldRule *rule = to->flags & MAC_CODEC_MASK ? mac_schema_rule(type, field) : NULL;
-        bool hide = rule && (rule->secret || rule->hashed);
+        const Macula__V1__FieldRule *rule = to->flags & masks ? mac_schema_rule(type, field) : NULL;
+        bool hide = rule && codec_is_hidden(rule, to->flags);
         to->hidden += hide;
         source from = source_of(to, message, field, type, &here);
         if (from != SOURCE_NONE) {

@@ -9,12 +9,11 @@
 
 /* What was found, unless it may be a secret. Caller frees. */
 static char *found(const codec_value *value, const Macula__V1__FieldRule *rule) {
-    if (rule->secret || rule->hashed)
-        return mac_strdup("something else (not shown: it is secret)");
     /* In YAML everything is text until the schema says what it is. */
-    if (value->node && json_is_string(value->json))
+    bool hide = codec_is_hidden(rule, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE);
+    if (!hide && value->node && json_is_string(value->json))
         return codec_quote(json_string_value(value->json));
-    return codec_describe(value->json);
+    return codec_found(rule, value->json);
 }
 
 static json_t *wrong_type(const codec_check *check, const codec_value *value, const ProtobufCFieldDescriptor *field,

@@ -21,8 +21,21 @@ static const char *sample_of(const char *name, size_t length) {
     return NULL;
 }
 
+#define VARIABLE "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
+
+static bool is_hidden(const Macula__V1__FieldRule *rule) {
+    return codec_is_hidden(rule, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE);
+}
+
+/* Text for a message, unless it may be a secret. Caller frees. */
+static char *found(const Macula__V1__FieldRule *rule, const char *text) {
+    mac_autoptr(json_t) hidden = json_null();
+    return is_hidden(rule) ? codec_found(rule, hidden) : codec_quote(text);
+}
+
 /* The text with a sample for each ${VARIABLE}; NULL after reporting one that nobody knows. Caller frees. */
-static char *expand_samples(const codec_check *check, const codec_value *value, const char *text) {
+static char *expand_samples(const codec_check *check, const codec_value *value, const Macula__V1__FieldRule *rule,
+                            const char *text) {
     mac_autobuffer out = {0};
     for (const char *start; (start = strstr(text, "${")) != NULL;) {
         if (start > text && start[-1] == '$') { /* $${ is a literal ${ */
@@ -34,7 +47,10 @@ static char *expand_samples(const codec_check *check, const codec_value *value, 
         const char *name = start + 2, *end = strchr(name, '}');
         const char *sample = end ? sample_of(name, (size_t)(end - name)) : NULL;
         if (!sample) {
-            mac_autofree char *unknown = mac_strndup(start, end ? (size_t)(end - start) + 1 : strlen(start));
+            /* Of what may hold a secret only what looks like the name of a variable is told. */
+            bool is_name = end && strspn(name, VARIABLE) == (size_t)(end - name);
+            size_t shown = is_hidden(rule) && !is_name ? 2 : end ? (size_t)(end - start) + 1 : strlen(start);
+            mac_autofree char *unknown = mac_strndup(start, shown);
             mac_autofree char *quoted = codec_quote(unknown);
             codec_error(check, value, "%s is not known: expected ${RANDOM_SUFFIX}, ${ARCH}, ${NODE_ID} or ${HOSTNAME}",
                         quoted);
@@ -70,7 +86,7 @@ static const char *choice_of(const codec_check *check, const codec_value *value,
     mac_autobuffer words = {0};
     for (size_t i = 0; i < rule->n_choice; i++)
         mac_buffer_printf(&words, "%s%s", i ? ", " : "", rule->choice[i]);
-    mac_autofree char *quoted = rule->secret || rule->hashed ? mac_strdup("something else") : codec_quote(text);
+    mac_autofree char *quoted = found(rule, text);
     const char *near = codec_nearest(text, (const char *const *)rule->choice, rule->n_choice);
     codec_error(check, value, "expected one of %s, found %s%s%s%s", words.data, quoted, near ? "; did you mean \"" : "",
                 near ? near : "", near ? "\"?" : "");
@@ -91,15 +107,14 @@ const char *codec_text_check(const codec_check *check, const codec_value *value,
         return NULL;
     mac_autofree char *expanded = NULL;
     if (rule->template_ && strstr(text, "${")) {
-        expanded = expand_samples(check, value, text);
+        expanded = expand_samples(check, value, rule, text);
         if (!expanded)
             return NULL;
     }
     const char *expected = mac_format_check(format, expanded ? expanded : text);
     if (!expected)
         return text;
-    mac_autofree char *quoted =
-        rule->secret || rule->hashed ? mac_strdup("something else (not shown: it is secret)") : codec_quote(text);
+    mac_autofree char *quoted = found(rule, text);
     codec_error(check, value, "expected %s, found %s", expected, quoted);
     return NULL;
 }

@@ -34,7 +34,7 @@ static void check_type(const ProtobufCMessageDescriptor *type, const json_t *tre
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(json_t) canonical = NULL, *patch = NULL;
     if (mac_codec_normalise(type, tree, marks, MAC_CODEC_PATCH, problems, &patch) == 0)
-        mac_codec_mask(type, patch);
+        mac_codec_mask(type, patch, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE);
     if (mac_codec_normalise(type, tree, marks, 0, problems, &canonical) < 0)
         return;
     check_yaml(type, canonical);

@@ -35,7 +35,7 @@ static inline void fuzz_round_trip(const ProtobufCMessageDescriptor *type, Proto
         FUZZ_CHECK(wire_length == wire_again_length && memcmp(wire, wire_again, wire_length) == 0);
         protobuf_c_message_free_unpacked(again, NULL);
     }
-    json_decref(mac_codec_tree(message, MAC_CODEC_DEFAULTS | MAC_CODEC_MASK));
+    json_decref(mac_codec_tree(message, MAC_CODEC_DEFAULTS | MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE));
     protobuf_c_message_free_unpacked(message, NULL);
 }
 

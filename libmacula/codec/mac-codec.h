@@ -44,8 +44,9 @@ void mac_marks_move(mac_marks *marks, const char *from, const char *to);
 
 enum {
     MAC_CODEC_PATCH = 1 << 0, /* normalise: null is allowed and kept (RFC 7396: removes the key); nothing is required */
-    MAC_CODEC_DEFAULTS = 1 << 1, /* tree: fields that are not set appear with their declared default */
-    MAC_CODEC_MASK = 1 << 2,     /* tree: secret and hashed fields appear as MAC_CODEC_MASKED */
+    MAC_CODEC_DEFAULTS = 1 << 1,     /* tree: fields that are not set appear with their declared default */
+    MAC_CODEC_MASK = 1 << 2,         /* tree: secret and hashed fields appear as MAC_CODEC_MASKED */
+    MAC_CODEC_MASK_PRIVATE = 1 << 3, /* tree: private ones too, which not everybody may read */
 };
 #define MAC_CODEC_MASKED "********"
 
@@ -82,7 +83,8 @@ int mac_codec_from_json(const ProtobufCMessageDescriptor *type, const char *text
 int mac_codec_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t length, mac_problems *problems,
                      ProtobufCMessage **ret_message) MAC_MUST_USE;
 
-/* Message → canonical tree (new reference) / JSON text (caller frees). flags: MAC_CODEC_DEFAULTS, MAC_CODEC_MASK. */
+/* Message → canonical tree (new reference) / JSON text (caller frees). flags: MAC_CODEC_DEFAULTS, MAC_CODEC_MASK,
+ * MAC_CODEC_MASK_PRIVATE. */
 json_t *mac_codec_tree(const ProtobufCMessage *message, unsigned flags);
 char *mac_codec_to_json(const ProtobufCMessage *message, unsigned flags, size_t *ret_length);
 /* Message → wire bytes; caller frees. */
@@ -93,8 +95,9 @@ ProtobufCMessage *mac_codec_copy(const ProtobufCMessage *message);
 /* Tree → YAML text for a person (block style, keys in schema order where type is given). Caller frees. */
 char *mac_codec_to_yaml(const json_t *tree, const ProtobufCMessageDescriptor *type);
 
-/* Replaces in a canonical tree every secret value by MAC_CODEC_MASKED (bytes by its base64). Of a message, list or map
- * that is secret as a whole every text is replaced, and what is no text left out. */
-void mac_codec_mask(const ProtobufCMessageDescriptor *type, json_t *tree);
+/* Replaces in a canonical tree every value that flags (MAC_CODEC_MASK, MAC_CODEC_MASK_PRIVATE) hide by MAC_CODEC_MASKED
+ * (bytes by its base64). Of a message, list or map that is hidden as a whole every text is replaced, and what is no
+ * text left out. */
+void mac_codec_mask(const ProtobufCMessageDescriptor *type, json_t *tree, unsigned flags);
 
 #endif

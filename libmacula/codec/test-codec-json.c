@@ -38,20 +38,18 @@ static void json_is_read(void **state) {
 
 static void what_is_no_json_is_refused_with_its_place(void **state) {
     (void)state;
-    IS_REFUSED("{\"a\":tru}", "f:1:8: this is no valid JSON: invalid token near 'tru'");
+    IS_REFUSED("{\"a\":tru}", "f:1:8: this is no valid JSON: invalid token");
     IS_REFUSED("{\"a\":1,\n\"b\"}", "f:2:4: this is no valid JSON: ':' expected near '}'");
-    IS_REFUSED("{\"a\":1}x", "f:1:8: this is no valid JSON: end of file expected near 'x'");
+    IS_REFUSED("{\"a\":1}x", "f:1:8: this is no valid JSON: end of file expected");
     IS_REFUSED("{\"a\":1,\"a\":2}", "f:1:10: this is no valid JSON: duplicate object key near '\"a\"'");
     IS_REFUSED("{\"a\":\"abc", "f:1:9: this is no valid JSON: premature end of input");
     IS_REFUSED("{\"a\":\"\\u0000\"}", "f:1:13: text cannot hold the character NUL");
     IS_REFUSED("{\"a\":\"\\ud800\"}", "f:1:13: this is no valid JSON: invalid Unicode '\\uD800'");
     IS_REFUSED("{\"a\":\"\xff\"}", "f:1:6: this is no valid JSON: unable to decode byte 0xff");
     IS_REFUSED("{\"a\":\0}", "f:1:6: this is no valid JSON: invalid token near end of file");
-    IS_REFUSED("{\"a\":1e400}", "f:1:10: a number is too large: expected at most 64 bits near '1e400'");
-    IS_REFUSED("{\"a\":-9223372036854775809}",
-               "f:1:25: a number is too large: expected at most 64 bits near '-9223372036854775809'");
-    IS_REFUSED("{\"a\":18446744073709551616}",
-               "f:1:25: a number is too large: expected at most 64 bits near '18446744073709551616'");
+    IS_REFUSED("{\"a\":1e400}", "f:1:10: a number is too large: expected at most 64 bits");
+    IS_REFUSED("{\"a\":-9223372036854775809}", "f:1:25: a number is too large: expected at most 64 bits");
+    IS_REFUSED("{\"a\":18446744073709551616}", "f:1:25: a number is too large: expected at most 64 bits");
     IS_REFUSED("{'a':1}", "f:1:2: this is no valid JSON: string or '}' expected near '''");
 }
 

@@ -128,17 +128,34 @@ static void secrets_are_masked_and_stay_of_their_type(void **state) {
     mac_autoptr(message) made = from_json(CONFIG, text);
     prints(made, MAC_CODEC_MASK, masked);
     mac_autoptr(json_t) tree = mac_codec_tree(made, 0);
-    mac_codec_mask(CONFIG, tree);
+    mac_codec_mask(CONFIG, tree, MAC_CODEC_MASK);
     trees_equal(tree, masked);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(message) again = NULL;
     assert_int_equal(mac_codec_message(CONFIG, tree, problems, &again), 0);
     mac_autoptr(json_t) patch = json_of("{\"keys\":null,\"vault\":{\"number\":5},\"nested\":{\"keys\":[\"a\"],"
                                         "\"network\":{\"interfaces\":{\"e\":{}}}}}");
-    mac_codec_mask(CONFIG, patch);
+    mac_codec_mask(CONFIG, patch, MAC_CODEC_MASK);
     trees_equal(
         patch,
         "{\"keys\":null,\"vault\":{},\"nested\":{\"keys\":[\"********\"],\"network\":{\"interfaces\":{\"e\":{}}}}}");
+}
+
+static void what_is_private_is_masked_for_those_who_may_not_see_it(void **state) {
+    (void)state;
+    static const char text[] = "{\"keys\":[\"k\"],\"environment\":{\"A\":\"b\"},\"arguments\":[\"c\",\"d\"]}";
+    static const char for_some[] =
+        "{\"keys\":[\"********\"],\"environment\":{\"A\":\"b\"},\"arguments\":[\"c\",\"d\"]}";
+    static const char for_all[] =
+        "{\"keys\":[\"********\"],\"environment\":{\"A\":\"********\"},\"arguments\":[\"********\",\"********\"]}";
+    mac_autoptr(message) made = from_json(CONFIG, text);
+    prints(made, MAC_CODEC_MASK, for_some);
+    prints(made, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE, for_all);
+    mac_autoptr(json_t) tree = mac_codec_tree(made, 0);
+    mac_codec_mask(CONFIG, tree, MAC_CODEC_MASK);
+    trees_equal(tree, for_some);
+    mac_codec_mask(CONFIG, tree, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE);
+    trees_equal(tree, for_all);
 }
 
 static void unpack_is_refused(const char *bytes, size_t length, const char *expected_said) {
@@ -310,6 +327,7 @@ int main(void) {
         cmocka_unit_test(text_has_whatever_length),
         cmocka_unit_test(defaults_appear_where_nothing_is_set),
         cmocka_unit_test(secrets_are_masked_and_stay_of_their_type),
+        cmocka_unit_test(what_is_private_is_masked_for_those_who_may_not_see_it),
         cmocka_unit_test(unpacking_checks_what_protobuf_c_does_not),
         cmocka_unit_test(unpacking_has_limits),
         cmocka_unit_test(fields_of_a_newer_schema_pass),

@@ -40,7 +40,7 @@ static void unknown_keys_name_the_nearest_one(void **state) {
     yaml_is_refused(CONFIG, "vault: {zzz: 1}\n", "f:1:9: vault.zzz: unknown key; known here: text, number, list");
     yaml_is_refused(CONFIG, "\"a\\nb\": 1\nvault: {}\n",
                     "f:1:1: [\"a\nb\"]: unknown key; known here: hostname, network, users, sysctls, modules, password, "
-                    "enabled, port, timeout, strategy, files, serial and 12 more");
+                    "enabled, port, timeout, strategy, files, serial and 14 more");
     json_is_refused(CONFIG, "{\"users\":[{\"name\":\"a\",\"groups\":[\"b\"],\"nmae\":\"c\"}]}",
                     "users[0].nmae: unknown key; did you mean \"name\"?");
 }
@@ -124,7 +124,7 @@ static void json_numbers_come_in_every_form_of_the_mapping(void **state) {
     json_is_refused(EVERYTHING, "{\"int64_value\":9223372036854775808}",
                     "int64_value: the text \"9223372036854775808\" does not fit: expected a whole number of 64 bits");
     json_is_refused(EVERYTHING, "{\"int64_value\":99999999999999999999}",
-                    "f:1:35: a number is too large: expected at most 64 bits near '99999999999999999999'");
+                    "f:1:35: a number is too large: expected at most 64 bits");
     json_is_refused(EVERYTHING, "{\"uint64_value\":1.5}",
                     "uint64_value: expected a whole number, not negative, found the number 1.5");
     json_is_refused(
@@ -301,6 +301,11 @@ static void secrets_are_not_said(void **state) {
         "password: Sesam: 1\n",
         "tokens: {a: [Sesam]}\n",
         "hostname: !Sesam a\n",
+        "environment: Sesam\n",
+        "environment: {A: [Sesam]}\n",
+        "environment: {A: \"${Sesam\"}\n",
+        "arguments: Sesam!\n",
+        "arguments: [[Sesam]]\n",
     };
     for (size_t i = 0; i < MAC_ARRAY_SIZE(texts); i++) {
         char *said;
@@ -310,9 +315,13 @@ static void secrets_are_not_said(void **state) {
         if (strstr(owned, "Sesam") && !strstr(owned, "Sesam: unknown key"))
             fail_msg("%s says %s", texts[i], owned);
     }
-    static const char *const jsons[] = {"{\"password\":\"Sesam", "{\"password\":\"Sesam\" \"Sesam\"}",
-                                        "{\"keys\":\"Sesam\"}", "{\"password\":{\"value\":true,\"x\":1}}",
-                                        "{\"seed\":\"Sesam!\"}"};
+    static const char *const jsons[] = {"{\"password\":\"Sesam",
+                                        "{\"password\":\"Sesam\" \"Sesam\"}",
+                                        "{\"keys\":\"Sesam\"}",
+                                        "{\"password\":{\"value\":true,\"x\":1}}",
+                                        "{\"seed\":\"Sesam!\"}",
+                                        "{\"arguments\":[Sesam]}",
+                                        "{\"password\": {\"value\": Sesam}}"};
     for (size_t i = 0; i < MAC_ARRAY_SIZE(jsons); i++) {
         char *said;
         mac_autoptr(json_t) tree = read_json(CONFIG, jsons[i], strlen(jsons[i]), 0, &said);

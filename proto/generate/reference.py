@@ -131,7 +131,7 @@ def facts(schema, field, rule):
     if default:
         out.append("default " + default)
     out += limits_words(rule)
-    out += [word for word, on in (("*template*", rule.template), ("*secret*", rule.secret), ("kept as a hash", rule.hashed),
+    out += [word for word, on in (("*template*", rule.template), ("*secret*", rule.secret), ("*private*", rule.private), ("kept as a hash", rule.hashed),
                                   ("stands for the whole group when written alone", rule.shorthand)) if on]
     return " · ".join(out)
 

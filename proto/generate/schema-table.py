@@ -15,7 +15,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 RULE = "macula.v1.rule"
 FIELD = descriptor_pb2.FieldDescriptorProto
 # protoc-c adds _ to the name of a field that is a word of C or C++; these are the ones FieldRule uses or may use.
-KEYWORDS = {"template", "default", "class", "const", "enum", "union", "struct", "switch", "case", "new", "delete"}
+KEYWORDS = {"template", "default", "class", "const", "enum", "union", "struct", "switch", "case", "new", "delete",
+            "private", "public", "protected"}
 # Numbers of the fields in FileDescriptorProto, DescriptorProto … that the paths of source comments are made of.
 FILE_MESSAGE, FILE_ENUM, FILE_SERVICE = 4, 5, 6
 MESSAGE_FIELD, MESSAGE_MESSAGE, MESSAGE_ENUM = 2, 3, 4

@@ -18,9 +18,13 @@ static void append(void ***list, size_t *count, void *item) {
 
 /* ---- differences ---- */
 
-static json_t *masked_copy(const json_t *tree) {
+unsigned confd_mask_for(const mac_request *request) {
+    return MAC_CODEC_MASK | (mac_request_is_workload(request) ? MAC_CODEC_MASK_PRIVATE : 0);
+}
+
+static json_t *masked_copy(const json_t *tree, unsigned flags) {
     json_t *copy = json_deep_copy(tree);
-    mac_codec_mask(CONFD_DOCUMENT, copy);
+    mac_codec_mask(CONFD_DOCUMENT, copy, flags);
     return copy;
 }
 
@@ -30,9 +34,9 @@ static char *masked_text(json_t *masked, const char *path) {
     return value ? confd_json_text(value) : mac_strdup("\"" MAC_CODEC_MASKED "\"");
 }
 
-Macula__V1__ConfigChange **confd_change_list(const json_t *from, const json_t *to, size_t *ret_count) {
-    mac_autoptr(json_t) masked_from = masked_copy(from);
-    mac_autoptr(json_t) masked_to = masked_copy(to);
+Macula__V1__ConfigChange **confd_change_list(const json_t *from, const json_t *to, unsigned flags, size_t *ret_count) {
+    mac_autoptr(json_t) masked_from = masked_copy(from, flags);
+    mac_autoptr(json_t) masked_to = masked_copy(to, flags);
     mac_changes changes = {0};
     mac_tree_diff(from, to, &changes);
     Macula__V1__ConfigChange **list = mac_calloc(changes.count + 1, sizeof *list);
@@ -71,7 +75,8 @@ Macula__V1__ConfigOutcome *confd_outcome_new(uint64_t generation, uint64_t previ
 
 void confd_outcome_add_changes(Macula__V1__ConfigOutcome *outcome, const json_t *from, const json_t *to) {
     size_t count = 0;
-    Macula__V1__ConfigChange **list = confd_change_list(from, to, &count);
+    /* Outcomes are of procedures that only the administrator may call. */
+    Macula__V1__ConfigChange **list = confd_change_list(from, to, MAC_CODEC_MASK, &count);
     for (size_t i = 0; i < count; i++)
         APPEND(outcome, changes, list[i]);
     free(list);
@@ -117,7 +122,7 @@ Macula__V1__PendingChange *confd_pending_message(const confd_head *head, uint64_
     return pending;
 }
 
-Macula__V1__ConfigGeneration *confd_generation_message(const confd_generation *generation) {
+Macula__V1__ConfigGeneration *confd_generation_message(const confd_generation *generation, unsigned flags) {
     Macula__V1__ConfigGeneration *message = mac_malloc(sizeof *message);
     macula__v1__config_generation__init(message);
     message->has_number = message->has_state = message->has_time_ms = true;
@@ -130,7 +135,7 @@ Macula__V1__ConfigGeneration *confd_generation_message(const confd_generation *g
     for (size_t i = 0; i < generation->sources.count; i++)
         APPEND(message, sources, mac_strdup(generation->sources.items[i].name));
     if (generation->document) {
-        mac_autoptr(json_t) masked = masked_copy(generation->document);
+        mac_autoptr(json_t) masked = masked_copy(generation->document, flags);
         mac_autoptr(mac_problems) ignored = mac_problems_new();
         ProtobufCMessage *document = NULL;
         if (mac_codec_message(CONFD_DOCUMENT, masked, ignored, &document) == 0)

@@ -1,8 +1,11 @@
-/* The messages that confd answers with and publishes, made from its own types. Secrets leave it masked only. */
+/* The messages that confd answers with and publishes, made from its own types. Secrets leave it masked
+ * only, and what is private goes to nobody but the administrator: `flags` are MAC_CODEC_MASK, for workloads with
+ * MAC_CODEC_MASK_PRIVATE. Events are for everybody and have no values at all. */
 #ifndef CONFD_ANSWER_H
 #define CONFD_ANSWER_H
 
 #include "base/mac-problem.h"
+#include "bus/mac-bus.h"
 #include "codec/mac-tree.h"
 #include "confd-generation.h"
 #include "macula/v1/config.pb-c.h"
@@ -10,8 +13,11 @@
 /* More paths than this are not named one by one in an event. */
 #define CONFD_EVENT_PATHS 200
 
+/* The flags for whoever asks. */
+unsigned confd_mask_for(const mac_request *request);
+
 /* What differs between two canonical documents, values masked. Free with confd_change_list_free. */
-Macula__V1__ConfigChange **confd_change_list(const json_t *from, const json_t *to, size_t *ret_count);
+Macula__V1__ConfigChange **confd_change_list(const json_t *from, const json_t *to, unsigned flags, size_t *ret_count);
 void confd_change_list_free(Macula__V1__ConfigChange **list, size_t count);
 
 /* Outcomes are owned messages: macula__v1__config_outcome__free_unpacked. */
@@ -24,7 +30,7 @@ void confd_outcome_add_service(Macula__V1__ConfigOutcome *outcome, const char *s
 /* NULL when nothing is pending. Owned. */
 Macula__V1__PendingChange *confd_pending_message(const confd_head *head, uint64_t now_boot_ms);
 /* With the document (masked) when the generation has one. Owned. */
-Macula__V1__ConfigGeneration *confd_generation_message(const confd_generation *generation);
+Macula__V1__ConfigGeneration *confd_generation_message(const confd_generation *generation, unsigned flags);
 
 /* An event with copies of everything; free with macula__v1__config_event__free_unpacked. */
 Macula__V1__ConfigEvent *confd_event_new(const char *author, const char *message, const mac_strings *changed);

@@ -1,4 +1,5 @@
-/* Config: everything that only reads. Secrets leave masked, in the order of proto/macula/v1/config.proto. */
+/* Config: everything that only reads. Secrets leave masked, for workloads also what is private; in the order of
+ * proto/macula/v1/config.proto. */
 #include <errno.h>
 #include <string.h>
 
@@ -90,7 +91,7 @@ static const confd_document *pick_document(confd_manager *manager, mac_request *
 static void answer_value(confd_manager *manager, mac_request *request, const Macula__V1__ConfigGetRequest *input,
                          const char *path, const confd_document *document, const confd_generation *generation) {
     mac_autoptr(json_t) tree =
-        mac_codec_tree(&document->message->base, MAC_CODEC_MASK | (input->defaults ? MAC_CODEC_DEFAULTS : 0));
+        mac_codec_tree(&document->message->base, confd_mask_for(request) | (input->defaults ? MAC_CODEC_DEFAULTS : 0));
     json_t *value = mac_tree_get(tree, path);
     json_t *set = mac_tree_get(document->tree, path);
     bool is_item = strchr(path, '[') || strchr(path, '"');
@@ -147,9 +148,10 @@ static void config_history(Macula__V1__Config_Service *service, const Macula__V1
     }
     Macula__V1__ConfigHistory answer = MACULA__V1__CONFIG_HISTORY__INIT;
     answer.n_generations = count;
+    unsigned flags = confd_mask_for(mac_request_from(closure_data));
     answer.generations = mac_calloc(count + 1, sizeof *answer.generations);
     for (size_t i = 0; i < count; i++)
-        answer.generations[i] = confd_generation_message(list[i]);
+        answer.generations[i] = confd_generation_message(list[i], flags);
     closure(&answer, closure_data);
     for (size_t i = 0; i < count; i++)
         macula__v1__config_generation__free_unpacked(answer.generations[i], NULL);
@@ -167,7 +169,8 @@ static void config_show(Macula__V1__Config_Service *service, const Macula__V1__C
         fail_generation(mac_request_from(closure_data), number, result);
         return;
     }
-    Macula__V1__ConfigGeneration *message = confd_generation_message(generation);
+    Macula__V1__ConfigGeneration *message =
+        confd_generation_message(generation, confd_mask_for(mac_request_from(closure_data)));
     closure(message, closure_data);
     macula__v1__config_generation__free_unpacked(message, NULL);
 }
@@ -203,7 +206,8 @@ static void config_diff(Macula__V1__Config_Service *service, const Macula__V1__C
     answer.has_from = answer.has_to = true;
     answer.from = from;
     answer.to = to;
-    answer.changes = confd_change_list(old ? old->document : empty, new->document, &answer.n_changes);
+    answer.changes =
+        confd_change_list(old ? old->document : empty, new->document, confd_mask_for(request), &answer.n_changes);
     closure(&answer, closure_data);
     confd_change_list_free(answer.changes, answer.n_changes);
 }

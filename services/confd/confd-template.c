@@ -164,6 +164,7 @@ typedef struct template_expansion {
 
 static json_t *expand_string(template_expansion *expansion, const Macula__V1__FieldRule *rule, const char *path,
                              json_t *value) {
+    bool hidden = rule->private_ || rule->secret || rule->hashed;
     mac_autofree char *unknown = NULL;
     mac_autofree char *text = confd_template_text(expansion->names, json_string_value(value), &unknown);
     const char *expected = unknown ? NULL : mac_format_check(rule->format, text);
@@ -171,7 +172,7 @@ static json_t *expand_string(template_expansion *expansion, const Macula__V1__Fi
         return json_string(text);
     if (expected)
         mac_problems_add(expansion->problems, MAC_PROBLEM_ERROR, NULL, path, "expected %s, found \"%s\" when expanded",
-                         expected, text);
+                         expected, hidden ? MAC_CODEC_MASKED : text);
     else if (mac_streq(unknown, "HOSTNAME"))
         mac_problems_add(
             expansion->problems, MAC_PROBLEM_ERROR, NULL, path,
@@ -180,7 +181,8 @@ static json_t *expand_string(template_expansion *expansion, const Macula__V1__Fi
         mac_problems_add(expansion->problems, MAC_PROBLEM_ERROR, NULL, path,
                          "expected ${RANDOM_SUFFIX}, ${ARCH}, ${NODE_ID} or ${HOSTNAME}, found %s%s%s; write $${ for a "
                          "literal ${",
-                         *unknown ? "${" : "an unclosed ${", unknown, *unknown ? "}" : "");
+                         *unknown ? "${" : "an unclosed ${", hidden && *unknown ? MAC_CODEC_MASKED : unknown,
+                         *unknown ? "}" : "");
     return NULL;
 }
 
