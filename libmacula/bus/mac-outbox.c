@@ -113,8 +113,9 @@ static unsigned publish_batch(mac_outbox *outbox) {
     return count;
 }
 
+/* Does not wait for the disk: after a power cut the events are merely published once more. */
 static void delete_confirmed(mac_outbox *outbox) {
-    int r = mac_store_exec(outbox->store, "DELETE FROM outbox WHERE revision <= ?", "i", outbox->confirmed);
+    int r = mac_store_exec_relaxed(outbox->store, "DELETE FROM outbox WHERE revision <= ?", "i", outbox->confirmed);
     if (r < 0 && !outbox->delete_failed)
         mac_log_warning("published events stay in the store: a restart would publish them again",
                         "error=" MAC_LOG_Q("%s"), strerror(-r));

@@ -79,7 +79,7 @@ int mac_fs_chmod_chown(mac_root *root, const char *path, mac_fs_attributes attri
     return 0;
 }
 
-int mac_fs_remove(mac_root *root, const char *path) {
+static int remove_file(mac_root *root, const char *path, bool durable) {
     char name[MAC_FS_NAME_SIZE];
     mac_autofd directory = -1;
     int error = mac_fs_open_parent(root, path, O_RDONLY, name, &directory);
@@ -87,7 +87,15 @@ int mac_fs_remove(mac_root *root, const char *path) {
         return error;
     if (unlinkat(directory, name, 0) < 0)
         return -errno;
-    return mac_fs_sync(directory);
+    return durable ? mac_fs_sync(directory) : 0;
+}
+
+int mac_fs_remove(mac_root *root, const char *path) {
+    return remove_file(root, path, true);
+}
+
+int mac_fs_remove_relaxed(mac_root *root, const char *path) {
+    return remove_file(root, path, false);
 }
 
 static int remove_entry(int parent, const char *name, unsigned depth);

@@ -1,6 +1,7 @@
 /* How a file is replaced. The content is written to a temporary in the same directory, synced, given its owner and
  * mode, renamed over the old file, and the directory is synced. A power cut at any moment leaves the old or the new
- * file, whole; the most it can leave besides is a temporary, named so that mac_fs_clean knows it. Two writers do not
+ * file, whole; the most it can leave besides is a temporary, named so that mac_fs_clean knows it. Each of the two syncs
+ * waits for the disk, so files that are made again anyway do without (mac_fs_durability). Two writers do not
  * disturb each other: the last rename wins. A writer holds a lock (flock) on its temporary, so mac_fs_clean, run by
  * another service in the same directory, can tell a temporary that is being written from one that was left behind. */
 #include <errno.h>
@@ -116,7 +117,7 @@ static int fill_temporary(int fd, const void *data, size_t length, const mac_fs_
     if (error < 0)
         return error;
     error = set_attributes(fd, attributes);
-    if (error < 0)
+    if (error < 0 || attributes->durability == MAC_FS_RELAXED)
         return error;
     return mac_fs_sync(fd);
 }
@@ -144,7 +145,7 @@ static int write_file(mac_root *root, const char *path, const void *data, size_t
         return error;
     }
     MAC_FAULT_POINT("fs.write.renamed");
-    return mac_fs_sync(directory);
+    return attributes.durability == MAC_FS_DURABLE ? mac_fs_sync(directory) : 0;
 }
 
 int mac_fs_write(mac_root *root, const char *path, const void *data, size_t length, mac_fs_attributes attributes) {

@@ -35,20 +35,32 @@ int mac_fs_open(mac_root *root, const char *path, int flags, mode_t mode, int *r
  * ret_length may be NULL. A directory is -EISDIR, a FIFO or device -EINVAL, without waiting for anybody. */
 int mac_fs_read(mac_root *root, const char *path, size_t limit, char **ret_data, size_t *ret_length) MAC_MUST_USE;
 
+/* What a power cut may do to a file that has just been written. A process that is killed loses nothing in any case. */
+typedef enum mac_fs_durability {
+    MAC_FS_DURABLE, /* nothing: once the call has returned, the new content stays */
+    MAC_FS_WHOLE,   /* bring the old content back, but never a part of either. For a file that is compared with what it
+                       should be, and written again, at each start, and that holds what others wrote, too */
+    MAC_FS_RELAXED, /* anything, to this file alone. For what is wholly made again at each start */
+} mac_fs_durability;
+
 typedef struct mac_fs_attributes {
     mode_t mode; /* exact, whatever the umask; 0: 0644 for a new file, unchanged for an old one */
     uid_t uid;   /* (uid_t)-1: unchanged */
     gid_t gid;   /* (gid_t)-1: unchanged */
+    mac_fs_durability durability;
 } mac_fs_attributes;
-#define MAC_FS_KEEP ((mac_fs_attributes){.uid = (uid_t)-1, .gid = (gid_t)-1})
-#define MAC_FS_PRIVATE ((mac_fs_attributes){.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1})
+#define MAC_FS_KEEP_AS(how) ((mac_fs_attributes){.uid = (uid_t)-1, .gid = (gid_t)-1, .durability = (how)})
+#define MAC_FS_PRIVATE_AS(how)                                                                                         \
+    ((mac_fs_attributes){.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1, .durability = (how)})
+#define MAC_FS_KEEP MAC_FS_KEEP_AS(MAC_FS_DURABLE)
+#define MAC_FS_PRIVATE MAC_FS_PRIVATE_AS(MAC_FS_DURABLE)
 
-/* Replaces a file: temporary beside it, write, owner and mode, fsync, rename, fsync of the directory. Parents must
- * exist. A symbolic link at `path` is replaced, not followed; a directory (-EISDIR), device, FIFO or socket (-EINVAL)
- * is refused. On failure the old file is as it was and no temporary remains; only if the very last step, the fsync of
- * the directory, fails is the new file in place though an error is returned. Left-over temporaries of a crash are
- * removed by mac_fs_clean. Fault points: fs.write.temporary (written, not renamed), fs.write.renamed (renamed,
- * directory not synced). */
+/* Replaces a file: temporary beside it, write, owner and mode, fsync (unless relaxed), rename, fsync of the directory
+ * (if durable). Parents must exist. A symbolic link at `path` is replaced, not followed; a directory (-EISDIR), device,
+ * FIFO or socket (-EINVAL) is refused. On failure the old file is as it was and no temporary remains; only if the very
+ * last step, the fsync of the directory, fails is the new file in place though an error is returned. Left-over
+ * temporaries of a crash are removed by mac_fs_clean. Fault points: fs.write.temporary (written, not renamed),
+ * fs.write.renamed (renamed, directory not synced). */
 int mac_fs_write(mac_root *root, const char *path, const void *data, size_t length,
                  mac_fs_attributes attributes) MAC_MUST_USE;
 /* The same for a file that must not be there yet: of several callers at once one succeeds, the others get -EEXIST and
@@ -70,6 +82,8 @@ int mac_fs_stat(mac_root *root, const char *path,
 /* Changes what is not left open (mode 0, id -1) of a file or directory; a symbolic link is -ELOOP. */
 int mac_fs_chmod_chown(mac_root *root, const char *path, mac_fs_attributes attributes) MAC_MUST_USE;
 int mac_fs_remove(mac_root *root, const char *path) MAC_MUST_USE; /* a file or link; durable; -ENOENT if none */
+/* The same for what was relaxed: a power cut may bring it back. */
+int mac_fs_remove_relaxed(mac_root *root, const char *path) MAC_MUST_USE;
 /* A file, link or directory with all it holds; links are removed, not followed; -ENOENT if none. Stops with -EXDEV at a
  * mount, before what is mounted there is touched; what came earlier is gone then. */
 int mac_fs_remove_tree(mac_root *root, const char *path) MAC_MUST_USE;

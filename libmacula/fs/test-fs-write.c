@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "test-fs-box.h"
+#include "test-syncs.h"
 
 /* Gives a child its own mounts; false when the machine does not let us. The root is opened anew: a descriptor keeps
  * seeing the mounts it was opened in. */
@@ -35,6 +36,27 @@ static void skip_unless_done(int status, const char *reason) {
         skip();
     }
     assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_file_waits_for_the_disk_as_often_as_it_has_to(void **state) {
+    box *b = *state;
+    const struct {
+        mac_fs_durability durability;
+        unsigned syncs;
+    } cases[] = {{MAC_FS_DURABLE, 2}, {MAC_FS_WHOLE, 1}, {MAC_FS_RELAXED, 0}};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(cases); i++) {
+        test_syncs_taken();
+        assert_int_equal(mac_fs_write(b->root, "/f", "text", 4, MAC_FS_KEEP_AS(cases[i].durability)), 0);
+        assert_int_equal(test_syncs_taken(), cases[i].syncs);
+        assert_content(b, "/f", "text");
+    }
+    assert_int_equal(mac_fs_remove_relaxed(b->root, "/f"), 0);
+    assert_int_equal(test_syncs_taken(), 0);
+    assert_int_equal(mac_fs_remove_relaxed(b->root, "/f"), -ENOENT);
+    put(b, "/f", "again");
+    test_syncs_taken();
+    assert_int_equal(mac_fs_remove(b->root, "/f"), 0);
+    assert_int_equal(test_syncs_taken(), 1);
 }
 
 static void a_new_file_is_0644_and_an_old_one_keeps_its_mode_and_owner(void **state) {
@@ -254,6 +276,7 @@ static void writers_and_cleaners_do_not_disturb_each_other(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        BOX_TEST(a_file_waits_for_the_disk_as_often_as_it_has_to),
         BOX_TEST(a_new_file_is_0644_and_an_old_one_keeps_its_mode_and_owner),
         BOX_TEST(a_file_is_created_only_once),
         BOX_TEST(a_directory_is_not_replaced),

@@ -186,11 +186,8 @@ void mac_store_done(sqlite3_stmt *statement) {
             store->statements[i].busy = false;
 }
 
-int mac_store_exec(mac_store *store, const char *sql, const char *types, ...) {
-    va_list values;
-    va_start(values, types);
+static int exec(mac_store *store, const char *sql, const char *types, va_list values) {
     sqlite3_stmt *statement = query(store, sql, types, values, SQLITE_STATIC);
-    va_end(values);
     if (!statement)
         return store->failure;
     int code;
@@ -200,6 +197,33 @@ int mac_store_exec(mac_store *store, const char *sql, const char *types, ...) {
     int error = mac_store_map(store->db, code);
     mac_store_done(statement);
     return error < 0 ? store_fail(store, error) : 0;
+}
+
+int mac_store_exec(mac_store *store, const char *sql, const char *types, ...) {
+    va_list values;
+    va_start(values, types);
+    int error = exec(store, sql, types, values);
+    va_end(values);
+    return error;
+}
+
+/* Whether commits wait for the disk; SQLite takes it between transactions only. */
+static int set_synchronous(mac_store *store, bool full) {
+    const char *pragma = full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL";
+    int code = sqlite3_exec(store->db, pragma, NULL, NULL, NULL);
+    return code == SQLITE_OK ? 0 : store_fail(store, code == SQLITE_ERROR ? -EINVAL : mac_store_map(store->db, code));
+}
+
+int mac_store_exec_relaxed(mac_store *store, const char *sql, const char *types, ...) {
+    int error = set_synchronous(store, false);
+    if (error < 0)
+        return error;
+    va_list values;
+    va_start(values, types);
+    error = exec(store, sql, types, values);
+    va_end(values);
+    int again = set_synchronous(store, true);
+    return error < 0 ? error : again;
 }
 
 int mac_store_begin(mac_store *store) {

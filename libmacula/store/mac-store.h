@@ -44,6 +44,10 @@ sqlite3_stmt *mac_store_query(mac_store *store, const char *sql, const char *typ
 void mac_store_done(sqlite3_stmt *statement);
 /* The same for a statement whose rows do not matter. */
 int mac_store_exec(mac_store *store, const char *sql, const char *types, ...) MAC_MUST_USE;
+/* A transaction of one statement that does not wait for the disk: a killed process does not lose it, a power cut may,
+ * unless another transaction was committed since. For bookkeeping that is merely done again then. -EINVAL inside of a
+ * transaction. */
+int mac_store_exec_relaxed(mac_store *store, const char *sql, const char *types, ...) MAC_MUST_USE;
 /* The last failure, also of a step by the caller, as negative errno; 0 if there was none. */
 int mac_store_errno(mac_store *store);
 

@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include "fs/test-syncs.h"
 #include "test-store-box.h"
 
 static void assert_mode(box *b, const char *suffix, unsigned mode) {
@@ -26,6 +27,24 @@ static void a_new_database_is_private_durable_and_strict(void **state) {
     assert_int_equal(sqlite3_step(mode), SQLITE_ROW);
     assert_string_equal((const char *)sqlite3_column_text(mode, 0), "wal");
     mac_store_done(mode);
+}
+
+static void bookkeeping_does_not_wait_for_the_disk(void **state) {
+    box *b = *state;
+    mac_autoptr(mac_store) store = open_with(b, 1);
+    assert_int_equal(mac_store_exec(store, "INSERT INTO parent(name) VALUES ('x')", ""), 0);
+    test_syncs_taken();
+    assert_int_equal(mac_store_exec_relaxed(store, "INSERT INTO parent(name) VALUES (?)", "s", "y"), 0);
+    assert_int_equal(mac_store_exec_relaxed(store, "INSERT INTO parent(name) VALUES (?)", "s", NULL), -EEXIST);
+    assert_int_equal(test_syncs_taken(), 0);
+    assert_int_equal(number(store, "PRAGMA synchronous"), 2);
+    assert_int_equal(mac_store_exec(store, "INSERT INTO parent(name) VALUES ('z')", ""), 0);
+    assert_int_equal(test_syncs_taken(), 1);
+    assert_int_equal(number(store, "SELECT count(*) FROM parent"), 3);
+    assert_int_equal(mac_store_begin(store), 0);
+    assert_int_equal(mac_store_exec_relaxed(store, "DELETE FROM parent", ""), -EINVAL);
+    assert_int_equal(mac_store_commit(store), 0);
+    assert_int_equal(number(store, "SELECT count(*) FROM parent"), 3);
 }
 
 static void a_database_that_others_can_read_is_made_private(void **state) {
@@ -185,6 +204,7 @@ static void migrations_run_once_each_and_in_order(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOX_TEST(a_new_database_is_private_durable_and_strict),
+        BOX_TEST(bookkeeping_does_not_wait_for_the_disk),
         BOX_TEST(a_database_that_others_can_read_is_made_private),
         BOX_TEST(values_come_back_as_they_were_bound),
         BOX_TEST(values_of_a_query_are_copied),

@@ -78,8 +78,8 @@ static int inspect(const confd_context *context, confd_findings *findings) {
     return 0;
 }
 
-static mac_error *write_or_remove(confd_run *run, const char *path, const char *text) {
-    return text && *text ? confd_run_write_file(run, path, text, strlen(text), MAC_FS_KEEP, 0)
+static mac_error *write_or_remove(confd_run *run, const char *path, const char *text, mac_fs_durability durability) {
+    return text && *text ? confd_run_write_file(run, path, text, strlen(text), MAC_FS_KEEP_AS(durability), 0)
                          : confd_run_remove_file(run, path, 0);
 }
 
@@ -88,9 +88,9 @@ static void apply(confd_run *run, const confd_context *context) {
     int r = wanted(context, &pam, &profile);
     mac_error *error = r < 0 ? mac_error_from_errno(r, "cannot read " PAM_FILE) : NULL;
     if (!error && pam)
-        error = write_or_remove(run, PAM_FILE, pam);
+        error = write_or_remove(run, PAM_FILE, pam, MAC_FS_WHOLE);
     if (!error)
-        error = write_or_remove(run, PROFILE_FILE, profile);
+        error = write_or_remove(run, PROFILE_FILE, profile, MAC_FS_RELAXED);
     confd_run_done(run, error);
 }
 

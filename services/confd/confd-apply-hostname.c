@@ -104,9 +104,10 @@ static void apply(confd_run *run, const confd_context *context) {
         confd_run_done(run, mac_error_from_errno(r, "cannot read /etc/hosts"));
         return;
     }
-    mac_error *error = confd_run_write_file(run, "/etc/hostname", file, strlen(file), MAC_FS_KEEP, 0);
+    mac_error *error =
+        confd_run_write_file(run, "/etc/hostname", file, strlen(file), MAC_FS_KEEP_AS(MAC_FS_RELAXED), 0);
     if (!error)
-        error = confd_run_write_file(run, "/etc/hosts", hosts, strlen(hosts), MAC_FS_KEEP, 0);
+        error = confd_run_write_file(run, "/etc/hosts", hosts, strlen(hosts), MAC_FS_KEEP_AS(MAC_FS_WHOLE), 0);
     if (!error)
         error = set_kernel(run, context);
     confd_run_done(run, error);

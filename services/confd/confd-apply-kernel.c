@@ -282,7 +282,8 @@ static void kept_originals(const Macula__V1__MaculaosSection *section, const cha
 static mac_error *write_originals(confd_run *run, const mac_buffer *lines) {
     if (lines->length == 0)
         return confd_run_remove_file(run, SYSCTL_ORIGINALS, CONFD_QUIET);
-    return confd_run_write_file(run, SYSCTL_ORIGINALS, lines->data, lines->length, MAC_FS_PRIVATE, CONFD_QUIET);
+    return confd_run_write_file(run, SYSCTL_ORIGINALS, lines->data, lines->length, MAC_FS_PRIVATE_AS(MAC_FS_RELAXED),
+                                CONFD_QUIET);
 }
 
 static void sysctls_apply(confd_run *run, const confd_context *context) {

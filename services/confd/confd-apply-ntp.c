@@ -62,7 +62,7 @@ static void apply(confd_run *run, const confd_context *context) {
     mac_autofree char *text = render(context);
     if (context->phase != CONFD_BOOT)
         confd_run_on_undo(run, undo_reload, NULL); /* first on the stack: called when the file is back */
-    mac_error *error = text ? confd_run_write_file(run, SOURCES, text, strlen(text), MAC_FS_KEEP, 0)
+    mac_error *error = text ? confd_run_write_file(run, SOURCES, text, strlen(text), MAC_FS_KEEP_AS(MAC_FS_RELAXED), 0)
                             : confd_run_remove_file(run, SOURCES, 0);
     if (error || context->phase == CONFD_BOOT)
         confd_run_done(run, error);

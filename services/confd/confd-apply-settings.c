@@ -68,7 +68,8 @@ static void timezone_apply(confd_run *run, const confd_context *context) {
     const char *zone = zone_of(context);
     mac_autofree char *line = mac_asprintf("%s\n", zone);
     mac_autofree char *target = mac_asprintf(ZONEINFO "/%s", zone);
-    mac_error *error = confd_run_write_file(run, "/etc/timezone", line, strlen(line), MAC_FS_KEEP, 0);
+    mac_error *error =
+        confd_run_write_file(run, "/etc/timezone", line, strlen(line), MAC_FS_KEEP_AS(MAC_FS_RELAXED), 0);
     if (!error && zone_is_known(context, zone))
         error = confd_run_symlink(run, target, "/etc/localtime");
     else if (!error && !mac_streq(zone, "UTC"))
@@ -132,8 +133,9 @@ static mac_error *settings_apply(confd_run *run, const confd_context *context, c
             continue;
         mac_autofree char *text = NULL;
         int r = setting_text(context->root, settings, count, i, &text);
-        mac_error *error = r < 0 ? mac_error_from_errno(r, "cannot read %s", settings[i].path)
-                                 : confd_run_write_file(run, settings[i].path, text, strlen(text), MAC_FS_KEEP, 0);
+        mac_error *error =
+            r < 0 ? mac_error_from_errno(r, "cannot read %s", settings[i].path)
+                  : confd_run_write_file(run, settings[i].path, text, strlen(text), MAC_FS_KEEP_AS(MAC_FS_WHOLE), 0);
         if (error)
             return error;
     }

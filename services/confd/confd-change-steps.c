@@ -167,7 +167,7 @@ void confd_undo_commit(mac_flow *flow, void *data) {
     }
     change->committed = false;
     mac_error *error = go_back(change);
-    int result = error ? 0 : confd_store_applied(change->manager->store);
+    int result = error ? 0 : confd_store_applied(change->manager->store, mac_unix_ms());
     if (result < 0)
         error = mac_error_from_errno(result, "the end of the change cannot be stored");
     if (error)
@@ -320,9 +320,7 @@ void confd_step_finish(mac_flow *flow, void *data) {
     if (change->run)
         confd_run_commit(mac_take(&change->run));
     if (change->kind != CONFD_CHANGE_MEND && manager->store) {
-        int result = confd_store_applied(manager->store);
-        if (result == 0)
-            result = confd_store_prune(manager->store, mac_unix_ms());
+        int result = confd_store_applied(manager->store, mac_unix_ms());
         if (result < 0) /* the node is as it should be; a restart would only apply it again */
             mac_problems_add(change->notes, MAC_PROBLEM_WARNING, NULL, NULL,
                              "the end of the change cannot be stored: %s", strerror(-result));

@@ -140,13 +140,6 @@ int confd_store_commit(confd_store *store, const confd_commit *commit, uint64_t 
     return result;
 }
 
-int confd_store_applied(confd_store *store) {
-    return mac_store_exec(
-        store->base,
-        "UPDATE head SET applying = 0, came_from = 0, last_good = CASE WHEN pending THEN last_good ELSE current END",
-        "");
-}
-
 int confd_store_confirm(confd_store *store, Macula__V1__ConfigEvent *event) {
     int result = mac_store_begin(store->base);
     if (result < 0)
@@ -242,20 +235,17 @@ int confd_store_write_sources(confd_store *store, mac_root *root) {
         int result = write_source(root, path, removes ? NULL : content, length);
         if (result == 0) {
             MAC_FAULT_POINT("confd.sources.written");
-            result = mac_store_exec(store->base, "DELETE FROM write_intent WHERE path = ?", "s", path);
+            result = mac_store_exec_relaxed(store->base, "DELETE FROM write_intent WHERE path = ?", "s", path);
         }
         if (result < 0)
             return result;
     }
 }
 
-/* ---- keeping it small ---- */
+/* ---- the end of a change ---- */
 
-int confd_store_prune(confd_store *store, int64_t now_ms) {
-    int result = mac_store_begin(store->base);
-    if (result < 0)
-        return result;
-    result = mac_store_exec(
+static int prune(confd_store *store, int64_t now_ms) {
+    int result = mac_store_exec(
         store->base,
         "DELETE FROM generation WHERE number NOT IN (SELECT current FROM head UNION SELECT previous FROM head"
         "  UNION SELECT last_good FROM head UNION SELECT came_from FROM head)"
@@ -265,11 +255,23 @@ int confd_store_prune(confd_store *store, int64_t now_ms) {
     if (result == 0)
         result = mac_store_exec(store->base,
                                 "DELETE FROM blob WHERE digest NOT IN (SELECT digest FROM generation_source)", "");
-    if (result < 0) {
-        mac_store_rollback(store->base);
+    return result;
+}
+
+int confd_store_applied(confd_store *store, int64_t now_ms) {
+    int result = mac_store_begin(store->base);
+    if (result < 0)
         return result;
-    }
-    return mac_store_commit(store->base);
+    result = mac_store_exec(
+        store->base,
+        "UPDATE head SET applying = 0, came_from = 0, last_good = CASE WHEN pending THEN last_good ELSE current END",
+        "");
+    if (result == 0)
+        result = prune(store, now_ms);
+    if (result == 0)
+        return mac_store_commit(store->base);
+    mac_store_rollback(store->base);
+    return result;
 }
 
 int confd_store_set_outcome(confd_store *store, const char *job, bool is_error, const void *data, size_t length) {
@@ -289,12 +291,13 @@ int confd_store_set_outcome(confd_store *store, const char *job, bool is_error, 
 }
 
 int confd_store_set_job_request(confd_store *store, const char *job, const char *digest) {
-    int result =
-        mac_store_exec(store->base, "INSERT OR REPLACE INTO job_request(job, digest) VALUES(?, ?)", "ss", job, digest);
+    /* The commit of the generation makes it durable; without that, there is nothing that could be done twice. */
+    int result = mac_store_exec_relaxed(store->base, "INSERT OR REPLACE INTO job_request(job, digest) VALUES(?, ?)",
+                                        "ss", job, digest);
     if (result == 0)
-        result =
-            mac_store_exec(store->base, "DELETE FROM job_request WHERE id <= (SELECT max(id) FROM job_request) - ?",
-                           "i", (int64_t)CONFD_OUTCOMES_MAX);
+        result = mac_store_exec_relaxed(store->base,
+                                        "DELETE FROM job_request WHERE id <= (SELECT max(id) FROM job_request) - ?",
+                                        "i", (int64_t)CONFD_OUTCOMES_MAX);
     return result;
 }
 

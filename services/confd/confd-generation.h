@@ -2,8 +2,8 @@
  *
  * They live in SQLite (/var/lib/maculaos/generations/confd.db). Taking a new generation into force is one transaction:
  * the generation, the head, the event that tells of it and a *write intent* for each source file that has to change.
- * After the commit the files are written (each atomically) and their intents deleted; a start finishes intents that a
- * crash left. So the files on disk are those of the generation in force, and whatever differs at a start was edited by
+ * After the commit the files are written (each atomically, durably) and their intents deleted; a start finishes intents
+ * that a crash left (a power cut may bring one back whose file was written: the same content is written again). So the files on disk are those of the generation in force, and whatever differs at a start was edited by
  * a person.
  *
  * The head says more than "current": a pending change has a previous generation that comes back, and `applying` is set
@@ -98,8 +98,9 @@ typedef struct confd_commit {
 
 /* Makes a new generation and the head current = it, applying. *ret_number is its number. */
 int confd_store_commit(confd_store *store, const confd_commit *commit, uint64_t *ret_number) MAC_MUST_USE;
-/* Everybody has applied the generation in force; without a pending confirmation it is the last good one. */
-int confd_store_applied(confd_store *store) MAC_MUST_USE;
+/* Everybody has applied the generation in force; without a pending confirmation it is the last good one. Deletes in the
+ * same transaction what need not be kept any more. */
+int confd_store_applied(confd_store *store, int64_t now_ms) MAC_MUST_USE;
 /* The author has confirmed. */
 int confd_store_confirm(confd_store *store, Macula__V1__ConfigEvent *event) MAC_MUST_USE;
 /* The head goes back to `previous`; the current generation becomes `reverted`; source files go back as well. `on_disk`
@@ -111,8 +112,6 @@ uint64_t confd_store_revision(confd_store *store);
 
 /* Writes the files that intents ask for (0600) and deletes the intents; also after a crash. */
 int confd_store_write_sources(confd_store *store, mac_root *root) MAC_MUST_USE;
-/* Deletes what need not be kept. */
-int confd_store_prune(confd_store *store, int64_t now_ms) MAC_MUST_USE;
 
 /* What a request with a job id was answered, so that a repeated one is answered the same. data is a packed
  * ConfigOutcome, or a packed Error. */

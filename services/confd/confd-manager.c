@@ -64,7 +64,8 @@ int confd_manager_refresh(confd_manager *manager) {
     return 0;
 }
 
-/* The resolved document for services that start: what they would have been told by Apply. */
+/* The resolved document for services that start: what they would have been told by Apply. The boot phase and every
+ * start write it anew, so it is not worth waiting for the disk. */
 static void write_resolved(confd_manager *manager) {
     size_t length = 0;
     struct stat status;
@@ -73,7 +74,7 @@ static void write_resolved(confd_manager *manager) {
     mac_autofree void *data = mac_codec_pack(&manager->document->message->base, &length);
     int result = mac_fs_mkdirs(manager->root, CONFD_RUN_DIR, 0755);
     if (result == 0)
-        result = mac_fs_write(manager->root, CONFD_RESOLVED_FILE, data, length, MAC_FS_PRIVATE);
+        result = mac_fs_write(manager->root, CONFD_RESOLVED_FILE, data, length, MAC_FS_PRIVATE_AS(MAC_FS_RELAXED));
     if (result < 0)
         mac_log_error("the resolved configuration cannot be written",
                       "file=" CONFD_RESOLVED_FILE " error=" MAC_LOG_Q("%s"), strerror(-result));

@@ -9,7 +9,7 @@
 
 static int record_sysctl_write(confd_sys *sys, const char *path, const char *value) {
     if (!value) {
-        int r = mac_fs_remove(sys->root, path);
+        int r = mac_fs_remove_relaxed(sys->root, path);
         return r == -ENOENT ? 0 : r;
     }
     const char *slash = strrchr(path, '/');
@@ -18,7 +18,7 @@ static int record_sysctl_write(confd_sys *sys, const char *path, const char *val
     if (r < 0)
         return r;
     mac_autofree char *line = mac_asprintf("%s\n", value);
-    return mac_fs_write(sys->root, path, line, strlen(line), MAC_FS_KEEP);
+    return mac_fs_write(sys->root, path, line, strlen(line), MAC_FS_KEEP_AS(MAC_FS_RELAXED)); /* as in a kernel */
 }
 
 static int record_hostname(confd_sys *sys, char **ret_name) {

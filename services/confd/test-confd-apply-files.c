@@ -55,7 +55,9 @@ static void files_are_written_with_parents_and_mode(void **state) {
     assert_mode(node, "/opt/acme/bin", 0755);
     assert_file(node, "/etc/motd", "second");
 
-    assert_int_equal(mac_fs_chmod_chown(node->context.root, "/etc/motd", (mac_fs_attributes){0666, -1, -1}), 0);
+    assert_int_equal(mac_fs_chmod_chown(node->context.root, "/etc/motd",
+                                        (mac_fs_attributes){.mode = 0666, .uid = (uid_t)-1, .gid = (gid_t)-1}),
+                     0);
     assert_true(has_finding(node, &confd_apply_files, "/etc/motd"));
     apply_well(node, &confd_apply_files);
     assert_mode(node, "/etc/motd", 0644);
@@ -181,7 +183,9 @@ static void a_link_leads_neither_out_nor_into_what_is_forbidden(void **state) {
 static void a_file_that_leaves_the_list_goes_and_its_original_comes_back(void **state) {
     test_node *node = *state;
     put_file(node, "/etc/issue", "original");
-    assert_int_equal(mac_fs_chmod_chown(node->context.root, "/etc/issue", (mac_fs_attributes){0604, -1, -1}), 0);
+    assert_int_equal(mac_fs_chmod_chown(node->context.root, "/etc/issue",
+                                        (mac_fs_attributes){.mode = 0604, .uid = (uid_t)-1, .gid = (gid_t)-1}),
+                     0);
     put_link(node, "/etc/alias", "issue");
     mac_autofree char *before = snapshot(node);
     write_files(node, 3);

@@ -17,7 +17,9 @@ static void put_accounts(test_node *node) {
     put_file(node, "/etc/passwd", PASSWD);
     put_file(node, "/etc/group", GROUP);
     put_file(node, "/etc/shadow", SHADOW);
-    assert_int_equal(mac_fs_chmod_chown(node->context.root, "/etc/shadow", (mac_fs_attributes){0640, -1, -1}), 0);
+    assert_int_equal(mac_fs_chmod_chown(node->context.root, "/etc/shadow",
+                                        (mac_fs_attributes){.mode = 0640, .uid = (uid_t)-1, .gid = (gid_t)-1}),
+                     0);
     alice = (Macula__V1__UserAccount)MACULA__V1__USER_ACCOUNT__INIT;
     bob = alice;
     alice.name = "alice";

@@ -6,6 +6,7 @@
 static const char *const health[] = {"healthd", NULL};
 
 #define OLD_TEXT "hostname: old\n"
+#define OLD_HOSTS "127.0.0.1\tlocalhost\n127.0.1.1\told\n10.9.8.7\tprinter\n"
 #define NEW_TEXT "hostname: new\nmaculaos: {watchdog: {enabled: true}}\n"
 
 typedef struct fault_case {
@@ -70,6 +71,56 @@ static void a_power_cut_leaves_the_old_or_the_new_configuration(void **state) {
         if (cases[i].is_new)
             node_await_event(node, "config.changed", "\"generation\":4");
         assert_whole(node, cases[i].is_new);
+        node_stop(node);
+        node_free(node);
+    }
+}
+
+/* What confd does not wait for, as a power cut may leave it. */
+static void lose_what_is_made_again(confd_node *node) {
+    static const char *const relaxed[] = {"/etc/hostname", "/etc/profile.d/maculaos.sh", "/run/macula/config.pb"};
+    struct stat status;
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(relaxed); i++)
+        if (mac_fs_stat(node->box->root, relaxed[i], &status) == 0)
+            box_write(node->box, relaxed[i], "");
+    box_write(node->box, "/etc/hosts", OLD_HOSTS);
+    box_write(node->box, "/proc/sys/kernel/hostname", "(none)\n");
+}
+
+static void assert_made_again(confd_node *node) {
+    assert_file(node, "/etc/hostname", "new\n");
+    assert_file(node, "/etc/profile.d/maculaos.sh",
+                "# Written by MaculaOS from the configuration.\nexport COLOUR='blue'\n");
+    assert_file(node, "/etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\tnew\n10.9.8.7\tprinter\n");
+    assert_file(node, "/proc/sys/kernel/hostname", "new\n");
+    mac_autofree char *resolved = box_read(node->box, "/run/macula/config.pb");
+    assert_contains(resolved, "new");
+    assert_done(node, "config.drift", "{}");
+    assert_body(node, "items", "(none)");
+}
+
+static void what_a_power_cut_takes_of_the_files_that_are_not_synced_is_made_again(void **state) {
+    (void)state;
+    const char *const points[] = {"confd.commit.done",          "confd.apply.written:1", "confd.apply.written:2",
+                                  "confd.apply.participants:2", "confd.finish:2",        NULL};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(points); i++) {
+        print_message("  killed at %s\n", points[i] ? points[i] : "(the end)");
+        confd_node *node = with_old_configuration();
+        box_write(node->box, "/etc/hosts", OLD_HOSTS);
+        node_start(node, points[i]);
+        const char *request = "{\"text\":\"hostname: new\\nmaculaos: {environment: {COLOUR: blue}}\\n\"}";
+        if (points[i]) {
+            node_send(node, "config.apply", request);
+            node_await_death(node);
+        } else {
+            assert_done(node, "config.apply", request);
+            node_kill(node);
+        }
+        lose_what_is_made_again(node);
+        if (i % 2) /* the boot phase does, and so does a start */
+            assert_int_equal(node_boot(node), 0);
+        node_start(node, NULL);
+        assert_made_again(node);
         node_stop(node);
         node_free(node);
     }
@@ -172,6 +223,7 @@ static void a_start_that_is_interrupted_is_started_again(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_power_cut_leaves_the_old_or_the_new_configuration),
+        cmocka_unit_test(what_a_power_cut_takes_of_the_files_that_are_not_synced_is_made_again),
         cmocka_unit_test(a_power_cut_in_a_change_to_be_confirmed_leaves_the_old_configuration),
         cmocka_unit_test(a_way_back_that_is_interrupted_is_gone_to_its_end),
         cmocka_unit_test(an_interrupted_change_that_cannot_be_finished_is_taken_back),

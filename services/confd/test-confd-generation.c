@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/test-syncs.h"
 #include "test-confd-box.h"
 
 /* Commits a generation whose config.yaml is this text; its number. */
@@ -100,11 +101,26 @@ static void files_follow_the_generation_and_only_those_that_changed(void **state
     assert_null(box_read(box, CONFD_CHANGES_FILE));
 }
 
+static void a_change_waits_for_the_disk_only_for_what_must_stay(void **state) {
+    confd_box *box = *state;
+    box_open_store(box);
+    commit(box, "one", NULL);
+    write_files(box);
+    assert_int_equal(confd_store_applied(box->store, mac_unix_ms()), 0);
+    test_syncs_taken();
+    commit(box, "two", NULL);
+    assert_int_equal(test_syncs_taken(), 1);
+    write_files(box); /* the file and its directory, but not the end of the intent */
+    assert_int_equal(test_syncs_taken(), 2);
+    assert_int_equal(confd_store_applied(box->store, mac_unix_ms()), 0);
+    assert_int_equal(test_syncs_taken(), 1);
+}
+
 static void the_head_goes_back_with_its_files(void **state) {
     confd_box *box = *state;
     box_open_store(box);
     uint64_t first = commit(box, "one", NULL);
-    assert_int_equal(confd_store_applied(box->store), 0);
+    assert_int_equal(confd_store_applied(box->store, mac_unix_ms()), 0);
     confd_commit with = {.confirm_s = 60, .boot_id = "boot-1", .now_boot_ms = 1000, .author = "alice"};
     uint64_t second = commit(box, "two", &with);
     write_files(box);
@@ -131,7 +147,7 @@ static void a_confirmed_generation_is_the_last_good_one(void **state) {
     confd_commit with = {.confirm_s = 60, .boot_id = "b"};
     commit(box, "one", NULL);
     uint64_t second = commit(box, "two", &with);
-    assert_int_equal(confd_store_applied(box->store), 0);
+    assert_int_equal(confd_store_applied(box->store, mac_unix_ms()), 0);
     confd_autohead before = head_of(box);
     assert_int_not_equal(before.last_good, second);
     assert_int_equal(confd_store_confirm(box->store, NULL), 0);
@@ -178,21 +194,22 @@ static void old_generations_go_but_never_those_that_count(void **state) {
     confd_box *box = *state;
     box_open_store(box);
     uint64_t good = commit(box, "good", NULL);
-    assert_int_equal(confd_store_applied(box->store), 0);
+    assert_int_equal(confd_store_applied(box->store, mac_unix_ms()), 0);
+    confd_commit unconfirmed = {.confirm_s = 60, .boot_id = "b"};
     for (int i = 0; i < CONFD_KEEP_MAX + 10; i++) {
         mac_autofree char *text = mac_asprintf("text %d", i);
-        commit(box, text, NULL); /* never applied: the first stays the last good one */
+        commit(box, text, &unconfirmed); /* the first stays the last good one */
     }
     confd_generation **list = NULL;
     size_t count = 0;
-    assert_int_equal(confd_store_prune(box->store, mac_unix_ms()), 0);
+    assert_int_equal(confd_store_applied(box->store, mac_unix_ms()), 0);
     assert_int_equal(confd_store_list(box->store, 1000, 0, &list, &count), 0);
     assert_int_equal(count, CONFD_KEEP_MAX + 1);
     assert_int_equal(list[count - 1]->number, good);
-    assert_int_equal(list[0]->state, MACULA__V1__CONFIG_GENERATION__STATE__current);
+    assert_int_equal(list[0]->state, MACULA__V1__CONFIG_GENERATION__STATE__pending);
     assert_int_equal(list[0]->sources.count, 1);
     confd_generation_list_free(list, count);
-    assert_int_equal(confd_store_prune(box->store, mac_unix_ms() + CONFD_KEEP_MS + 1000), 0);
+    assert_int_equal(confd_store_applied(box->store, mac_unix_ms() + CONFD_KEEP_MS + 1000), 0);
     assert_int_equal(confd_store_list(box->store, 1000, 0, &list, &count), 0);
     assert_int_equal(count, CONFD_KEEP_MIN + 1);
     confd_generation_list_free(list, count);
@@ -336,6 +353,7 @@ int main(void) {
         BOX_TEST(a_new_store_has_no_generation),
         BOX_TEST(a_generation_keeps_everything),
         BOX_TEST(files_follow_the_generation_and_only_those_that_changed),
+        BOX_TEST(a_change_waits_for_the_disk_only_for_what_must_stay),
         BOX_TEST(the_head_goes_back_with_its_files),
         BOX_TEST(a_confirmed_generation_is_the_last_good_one),
         BOX_TEST(each_commit_has_its_event),

@@ -185,7 +185,8 @@ static void a_run_can_be_cancelled_before_it_begins(void **state) {
 
 static void change_all(confd_run *run, const confd_context *context) {
     (void)context;
-    mac_error *error = confd_run_write_file(run, "/etc/file", "new", 3, (mac_fs_attributes){0600, -1, -1}, 0);
+    mac_error *error = confd_run_write_file(run, "/etc/file", "new", 3,
+                                            (mac_fs_attributes){.mode = 0600, .uid = (uid_t)-1, .gid = (gid_t)-1}, 0);
     if (!error)
         error = confd_run_write_file(run, "/etc/file", "newer", 5, MAC_FS_KEEP, 0);
     if (!error)
@@ -206,7 +207,9 @@ static void content_mode_owner_and_links_come_back(void **state) {
     put_file(node, "/etc/other", "plain");
     put_link(node, "/etc/link", "/etc/file");
     uid_t uid = geteuid() == 0 ? 4321 : getuid();
-    assert_int_equal(mac_fs_chmod_chown(node->context.root, "/etc/file", (mac_fs_attributes){0751, uid, getgid()}), 0);
+    assert_int_equal(mac_fs_chmod_chown(node->context.root, "/etc/file",
+                                        (mac_fs_attributes){.mode = 0751, .uid = uid, .gid = getgid()}),
+                     0);
     mac_autofree char *before = snapshot(node);
     run_table(node, table);
     assert_null(node->error);

@@ -243,7 +243,7 @@ typedef struct check {
 } check;
 
 static void end_check(check *c, mac_error *error) {
-    if (mac_fs_remove(c->apply->host->root, CHECK_CONF) < 0)
+    if (mac_fs_remove_relaxed(c->apply->host->root, CHECK_CONF) < 0)
         mac_log_debug("no file of a check to remove", NULL);
     c->callback(c->way, error, c->data);
     version_deinit(&c->made);
@@ -283,7 +283,8 @@ void supervisor_apply_check(supervisor_apply *apply, const Macula__V1__Document 
         end_check(c, error);
         return;
     }
-    int result = mac_fs_write(apply->host->root, CHECK_CONF, c->made.text, strlen(c->made.text), MAC_FS_PRIVATE);
+    int result = mac_fs_write(apply->host->root, CHECK_CONF, c->made.text, strlen(c->made.text),
+                              MAC_FS_PRIVATE_AS(MAC_FS_RELAXED));
     if (result < 0) {
         end_check(c, mac_error_from_errno(result, CHECK_CONF " cannot be written"));
         return;
