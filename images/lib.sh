@@ -55,8 +55,9 @@ need_tools() {
 need() {
     case " ${IMAGE_FINISHED:-} " in
     *" $1 "*) ;;
-    *) "$images/$1" ;;
+    *) IMAGE_NESTED=1 "$images/$1" ;;
     esac
+    export IMAGE_FINISHED="${IMAGE_FINISHED:-} $1"
 }
 
 # result STAGE: the directory with what a stage made.
@@ -116,9 +117,9 @@ end_stage() {
     say "$1"
 }
 
-# unchanged: the line of a stage that had nothing to do.
+# unchanged: the line of a stage that had nothing to do; none when a later stage asked for it.
 unchanged() {
-    say "unchanged"
+    [ -n "${IMAGE_NESTED:-}" ] || say "unchanged"
 }
 
 # size_of FILE: in MB of 10^6 bytes, one decimal.

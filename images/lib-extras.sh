@@ -1,0 +1,23 @@
+# Third-party parts that Debian does not have: see extras.manifest.
+# shellcheck shell=sh disable=SC2154
+
+# add_extras ROOT: from the directory EXTRAS. What is there must be what the manifest says; nothing is ever fetched.
+add_extras() {
+    [ -n "${EXTRAS:-}" ] || return 0
+    [ -d "$EXTRAS" ] || fail "EXTRAS=$EXTRAS is not a directory" "put the files of images/extras.manifest there"
+    sed '/^#/d; /^ *$/d' "$images/extras.manifest" >manifest
+    while read -r part version arch file sum mode target url; do
+        [ "$arch" = "$ARCH" ] || continue
+        [ -f "$EXTRAS/$file" ] || continue
+        is=$(sha256sum <"$EXTRAS/$file" | cut -d' ' -f1)
+        [ "$sum" != - ] || fail "$part $version: images/extras.manifest has no checksum for $file" \
+            "check the file against $url, then write what 'sha256sum $EXTRAS/$file' prints into the manifest"
+        [ "$is" = "$sum" ] || fail "$part $version: $file has the checksum $is, the manifest says $sum" "fetch it again: $url"
+        mkdir -p "$1$(dirname "$target")"
+        cp "$EXTRAS/$file" "$1$target"
+        chmod "$mode" "$1$target"
+        chown 0:0 "$1$target"
+        note "with $part $version"
+    done <manifest
+    rm manifest
+}
