@@ -1,0 +1,28 @@
+/* What the initramfs says about this start, in /run/initramfs/boot.env: lines key=value, values plain or quoted as the
+ * shell does. Unknown keys are passed over; a missing or damaged file leaves everything at "not known". */
+#ifndef MAC_BOOT_RUNNING_H
+#define MAC_BOOT_RUNNING_H
+
+#include "fs/mac-fs.h"
+
+#define MAC_BOOT_ENVIRONMENT "/run/initramfs/boot.env"
+#define MAC_BOOT_ENVIRONMENT_MAX (16u << 10)
+
+typedef struct mac_boot_running {
+    char slot;     /* 'a', 'b', or '-': none known */
+    bool pending;  /* the slot was started as a pending one */
+    char failed;   /* the slot that used up its tries, or '-' */
+    char *mode;    /* NULL when not known, as the following */
+    char *version; /* of the image */
+    char *disk;    /* device nodes */
+    char *esp;
+    char *data;
+} mac_boot_running;
+
+void mac_boot_running_parse(const char *text, mac_boot_running *ret_running);
+/* Reads the file; -ENOENT when there is none, *ret_running says "not known" then. */
+int mac_boot_running_read(mac_root *root, mac_boot_running *ret_running);
+void mac_boot_running_deinit(mac_boot_running *running);
+#define mac_autorunning __attribute__((cleanup(mac_boot_running_deinit))) mac_boot_running
+
+#endif
