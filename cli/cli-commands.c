@@ -53,6 +53,7 @@ static const cli_option render_options[] = {
 static const cli_option run_options[] = {{"port", 'p', "N", "port of the bus (MACULA_NATS_PORT)", NULL},
                                          {"units", 0, "DIR", "directory of the units", NULL},
                                          {0}};
+static const cli_option man_options[] = {{"write", 'w', "DIR", "write the pages of all commands into DIR", NULL}, {0}};
 static const cli_option restart_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
 
 const cli_command cli_commands[] = {
@@ -275,6 +276,7 @@ const cli_command cli_commands[] = {
      .arguments = "[COMMAND...]",
      .most = 2,
      .run = cli_man_run,
+     .options = man_options,
      .without_node = true,
      .summary = "Prints the man page of a command.",
      .example = "maculaos man config apply | man -l -"},

@@ -1,4 +1,6 @@
-/* The man pages, from the tables: `maculaos man` prints maculaos(1), `maculaos man COMMAND` a page of its own. */
+/* The man pages, from the tables: `maculaos man` prints maculaos(1), `maculaos man COMMAND` a page of its own,
+ * `maculaos man --write DIR` writes all of them, for packages. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,17 +38,24 @@ static void options_roff(const cli_option *options) {
     }
 }
 
-static void header(const char *page) {
-    mac_autofree char *title = mac_strdup(page);
+/* A page's name has no spaces: "maculaos-config-get". Caller frees. */
+static char *page_title(const char *page) {
+    char *title = mac_strdup(page);
     for (char *p = title; *p; p++)
         *p = *p == ' ' ? '-' : *p;
+    return title;
+}
+
+static void header(const char *page) {
+    mac_autofree char *title = page_title(page);
     printf(".TH \"%s\" 1 \"\" \"MaculaOS %s\" \"MaculaOS\"\n", title, MACULA_VERSION);
 }
 
 static void command_roff(const cli_command *command) {
     mac_autofree char *page = mac_asprintf("maculaos %s", command->name);
+    mac_autofree char *title = page_title(page);
     header(page);
-    printf(".SH NAME\n%s \\- ", page);
+    printf(".SH NAME\n%s \\- ", title);
     roff(command->summary);
     printf(".SH SYNOPSIS\n.B %s\n%s [OPTIONS]\n", page, command->arguments);
     printf(".SH DESCRIPTION\n");
@@ -77,8 +86,37 @@ static void overview_roff(void) {
            ".TP\n.B NO_COLOR\nNo colour, whatever its value.\n");
 }
 
+/* One page as a file of its own; 0 or a negative errno. */
+static int write_page(const char *directory, const cli_command *command) {
+    mac_autofree char *page = command ? mac_asprintf("maculaos %s", command->name) : mac_strdup("maculaos");
+    mac_autofree char *title = page_title(page);
+    mac_autofree char *path = mac_asprintf("%s/%s.1", directory, title);
+    if (!freopen(path, "w", stdout)) {
+        int error = errno;
+        cli_error("%s: %s; an existing directory that you may write to expected", path, strerror(error));
+        return -error;
+    }
+    if (command)
+        command_roff(command);
+    else
+        overview_roff();
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    cli_error("%s: %s", path, strerror(errno));
+    return -EIO;
+}
+
+static int write_pages(const char *directory) {
+    int result = write_page(directory, NULL);
+    for (const cli_command *command = cli_commands; result == 0 && command->name; command++)
+        result = write_page(directory, command);
+    return result < 0 ? CLI_FAILED : CLI_OK;
+}
+
 int cli_man_run(cli_invocation *invocation) {
     size_t count = cli_argument_count(invocation);
+    if (cli_option_given(invocation, "write"))
+        return write_pages(cli_option_value(invocation, "write"));
     if (count == 0) {
         overview_roff();
         return CLI_OK;

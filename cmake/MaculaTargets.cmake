@@ -9,12 +9,19 @@ function(macula_library name)
   target_link_libraries(${name} PUBLIC ${A_LINK})
 endfunction()
 
-# macula_program(NAME SOURCES … LINK …): an executable in build/bin.
+# macula_program(NAME SOURCES … LINK … [DESTINATION bin]): an executable in build/bin. Installed into libexec/macula,
+# where the programs of the suite find each other, unless it says otherwise; not at all when it is part of a test.
 function(macula_program name)
-  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(A "" "DESTINATION" "SOURCES;LINK" ${ARGN})
+  if(NOT A_DESTINATION)
+    set(A_DESTINATION libexec/macula)
+  endif()
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE ${A_LINK})
   add_dependencies(programs ${name})
+  if(NOT name MATCHES "^(test|bench)-")
+    install(TARGETS ${name} DESTINATION ${A_DESTINATION} COMPONENT node)
+  endif()
 endfunction()
 
 # macula_test(NAME SOURCES … LINK … [LABELS …] [TIMEOUT s]): a cmocka program that ctest runs.

@@ -1,11 +1,11 @@
 #include "flow/mac-worker.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mac-program.h"
 #include "flow/mac-child.h"
 #include "flow/mac-worker-frame.h"
 
@@ -150,20 +150,6 @@ static void on_child_free(mac_child *child) {
     free(worker);
 }
 
-/* A name is looked for in MACULA_LIBEXEC, else beside the running executable. Caller frees. */
-static char *find_program(const char *program) {
-    const char *directory = getenv("MACULA_LIBEXEC");
-    if (strchr(program, '/'))
-        return mac_strdup(program);
-    if (directory && *directory)
-        return mac_asprintf("%s/%s", directory, program);
-    char self[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(self, '/');
-    return slash ? mac_asprintf("%.*s/%s", (int)(slash - self), self, program) : mac_strdup(program);
-}
-
 static int pack_input(const ProtobufCMessage *input, uint8_t **ret_data, size_t *ret_length) {
     if (!input)
         return 0;
@@ -192,7 +178,9 @@ int mac_worker_start(const mac_worker_options *options, mac_worker **ret_worker)
     worker->on_end = options->on_end;
     worker->data = options->data;
     worker->name = mac_asprintf("%s (job %s)", options->program, options->job);
-    mac_autofree char *file = find_program(options->program);
+    mac_autofree char *file = mac_program_find(options->program);
+    if (!file)
+        file = mac_strdup(options->program);
     r = mac_child_start(&worker->child, &(mac_child_options){.loop = options->loop,
                                                              .wiring = MAC_CHILD_REPORT,
                                                              .file = file,

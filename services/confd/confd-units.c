@@ -1,11 +1,10 @@
 #include "confd-units.h"
 
 #include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/mac-program.h"
 #include "codec/mac-codec.h"
 #include "fs/mac-fs.h"
 #include "macula/v1/supervisor.pb-c.h"
@@ -13,28 +12,11 @@
 #define UNIT_MAX 65536u
 
 /* The directory of units as a root of its own, so that nothing in it leads elsewhere; NULL when there is none. */
-static mac_root *open_directory(char **ret_path) {
-    static const char *const beside[] = {"../share/maculaos/units", "../units"};
-    mac_root *root = NULL;
+static mac_root *open_directory(void) {
     const char *given = getenv("MACULA_UNITS");
-    if (given) {
-        *ret_path = mac_strdup(given);
-        return mac_root_open(given, false, &root) < 0 ? NULL : root;
-    }
-    char program[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length < 0)
-        return NULL;
-    program[length] = '\0';
-    *strrchr(program, '/') = '\0';
-    for (size_t i = 0; i < MAC_ARRAY_SIZE(beside); i++) {
-        mac_autofree char *path = mac_asprintf("%s/%s", program, beside[i]);
-        if (mac_root_open(path, false, &root) == 0) {
-            *ret_path = mac_take(&path);
-            return root;
-        }
-    }
-    return NULL;
+    mac_autofree char *path = given ? mac_strdup(given) : mac_program_units();
+    mac_root *root = NULL;
+    return path && mac_root_open(path, false, &root) == 0 ? root : NULL;
 }
 
 static bool is_participant(mac_root *root, const char *file, mac_problems *problems) {
@@ -59,8 +41,7 @@ static bool is_participant(mac_root *root, const char *file, mac_problems *probl
 
 void confd_units_load(mac_problems *problems, confd_units *ret_units) {
     *ret_units = (confd_units){0};
-    mac_autofree char *directory = NULL;
-    mac_autoptr(mac_root) root = open_directory(&directory);
+    mac_autoptr(mac_root) root = open_directory();
     mac_autostrings names = {0};
     if (!root || mac_fs_list(root, "/", &names) < 0)
         return;

@@ -1,8 +1,8 @@
 /* Which services of the suite are installed and take part in applying the configuration.
  *
  * They are the unit files (macula.v1.Unit as YAML, NAME.yaml) that say `participant: true`, in the same directory where
- * the supervisor finds them: MACULA_UNITS, else ../share/maculaos/units or ../units beside the program. Where there are
- * units there is a supervisor, which takes part too. */
+ * the supervisor finds them: MACULA_UNITS, else where mac-program.h says. Where there are units there is a supervisor,
+ * which takes part too. */
 #ifndef CONFD_UNITS_H
 #define CONFD_UNITS_H
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mac-program.h"
 #include "log/mac-log.h"
 #include "supervisor-manager.h"
 
@@ -12,7 +13,7 @@ static const char help[] =
     "Usage: macula-supervisor [OPTION]…\n"
     "Runs a node: makes the configuration, starts the bus (nats-server) and the services, and keeps them up.\n\n"
     "  --root DIR          act on DIR as the system (MACULA_ROOT; default /)\n"
-    "  --units DIR         directory of the services' unit files (MACULA_UNITS; default: beside this program)\n"
+    "  --units DIR         directory of the services' unit files (MACULA_UNITS; default: those installed with it)\n"
     "  --port N            port of the bus (MACULA_NATS_PORT; default: as configured, 4222; a free one if that is "
     "taken)\n"
     "  --boot-command CMD  shell command in place of confd --boot; empty: none\n"
@@ -27,16 +28,6 @@ static char *absolute(const char *path) {
     if (path[0] == '/' || !getcwd(here, sizeof here))
         return mac_strdup(path);
     return mac_asprintf("%s/%s", here, path);
-}
-
-static char *own_directory(void) {
-    char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length <= 0)
-        return mac_strdup("/usr/sbin");
-    path[length] = '\0';
-    *strrchr(path, '/') = '\0';
-    return mac_strdup(path);
 }
 
 static bool number(const char *text, unsigned long min, unsigned long max, unsigned long *ret_value) {
@@ -90,5 +81,6 @@ int main(int argc, char **argv) {
     options.units = units && *units ? absolute(units) : NULL;
     options.boot_command = mac_strdup(boot);
     mac_log_init("supervisor");
-    return supervisor_manager_run(options, own_directory());
+    char *directory = mac_program_directory();
+    return supervisor_manager_run(options, directory ? directory : mac_strdup("/usr/libexec/macula"));
 }

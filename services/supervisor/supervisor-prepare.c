@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/mac-program.h"
 #include "codec/mac-codec.h"
 #include "flow/mac-command.h"
 
@@ -148,15 +149,7 @@ mac_error *supervisor_prepare_server(char **ret_program) {
 /* ---- units ---- */
 
 char *supervisor_prepare_units_directory(const supervisor_host *host) {
-    static const char *const beside[] = {"../share/maculaos/units", "../units"};
-    if (host->options.units)
-        return mac_strdup(host->options.units);
-    for (size_t i = 0; i < MAC_ARRAY_SIZE(beside); i++) {
-        mac_autofree char *directory = mac_asprintf("%s/%s", host->directory, beside[i]);
-        if (access(directory, R_OK | X_OK) == 0)
-            return mac_take(&directory);
-    }
-    return NULL;
+    return host->options.units ? mac_strdup(host->options.units) : mac_program_units();
 }
 
 static void read_unit(mac_root *units, const char *file, mac_problems *problems, supervisor_entry *ret_entry) {
@@ -202,7 +195,7 @@ mac_error *supervisor_prepare_units(const supervisor_host *host, supervisor_entr
     mac_autostrings names = {0};
     if (!directory)
         return mac_error_new(MACULA__V1__ERROR_CODE__NOT_FOUND, NULL,
-                             "no directory of units beside %s; give one with --units", host->directory);
+                             "no directory of units found from %s; give one with --units", host->directory);
     int result = mac_root_open(directory, false, &units);
     if (result == 0)
         result = mac_fs_list(units, "/", &names);
