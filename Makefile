@@ -2,7 +2,7 @@
 BUILD ?= build
 
 .DEFAULT_GOAL := help
-.PHONY: help node test bench fuzz lint format asan tsan coverage build dependencies clean
+.PHONY: help node test bench fuzz lint format asan tsan coverage build packages dependencies clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -35,6 +35,10 @@ lint: ## formatting, clang-tidy, cppcheck, shellcheck, include rules
 	@scripts/install-dependencies build test lint
 	@scripts/build $(BUILD)
 	@ci/lint $(BUILD)
+
+packages: ## Debian packages of the suite for this machine's release (SUITE=trixie: for that one) in build-packages/
+	@scripts/install-dependencies build pack
+	@packaging/build $(if $(SUITE),--suite $(SUITE))
 
 format: ## format the sources in place
 	@scripts/install-dependencies lint
