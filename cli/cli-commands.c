@@ -54,6 +54,7 @@ static const cli_option run_options[] = {{"port", 'p', "N", "port of the bus (MA
                                          {"units", 0, "DIR", "directory of the units", NULL},
                                          {0}};
 static const cli_option man_options[] = {{"write", 'w', "DIR", "write the pages of all commands into DIR", NULL}, {0}};
+static const cli_option cancel_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
 static const cli_option restart_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
 
 const cli_command cli_commands[] = {
@@ -199,6 +200,13 @@ const cli_command cli_commands[] = {
      .summary = "Switches the machine off.",
      .details = "Asks first, unless --yes is given.",
      .example = "maculaos node shutdown --reason 'moving the rack' --yes"},
+    {.name = "node cancel",
+     .arguments = "",
+     .run = cli_node_cancel,
+     .options = cancel_options,
+     .summary = "Takes back a restart or a switching off that waits for its time.",
+     .details = "Exit code 3 when nothing waits.",
+     .example = "maculaos node shutdown --delay 10m --reason 'moving the rack' --yes\nmaculaos node cancel"},
     {.name = "node run",
      .arguments = "",
      .run = cli_node_run,

@@ -1,4 +1,4 @@
-/* node info|reboot|shutdown|run. */
+/* node info|reboot|shutdown|cancel|run. */
 #include "cli-node.h"
 
 #include <string.h>
@@ -29,7 +29,13 @@ static void info_show(const Macula__V1__NodeInfo *info) {
     if (info->pending_generation)
         cli_print(CLI_YELLOW, "%-12s generation %llu waits to be confirmed\n", "pending",
                   (unsigned long long)info->pending_generation);
-    if (info->last_stop) {
+    if (info->next_stop) {
+        mac_autofree char *time = cli_time(info->next_stop->due_ms);
+        cli_print(CLI_YELLOW, "%-12s %s at %s, by %s: %s\n", "next stop", info->next_stop->action, time,
+                  info->next_stop->author ? info->next_stop->author : "?",
+                  info->next_stop->reason ? info->next_stop->reason : "no reason given");
+    }
+    if (info->last_stop && !info->next_stop) { /* it is that one until then */
         mac_autofree char *time = cli_time(info->last_stop->time_ms);
         cli_print(CLI_PLAIN, "%-12s %s by %s at %s: %s\n", "last stop", info->last_stop->action,
                   info->last_stop->author ? info->last_stop->author : "?", time,
@@ -96,6 +102,27 @@ int cli_node_reboot(cli_invocation *invocation) {
 
 int cli_node_shutdown(cli_invocation *invocation) {
     return power(invocation, "Shutdown", "Switch this node off?");
+}
+
+int cli_node_cancel(cli_invocation *invocation) {
+    Macula__V1__PowerCancelRequest request = MACULA__V1__POWER_CANCEL_REQUEST__INIT;
+    mac_autofree char *author = cli_author(invocation);
+    request.author = author;
+    int code;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    if (!session)
+        return code;
+    ProtobufCMessage *message;
+    mac_error *error = cli_call(session, &macula__v1__node_control__descriptor, "Cancel", &request.base, &message);
+    if (error)
+        return cli_fail(error);
+    if (cli_output_json() || cli_output_yaml())
+        cli_print_message(message);
+    else
+        cli_print(CLI_PLAIN, "The node stays up: %s has been cancelled.\n",
+                  ((const Macula__V1__PowerAnswer *)message)->record->action);
+    protobuf_c_message_free_unpacked(message, NULL);
+    return CLI_OK;
 }
 
 int cli_node_run(cli_invocation *invocation) {

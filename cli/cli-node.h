@@ -6,6 +6,7 @@
 
 int cli_node_info(cli_invocation *invocation);
 int cli_node_reboot(cli_invocation *invocation);
+int cli_node_cancel(cli_invocation *invocation);
 int cli_node_shutdown(cli_invocation *invocation);
 int cli_node_run(cli_invocation *invocation);
 int cli_services(cli_invocation *invocation);

@@ -68,8 +68,7 @@ static int add_event(confd_store *store, const char *topic, Macula__V1__ConfigEv
     return mac_outbox_add(store->outbox, topic, &event->base);
 }
 
-/* Ends a transaction: commits when all went well, and gets the event on its way. */
-static int finish(confd_store *store, int result) {
+int confd_store_finish(confd_store *store, int result) {
     if (result < 0) {
         mac_store_rollback(store->base);
         return result;
@@ -134,7 +133,7 @@ int confd_store_commit(confd_store *store, const confd_commit *commit, uint64_t 
     result = confd_store_head(store, &head);
     if (result == 0)
         result = commit_steps(store, commit, &head, &number);
-    result = finish(store, result);
+    result = confd_store_finish(store, result);
     if (result == 0)
         *ret_number = number;
     return result;
@@ -150,7 +149,7 @@ int confd_store_confirm(confd_store *store, Macula__V1__ConfigEvent *event) {
                             "");
     if (result == 0)
         result = add_event(store, "config.changed", event);
-    return finish(store, result);
+    return confd_store_finish(store, result);
 }
 
 /* ---- back ---- */
@@ -196,12 +195,12 @@ int confd_store_revert(confd_store *store, const confd_sources *on_disk, Macula_
         result = -ENOENT;
     if (result == 0)
         result = revert_steps(store, &head, on_disk, event);
-    return finish(store, result);
+    return confd_store_finish(store, result);
 }
 
 int confd_store_event(confd_store *store, const char *topic, Macula__V1__ConfigEvent *event) {
     int result = mac_store_begin(store->base);
-    return result < 0 ? result : finish(store, add_event(store, topic, event));
+    return result < 0 ? result : confd_store_finish(store, add_event(store, topic, event));
 }
 
 /* ---- files ---- */
@@ -299,16 +298,4 @@ int confd_store_set_job_request(confd_store *store, const char *job, const char 
                                         "DELETE FROM job_request WHERE id <= (SELECT max(id) FROM job_request) - ?",
                                         "i", (int64_t)CONFD_OUTCOMES_MAX);
     return result;
-}
-
-int confd_store_set_power(confd_store *store, const Macula__V1__PowerRecord *record) {
-    size_t length = 0;
-    mac_autofree void *data = mac_codec_pack(&record->base, &length);
-    int result = mac_store_begin(store->base);
-    if (result < 0)
-        return result;
-    result = mac_store_exec(store->base, "INSERT OR REPLACE INTO power VALUES(1, ?)", "b", data, length);
-    if (result == 0)
-        result = mac_outbox_add(store->outbox, "node.stopping", &record->base);
-    return finish(store, result);
 }

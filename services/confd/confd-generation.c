@@ -43,6 +43,11 @@ static const char schema_job[] =
     "CREATE TABLE job_request(id INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL UNIQUE,"
     "  digest TEXT NOT NULL);";
 
+/* When the node goes down, in CLOCK_BOOTTIME of that boot; the record in `power` says what and why. */
+static const char schema_power_due[] =
+    "CREATE TABLE power_due(id INTEGER PRIMARY KEY CHECK(id = 1), due_boot_ms INTEGER NOT NULL,"
+    "  boot_id TEXT NOT NULL);";
+
 /* ---- life ---- */
 
 int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_error) {
@@ -51,7 +56,7 @@ int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_er
         *ret_error = mac_error_from_errno(result, "%s cannot be made", CONFD_STORE_DIR);
         return result;
     }
-    const char *const migrations[] = {schema, mac_outbox_schema, schema_came_from, schema_job};
+    const char *const migrations[] = {schema, mac_outbox_schema, schema_came_from, schema_job, schema_power_due};
     mac_autofree char *path = mac_root_path(root, CONFD_STORE_FILE);
     mac_store *base = NULL;
     result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &base, ret_error);
@@ -278,19 +283,4 @@ int confd_store_job_request(confd_store *store, const char *job, char **ret_dige
         *ret_digest = column_text(row, 0);
     mac_store_done(row);
     return result;
-}
-
-int confd_store_power(confd_store *store, Macula__V1__PowerRecord **ret_record) {
-    sqlite3_stmt *row = mac_store_query(store->base, "SELECT record FROM power", "");
-    if (!row)
-        return mac_store_errno(store->base);
-    Macula__V1__PowerRecord *record = NULL;
-    if (sqlite3_step(row) == SQLITE_ROW)
-        record =
-            macula__v1__power_record__unpack(NULL, (size_t)sqlite3_column_bytes(row, 0), sqlite3_column_blob(row, 0));
-    mac_store_done(row);
-    if (!record)
-        return -ENOENT;
-    *ret_record = record;
-    return 0;
 }

@@ -3,8 +3,8 @@
  * They live in SQLite (/var/lib/maculaos/generations/confd.db). Taking a new generation into force is one transaction:
  * the generation, the head, the event that tells of it and a *write intent* for each source file that has to change.
  * After the commit the files are written (each atomically, durably) and their intents deleted; a start finishes intents
- * that a crash left (a power cut may bring one back whose file was written: the same content is written again). So the files on disk are those of the generation in force, and whatever differs at a start was edited by
- * a person.
+ * that a crash left (a power cut may bring one back whose file was written: the same content is written again). So the
+ * files on disk are those of the generation in force, and whatever differs at a start was edited by a person.
  *
  * The head says more than "current": a pending change has a previous generation that comes back, and `applying` is set
  * from the commit until every service has applied, so that a start knows that it must finish or take back. */
@@ -125,8 +125,16 @@ int confd_store_job_request(confd_store *store, const char *job, char **ret_dige
 /* Number of the generation that a job made; 0: none. */
 uint64_t confd_store_job_generation(confd_store *store, const char *job);
 
-/* Why the node goes down, with the event node.stopping; and the last such record (-ENOENT: none). */
-int confd_store_set_power(confd_store *store, const Macula__V1__PowerRecord *record) MAC_MUST_USE;
+/* Why the node goes down, and when (CLOCK_BOOTTIME of the boot boot_id), with the event node.stopping; and the last
+ * such record (-ENOENT: none). */
+int confd_store_set_power(confd_store *store, const Macula__V1__PowerRecord *record, uint64_t due_boot_ms,
+                          const char *boot_id) MAC_MUST_USE;
 int confd_store_power(confd_store *store, Macula__V1__PowerRecord **ret_record) MAC_MUST_USE;
+/* When the node goes down in the boot boot_id; -ENOENT: nothing waits. */
+int confd_store_power_due(confd_store *store, const char *boot_id, uint64_t *ret_due_boot_ms) MAC_MUST_USE;
+/* It has been carried out. The record stays. */
+int confd_store_power_done(confd_store *store) MAC_MUST_USE;
+/* It has been cancelled: with the event node.staying, which says by whom. The record goes, too. */
+int confd_store_cancel_power(confd_store *store, const Macula__V1__PowerRecord *record) MAC_MUST_USE;
 
 #endif

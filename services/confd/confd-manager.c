@@ -8,6 +8,7 @@
 #include "bus/mac-discover.h"
 #include "confd-change.h"
 #include "confd-pending.h"
+#include "confd-power.h"
 #include "confd-sys.h"
 #include "confd-wish.h"
 #include "log/mac-log.h"
@@ -270,6 +271,7 @@ mac_error *confd_manager_start(mac_service *service, void **ret_object) {
     manager->started_boot_ms = confd_boot_ms();
     begin_start(manager);
     uv_timer_start(&manager->link_timer, on_link_timer, 0, LINK_RETRY_MS);
+    confd_power_arm(manager);
     return NULL;
 }
 

@@ -1,8 +1,9 @@
 /* Node and NodeControl, in the order of proto/macula/v1/node.proto. */
+#include <errno.h>
 #include <string.h>
 
 #include "confd-node.h"
-#include "confd-sys.h"
+#include "confd-power.h"
 #include "confd-wish.h"
 #include "log/mac-log.h"
 
@@ -28,25 +29,8 @@ static void node_info(Macula__V1__Node_Service *service, const Macula__V1__NodeS
 
 /* ---- Reboot, Shutdown ---- */
 
-/* The answer must be on its way before the machine is: at least so long. */
-#define POWER_GRACE_MS 500
-
-static void on_power_timer(uv_timer_t *timer) {
-    confd_manager *manager = timer->data;
-    int result = confd_sys_power(manager->sys, (enum confd_power)manager->power);
-    if (result < 0)
-        mac_log_error("the node cannot go down", "error=" MAC_LOG_Q("%s"), strerror(-result));
-}
-
-/* A later request takes the place of an earlier one that still waits. If confd ends before, it is off: whoever ends it
- * restarts it or stops the node anyway. */
-static void schedule_power(confd_manager *manager, enum confd_power what, uint32_t delay_s) {
-    manager->power = what;
-    uv_timer_start(&manager->power_timer, on_power_timer, delay_s * 1000ULL + POWER_GRACE_MS, 0);
-}
-
 static void stop_node(confd_manager *manager, mac_request *request, const Macula__V1__PowerRequest *input,
-                      enum confd_power what, const char *action) {
+                      const char *action) {
     /* 1. validate */
     const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
     if (!input->reason || !*input->reason || strlen(input->reason) > CONFD_MESSAGE_MAX ||
@@ -71,9 +55,11 @@ static void stop_node(confd_manager *manager, mac_request *request, const Macula
     record.action = recorded;
     record.reason = input->reason;
     record.author = (char *)(uintptr_t)author;
-    record.has_time_ms = true;
+    uint64_t delay_ms = input->delay_s * 1000ULL + CONFD_POWER_GRACE_MS;
+    record.has_time_ms = record.has_due_ms = true;
     record.time_ms = mac_unix_ms();
-    int result = confd_store_set_power(manager->store, &record);
+    record.due_ms = record.time_ms + (int64_t)delay_ms;
+    int result = confd_store_set_power(manager->store, &record, confd_boot_ms() + delay_ms, manager->boot_id);
     if (result < 0) {
         mac_request_fail_error(request,
                                mac_error_from_errno(result, "the reason cannot be recorded, so the node stays up"));
@@ -81,7 +67,7 @@ static void stop_node(confd_manager *manager, mac_request *request, const Macula
     }
     mac_log_warning("the node goes down", "action=%s author=" MAC_LOG_Q("%s") " reason=" MAC_LOG_Q("%s"), action,
                     author, input->reason);
-    schedule_power(manager, what, input->delay_s);
+    confd_power_arm(manager);
     /* 3. answer; below another root than "/" there is no machine to stop, and the answer says so */
     Macula__V1__PowerAnswer answer = MACULA__V1__POWER_ANSWER__INIT;
     mac_autofree char *only =
@@ -95,14 +81,40 @@ static void stop_node(confd_manager *manager, mac_request *request, const Macula
 static void node_reboot(Macula__V1__NodeControl_Service *service, const Macula__V1__PowerRequest *input,
                         Macula__V1__PowerAnswer_Closure closure, void *closure_data) {
     (void)closure;
-    stop_node(confd_manager_of(service, node_control), mac_request_from(closure_data), input, CONFD_REBOOT, "reboot");
+    stop_node(confd_manager_of(service, node_control), mac_request_from(closure_data), input, "reboot");
 }
 
 static void node_shutdown(Macula__V1__NodeControl_Service *service, const Macula__V1__PowerRequest *input,
                           Macula__V1__PowerAnswer_Closure closure, void *closure_data) {
     (void)closure;
-    stop_node(confd_manager_of(service, node_control), mac_request_from(closure_data), input, CONFD_POWER_OFF,
-              "shutdown");
+    stop_node(confd_manager_of(service, node_control), mac_request_from(closure_data), input, "shutdown");
+}
+
+/* ---- Cancel ---- */
+
+static void node_cancel(Macula__V1__NodeControl_Service *service, const Macula__V1__PowerCancelRequest *input,
+                        Macula__V1__PowerAnswer_Closure closure, void *closure_data) {
+    confd_manager *manager = confd_manager_of(service, node_control);
+    mac_request *request = mac_request_from(closure_data);
+    const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
+    Macula__V1__PowerRecord *next = confd_power_next(manager);
+    if (!next) {
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "the node is not about to go down");
+        return;
+    }
+    free(next->author);
+    next->author = mac_strdup(author);
+    int result = strlen(author) > CONFD_AUTHOR_MAX ? -EMSGSIZE : confd_store_cancel_power(manager->store, next);
+    confd_power_arm(manager);
+    if (result < 0) {
+        mac_request_fail_error(request, mac_error_from_errno(result, "the %s cannot be cancelled", next->action));
+    } else {
+        mac_log_warning("the node stays up", "cancelled=%s author=" MAC_LOG_Q("%s"), next->action, author);
+        Macula__V1__PowerAnswer answer = MACULA__V1__POWER_ANSWER__INIT;
+        answer.record = next;
+        closure(&answer, closure_data);
+    }
+    macula__v1__power_record__free_unpacked(next, NULL);
 }
 
 int confd_node_methods_serve(confd_manager *manager) {

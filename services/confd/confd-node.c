@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 
 #include "confd-cmdline.h"
+#include "confd-power.h"
 
 #define SLOT_OPTION "macula.slot="
 
@@ -49,6 +50,7 @@ Macula__V1__NodeInfo *confd_node_info(confd_manager *manager) {
         info->has_pending_generation = head.pending;
         info->pending_generation = head.pending ? head.current : 0;
     }
+    info->next_stop = confd_power_next(manager);
     if (confd_store_power(manager->store, &info->last_stop) < 0)
         info->last_stop = NULL;
     return info;

@@ -6,6 +6,8 @@
 
 /* The kernel's own name for it, so that sysctl kernel.hostname and the host name agree as on a real machine. */
 #define HOSTNAME_FILE "/proc/sys/kernel/hostname"
+#define POWER_DIR "/run/macula/applied"
+#define POWER_FILE POWER_DIR "/power" /* what the machine was last told to do */
 
 static int record_sysctl_write(confd_sys *sys, const char *path, const char *value) {
     if (!value) {
@@ -55,8 +57,10 @@ static void record_cancel(confd_sys_call *call) {
 }
 
 static int record_power(confd_sys *sys, enum confd_power power) {
-    mac_strings_add(&sys->calls, power == CONFD_REBOOT ? "reboot" : "poweroff");
-    return 0;
+    const char *what = power == CONFD_REBOOT ? "reboot" : "poweroff";
+    mac_strings_add(&sys->calls, what);
+    int r = mac_fs_mkdirs(sys->root, POWER_DIR, 0755);
+    return r < 0 ? r : mac_fs_write(sys->root, POWER_FILE, what, strlen(what), MAC_FS_KEEP_AS(MAC_FS_RELAXED));
 }
 
 static int record_set_time(confd_sys *sys, int64_t unix_ms) {

@@ -228,10 +228,22 @@ static void the_last_stop_is_remembered(void **state) {
     char action[] = "reboot", reason[] = "new kernel";
     record.action = action;
     record.reason = reason;
-    assert_int_equal(confd_store_set_power(box->store, &record), 0);
+    assert_int_equal(confd_store_set_power(box->store, &record, 5000, "boot-1"), 0);
     assert_int_equal(confd_store_power(box->store, &found), 0);
     assert_string_equal(found->reason, "new kernel");
-    macula__v1__power_record__free_unpacked(found, NULL);
+    macula__v1__power_record__free_unpacked(mac_take(&found), NULL);
+    uint64_t due = 0;
+    assert_int_equal(confd_store_power_due(box->store, "boot-1", &due), 0);
+    assert_int_equal(due, 5000);
+    assert_int_equal(confd_store_power_due(box->store, "boot-2", &due), -ENOENT);
+    assert_int_equal(confd_store_power_done(box->store), 0);
+    assert_int_equal(confd_store_power_due(box->store, "boot-1", &due), -ENOENT);
+    assert_int_equal(confd_store_power(box->store, &found), 0); /* why it last went down is remembered */
+    macula__v1__power_record__free_unpacked(mac_take(&found), NULL);
+    assert_int_equal(confd_store_set_power(box->store, &record, 5000, "boot-1"), 0);
+    assert_int_equal(confd_store_cancel_power(box->store, &record), 0);
+    assert_int_equal(confd_store_power_due(box->store, "boot-1", &due), -ENOENT);
+    assert_int_equal(confd_store_power(box->store, &found), -ENOENT);
 }
 
 #ifdef MAC_FAULTS

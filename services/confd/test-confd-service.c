@@ -610,11 +610,13 @@ static void the_node_says_what_it_is_and_why_it_stops(void **state) {
     assert_done(node, "node.reboot", "{\"reason\":\"new kernel\",\"author\":\"alice\",\"delay_s\":3600}");
     assert_contains(node->answer.body, "recorded only");
     node_await_event(node, "node.stopping", "new kernel");
-    node_stop(node);
+    node_kill(node);
+    setenv("MACULA_BOOT_ID", "boot-2", 1); /* it went down, for whatever reason */
     node_start(node, NULL);
     assert_done(node, "node", "{}");
     assert_body(node, "last_stop.reason", "\"new kernel\"");
     assert_body(node, "last_stop.action", "\"reboot\"");
+    assert_body(node, "next_stop", "(none)");
     node_free(node);
 }
 

@@ -138,6 +138,13 @@ class WithANode(unittest.TestCase):
         self.node.cli("node", "reboot", "--reason", "try", "--yes").ok()
         self.assertEqual(self.node.cli("node", "info", "-o", "json").json()["last_stop"]["reason"], "try")
 
+    def test_a_shutdown_that_waits_is_shown_and_can_be_cancelled(self):
+        self.node.cli("node", "shutdown", "--reason", "moving", "--delay", "1h", "--yes").ok()
+        self.assertRegex(self.node.cli("node", "info").ok().out, r"next stop +shutdown at .*: moving")
+        self.assertIn("shutdown has been cancelled", self.node.cli("node", "cancel").ok().out)
+        self.assertNotIn("next_stop", self.node.cli("node", "info", "-o", "json").json())
+        self.node.cli("node", "cancel").exits(3)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -1,0 +1,71 @@
+/* Going down later: what waits outlives confd, but not the machine's own restart, and can be cancelled. */
+#include <string.h>
+#include <unistd.h>
+
+#include "test-confd-service.h"
+
+static confd_node *started(void) {
+    static const char *const no_units[] = {NULL};
+    confd_node *node = node_new(no_units);
+    node_start(node, NULL);
+    return node;
+}
+
+/* What the recording machine was told to do; waits until it was. */
+static void await_power(confd_node *node, const char *what) {
+    mac_autofree char *found = NULL;
+    for (int turns = 0; turns < 6000 && !found; turns++) {
+        usleep(5000);
+        found = box_read(node->box, "/run/macula/applied/power");
+    }
+    assert_non_null(found);
+    assert_string_equal(found, what);
+}
+
+static void a_stop_that_waits_is_not_forgotten_by_a_restart_of_confd(void **state) {
+    (void)state;
+    confd_node *node = started();
+    assert_done(node, "node.shutdown", "{\"reason\":\"moving house\",\"author\":\"alice\",\"delay_s\":3600}");
+    assert_done(node, "node", "{}");
+    assert_body(node, "next_stop.reason", "\"moving house\"");
+    node_kill(node);
+    node_start(node, NULL);
+    assert_done(node, "node", "{}");
+    assert_body(node, "next_stop.action", "\"shutdown\"");
+    assert_done(node, "node.reboot", "{\"reason\":\"sooner\",\"author\":\"alice\",\"delay_s\":1}");
+    node_kill(node); /* before its time */
+    assert_null(box_read(node->box, "/run/macula/applied/power"));
+    node_start(node, NULL);
+    await_power(node, "reboot");
+    assert_done(node, "node", "{}");
+    assert_body(node, "next_stop", "(none)");
+    assert_body(node, "last_stop.reason", "\"sooner\"");
+    node_free(node);
+}
+
+static void a_stop_that_waits_can_be_cancelled(void **state) {
+    (void)state;
+    confd_node *node = started();
+    assert_error(node, "node.cancel", "{}", NOTHING_TO_DO, "not about to go down");
+    assert_done(node, "node.reboot", "{\"reason\":\"new kernel\",\"author\":\"alice\",\"delay_s\":3600}");
+    assert_done(node, "node.cancel", "{\"author\":\"bob\"}");
+    assert_body(node, "record.action", "\"reboot\"");
+    node_await_event(node, "node.staying", "\"author\":\"bob\"");
+    for (int i = 0; i < 2; i++) {
+        assert_done(node, "node", "{}");
+        assert_body(node, "next_stop", "(none)");
+        assert_body(node, "last_stop", "(none)");
+        node_kill(node);
+        node_start(node, NULL);
+    }
+    assert_error(node, "node.cancel", "{}", NOTHING_TO_DO, "not about to go down");
+    node_free(node);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stop_that_waits_is_not_forgotten_by_a_restart_of_confd),
+        cmocka_unit_test(a_stop_that_waits_can_be_cancelled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
