@@ -330,6 +330,13 @@ mac_call *mac_bus_flush(mac_bus *bus, mac_answer_callback callback, void *data) 
     return bus_call_flush(bus, MAC_BUS_DEADLINE_MS, callback, data);
 }
 
+mac_call *mac_bus_pause(mac_bus *bus, unsigned ms, mac_answer_callback callback, void *data) {
+    mac_call *call = call_new(bus, "pause", false, callback, data);
+    call->deadline = uv_now(bus->loop) + ms;
+    list_add(call);
+    return call;
+}
+
 /* ---- life ---- */
 
 void bus_calls_init(mac_bus *bus) {

@@ -144,6 +144,9 @@ mac_call *mac_bus_request(mac_bus *bus, const char *subject, const void *body, s
                           bool many, unsigned deadline_ms, mac_answer_callback callback, void *data);
 /* Calls back when the server has processed everything this connection has sent before (the order of one connection). */
 mac_call *mac_bus_flush(mac_bus *bus, mac_answer_callback callback, void *data);
+/* Calls back after this time with TIMED_OUT, sooner with the error that ends all calls when the connection is lost or
+ * the bus closes: a pause that nobody has to end. */
+mac_call *mac_bus_pause(mac_bus *bus, unsigned ms, mac_answer_callback callback, void *data);
 
 /* ---- events ---- */
 

@@ -8,6 +8,8 @@
 #include "log/mac-log.h"
 
 #define BATCH 64 /* published before each flush */
+#define RETRY_MIN_MS 50
+#define RETRY_MAX_MS 5000
 
 /* AUTOINCREMENT: a revision is never used again, whatever is deleted. Both encodings are kept, so that an event of an
  * older version of the program can be published without knowing its type. */
@@ -21,6 +23,8 @@ struct mac_outbox {
     mac_store *store;
     mac_bus *bus;
     mac_call *flush;    /* runs: nothing else is published meanwhile */
+    mac_call *pause;    /* after a failure, until the next attempt */
+    unsigned retry_ms;  /* the last one's length; 0: the last attempt went well */
     int64_t published;  /* up to this revision, waits for the flush */
     int64_t confirmed;  /* the server has everything up to here */
     uint64_t next;      /* what next_revision said last */
@@ -38,6 +42,8 @@ void mac_outbox_free(mac_outbox *outbox) {
         return;
     if (outbox->flush)
         mac_call_cancel(outbox->flush);
+    if (outbox->pause)
+        mac_call_cancel(outbox->pause);
     free(outbox);
 }
 
@@ -99,13 +105,16 @@ static int publish_row(mac_outbox *outbox, sqlite3_stmt *row) {
     return r;
 }
 
-/* Returns how many. */
-static unsigned publish_batch(mac_outbox *outbox) {
+/* Returns how many; *ret_waits: one of them could not be published now. */
+static unsigned publish_batch(mac_outbox *outbox, bool *ret_waits) {
     sqlite3_stmt *rows = mac_store_query(
         outbox->store, "SELECT revision, topic, event, json FROM outbox WHERE revision > ? ORDER BY revision LIMIT ?",
         "ii", outbox->confirmed, (int64_t)BATCH);
     unsigned count = 0;
-    while (rows && sqlite3_step(rows) == SQLITE_ROW && publish_row(outbox, rows) == 0) {
+    while (rows && !*ret_waits && sqlite3_step(rows) == SQLITE_ROW) {
+        *ret_waits = publish_row(outbox, rows) < 0;
+        if (*ret_waits)
+            break;
         outbox->published = sqlite3_column_int64(rows, 0);
         count++;
     }
@@ -123,16 +132,36 @@ static void delete_confirmed(mac_outbox *outbox) {
     MAC_FAULT_POINT("outbox.deleted");
 }
 
+static void on_pause_end(const mac_answer *answer, void *data) {
+    mac_outbox *outbox = data;
+    outbox->pause = NULL;
+    if (answer->error->code == MACULA__V1__ERROR_CODE__CANCELLED)
+        outbox->bus = NULL; /* it closes, or the outbox goes */
+    else
+        mac_outbox_kick(outbox); /* without a connection nothing: the next one kicks */
+}
+
+/* An attempt has failed though the connection is there: too many calls, a server that takes nothing or says nothing. */
+static void retry_later(mac_outbox *outbox) {
+    if (outbox->pause || !outbox->bus || mac_bus_current_state(outbox->bus) != MAC_BUS_CONNECTED)
+        return;
+    unsigned longer = outbox->retry_ms ? outbox->retry_ms * 2 : RETRY_MIN_MS;
+    outbox->retry_ms = longer < RETRY_MAX_MS ? longer : RETRY_MAX_MS;
+    outbox->pause = mac_bus_pause(outbox->bus, outbox->retry_ms, on_pause_end, outbox);
+}
+
 static void on_flushed(const mac_answer *answer, void *data) {
     mac_outbox *outbox = data;
     outbox->flush = NULL;
-    if (answer->error) {
-        if (answer->error->code == MACULA__V1__ERROR_CODE__CANCELLED)
-            outbox->bus = NULL; /* it closes, or the outbox goes */
-        else if (answer->error->code == MACULA__V1__ERROR_CODE__TIMED_OUT)
-            mac_outbox_kick(outbox);
-        return; /* without a connection the next one kicks */
+    if (answer->error && answer->error->code == MACULA__V1__ERROR_CODE__CANCELLED) {
+        outbox->bus = NULL; /* it closes, or the outbox goes */
+        return;
     }
+    if (answer->error) {
+        retry_later(outbox); /* without a connection the next one kicks */
+        return;
+    }
+    outbox->retry_ms = 0;
     MAC_FAULT_POINT("outbox.flushed");
     outbox->confirmed = outbox->published;
     delete_confirmed(outbox);
@@ -144,6 +173,9 @@ void mac_outbox_kick(mac_outbox *outbox) {
         return;
     if (outbox->delete_failed)
         delete_confirmed(outbox);
-    if (publish_batch(outbox) > 0)
+    bool waits = false;
+    if (publish_batch(outbox, &waits) > 0)
         outbox->flush = mac_bus_flush(outbox->bus, on_flushed, outbox);
+    else if (waits)
+        retry_later(outbox);
 }

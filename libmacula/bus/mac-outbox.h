@@ -29,7 +29,8 @@ void mac_outbox_free(mac_outbox *outbox);
 uint64_t mac_outbox_next_revision(mac_outbox *outbox);
 /* topic as in mac_bus_publish. 0, -EMSGSIZE (over MAC_BUS_PAYLOAD_MAX), or the store's error: roll back then. */
 int mac_outbox_add(mac_outbox *outbox, const char *topic, const ProtobufCMessage *event) MAC_MUST_USE;
-/* Starts publishing what waits, in the order of the revisions; does nothing while that runs already. */
+/* Starts publishing what waits, in the order of the revisions; does nothing while that runs already. What fails while
+ * the connection is there is tried again by itself, after 50 ms at first and 5 s at most. */
 void mac_outbox_kick(mac_outbox *outbox);
 /* Entries that wait; 0 also when the store cannot be read. */
 size_t mac_outbox_count(mac_outbox *outbox);

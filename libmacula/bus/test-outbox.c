@@ -226,6 +226,50 @@ static void an_outbox_may_go_while_it_publishes(void **state) {
     test_node_until_count(scene->node, &scene->heard, 2);
 }
 
+static void ignore_answer(const mac_answer *answer, void *data) {
+    (void)answer;
+    (void)data;
+}
+
+/* So many calls that there is no room for the flush; the listener hears them and says nothing. */
+static void fill(outbox_scene *scene, mac_call *calls[MAC_BUS_PENDING_MAX]) {
+    for (size_t i = 0; i < MAC_BUS_PENDING_MAX; i++)
+        calls[i] = mac_bus_request(scene->node->service, "macula.pub." TEST_REALM ".silence", "", 0, false, true, 60000,
+                                   ignore_answer, NULL);
+}
+
+static void what_fails_beside_a_connection_is_tried_again_by_itself(void **state) {
+    outbox_scene *scene = *state;
+    mac_call *calls[MAC_BUS_PENDING_MAX];
+    test_node_until_connected(scene->node, scene->node->service);
+    fill(scene, calls);
+    add(scene);
+    mac_outbox_kick(scene->outbox);
+    test_node_until_count(scene->node, &scene->heard, 2); /* published, not confirmed, published again */
+    assert_int_equal(mac_outbox_count(scene->outbox), 1);
+    for (size_t i = 0; i < MAC_BUS_PENDING_MAX; i++)
+        mac_call_cancel(calls[i]);
+    until_empty(scene); /* without another kick */
+}
+
+static void an_outbox_may_go_while_it_pauses(void **state) {
+    outbox_scene *scene = *state;
+    mac_call *calls[MAC_BUS_PENDING_MAX];
+    test_node_until_connected(scene->node, scene->node->service);
+    fill(scene, calls);
+    for (unsigned i = 1; i <= 2; i++) {
+        mac_outbox_free(scene->outbox);
+        scene->outbox = mac_outbox_new(scene->store, scene->node->service);
+        if (i == 1)
+            add(scene);
+        mac_outbox_kick(scene->outbox);
+        test_node_until_count(scene->node, &scene->heard, i);
+    }
+    test_node_close(scene->node, &scene->node->service); /* and the bus; it ends the calls */
+    mac_outbox_kick(scene->outbox);
+    assert_int_equal(mac_outbox_count(scene->outbox), 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(events_are_published_in_order_and_then_deleted, setup, teardown),
@@ -237,6 +281,8 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(a_full_store_refuses_the_event_and_the_transaction_with_it, setup, teardown),
         cmocka_unit_test_setup_teardown(an_outbox_may_go_while_it_publishes, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_fails_beside_a_connection_is_tried_again_by_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_outbox_may_go_while_it_pauses, setup, teardown),
     };
     return cmocka_run_group_tests_name("the outbox", tests, NULL, NULL);
 }
