@@ -4,14 +4,18 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 import unittest
 
+from os_bus import Bus
+from os_console import PATIENCE, Ended
 from os_disk import Disk
 from os_machine import Drive, Machine, missing_tools
 
 SOURCE = pathlib.Path(os.environ.get("MACULA_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
 OUTPUT = pathlib.Path(os.environ.get("MACULA_OS_OUTPUT") or SOURCE / "build-image" / "test")
-LIVE_KEY = "/var/lib/maculaos/identity/admin.nk"
+ADMIN_KEY = "/maculaos/identity/admin.nk"  # on the data partition
+NODE = "macula.rpc.io.macula.node"
 OPTIONS = {"shell": False, "keep": False}
 PANIC = r"Kernel panic"
 
@@ -96,6 +100,48 @@ class OsTest(unittest.TestCase):
         made = Machine(self.folder / name, drives, **more)
         self.machines.append(made)
         return made
+
+    def up(self, machine, seconds=240):
+        """Switches it on, waits for the login prompt, logs in; returns what the initramfs says of this boot."""
+        machine.start().console.log_in(seconds=seconds, never=PANIC)
+        return self.boot_environment(machine)
+
+    @staticmethod
+    def boot_environment(machine):
+        lines = machine.console.ok("cat /run/initramfs/boot.env").splitlines()
+        return {key: value.strip("'\"") for key, _, value in (line.partition("=") for line in lines)}
+
+    def boots_until_up(self, machine, most=6, seconds=240):
+        """Lets it reset itself until a login prompt is there; returns (boots it took, what the initramfs says)."""
+        for count in range(1, most + 1):
+            machine.start()
+            try:
+                machine.console.log_in(seconds=seconds)
+                return count, self.boot_environment(machine)
+            except Ended:
+                self.assertEqual(machine.wait_end(60), "reset")
+        raise machine.console.failed(f"was not up after {most} boots")
+
+    @staticmethod
+    def admin_seed(machine, disk):
+        """The admin's key, read from the disk of a machine that stands still for that moment."""
+        machine.qmp.call("stop")
+        try:
+            return disk.data_read(ADMIN_KEY).decode()
+        finally:
+            machine.qmp.call("cont")
+
+    @staticmethod
+    def bus(machine, seed=None, seconds=120):
+        """Connects to the node, which may still be starting."""
+        deadline = time.monotonic() + seconds * PATIENCE
+        while True:
+            try:
+                return Bus(machine.ports["bus"], seed)
+            except (ConnectionError, TimeoutError, ValueError, IndexError) as problem:
+                if time.monotonic() > deadline:
+                    raise machine.console.failed(f"the bus does not answer: {problem}") from None
+                machine.console.expect_quiet(1)
 
     def iso(self, bus="cd"):
         return Drive(Images.of("iso"), bus, read_only=True)

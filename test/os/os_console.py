@@ -21,6 +21,10 @@ class Failed(AssertionError):
     """A machine did not do what was waited for."""
 
 
+class Ended(Failed):
+    """The machine ended while something was waited for."""
+
+
 class Console:
     """One serial line of one boot. `log` is the file that QEMU itself writes, whoever listens."""
 
@@ -62,8 +66,8 @@ class Console:
     def tail(self, lines=TAIL_LINES):
         return "\n".join(self.text.splitlines()[-lines:])
 
-    def failed(self, what):
-        return Failed(f"{what}\n---- the console's last lines; all of it: {self.log}\n{self.tail()}\n----")
+    def failed(self, what, kind=Failed):
+        return kind(f"{what}\n---- the console's last lines; all of it: {self.log}\n{self.tail()}\n----")
 
     # ---- waiting ----
     def expect(self, pattern, seconds=120, never=None):
@@ -89,7 +93,7 @@ class Console:
                 if bad:
                     raise self.failed(f"said {bad.group()!r} while {wanted} was waited for")
                 if self._ended:
-                    raise self.failed(f"the machine ended and never said {wanted}")
+                    raise self.failed(f"the machine ended and never said {wanted}", Ended)
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise self.failed(f"did not say {wanted} within {seconds * PATIENCE:.0f} s")
@@ -103,6 +107,11 @@ class Console:
                 if left <= 0:
                     raise self.failed(f"the machine was still running after {seconds * PATIENCE:.0f} s")
                 self._changed.wait(left)
+
+    def expect_quiet(self, seconds):
+        """Waits until it says more, at most that long: between two tries of something outside of the console."""
+        with self._changed:
+            self._changed.wait(seconds)
 
     # ---- typing ----
     def send(self, text):

@@ -42,7 +42,7 @@ def lock_file():
 
 def missing_tools():
     """Which programs and files of the group `os` are not here."""
-    programs = ["qemu-system-x86_64", "qemu-img", "mcopy", "debugfs", "e2fsck", "unsquashfs", "openssl"]
+    programs = ["qemu-system-x86_64", "veritysetup", "mksquashfs", "qemu-img", "mcopy", "debugfs", "e2fsck", "unsquashfs", "openssl"]
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     found = [name for name in programs if not shutil.which(name, path=path)]
     if not any(pathlib.Path(code).exists() for code, _ in ROM["ovmf"]):

@@ -1,0 +1,72 @@
+"""The data partition: full, damaged, read-only, cut off. The node comes up and says what is wrong."""
+import tempfile
+import unittest
+
+from os_case import NODE, OsTest
+from os_disk import tool
+from os_machine import Drive, seeded
+from os_powercut import Recording
+
+CUTS = 20
+
+
+class Data(OsTest):
+    def test_a_full_data_partition_does_not_stop_the_node(self):
+        disk = self.disk()
+        machine = self.machine(disk)
+        self.up(machine)
+        seed = self.admin_seed(machine, disk)
+        machine.stop()
+        with disk.extracted("data", back=True) as file:
+            self.fill(file)
+        machine = self.machine(disk, name="full")
+        self.up(machine)
+        with self.bus(machine, seed) as bus:
+            bus.json(NODE)
+
+    @staticmethod
+    def fill(file):
+        """Files until there is no block left."""
+        tool("e2fsck", "-y", file, check=False)
+        with tempfile.NamedTemporaryFile(dir=file.parent) as filler:
+            filler.write(b"x" * (1 << 20))
+            filler.flush()
+            for number in range(4096):
+                if b"o space" in tool("debugfs", "-w", "-R", f"write {filler.name} fill{number}", file, check=False):
+                    break
+
+    def test_a_damaged_superblock_is_mended_or_named(self):
+        disk = self.disk()
+        disk.write(disk["data"].start + 1024, bytes(1024))
+        machine = self.machine(disk)
+        environment = self.up(machine)
+        self.assertTrue(environment.get("data_problem") or environment["persistent"] == "1", environment)
+
+    def test_a_disk_that_cannot_be_written_is_named(self):
+        disk = self.disk()
+        machine = self.machine(Drive(disk.path, read_only=True))
+        environment = self.up(machine)
+        self.assertEqual(environment["persistent"], "0")
+        self.assertTrue(environment["data_problem"], environment)
+
+    def test_a_first_boot_cut_anywhere_is_followed_by_one_that_works(self):
+        generator = seeded()
+        before, disk = self.disk("before"), self.disk()
+        record = self.folder / "first.record"
+        machine = self.machine(Drive(disk.path, record=record))
+        self.up(machine)
+        machine.console.ok("sync")
+        machine.power_cut()
+        recording = Recording(record)
+        for number, count in enumerate(recording.moments(generator, CUTS)):
+            with self.subTest(cut=number, write=count):
+                cut = recording.disk_after(count, before.path, self.folder / "cut.img", generator, torn=number % 2 == 1)
+                again = self.machine(cut, name=f"cut-{number}")
+                self.up(again)
+                with self.bus(again, self.admin_seed(again, cut)) as bus:
+                    bus.json(NODE)
+                again.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,136 @@
+"""Two slots and a boot state: whatever is wrong with one, the other comes up; the state survives what a power cut makes of it."""
+import unittest
+
+from os_bootstate import EMPTY, State, encode_tries, next_boot, state_on, states_on, write_state
+from os_case import OsTest, quick
+from os_slot import rebuild, with_init
+
+NOT_A_HASH = "5a" * 32
+
+
+class Slots(OsTest):
+    def disk_with_both(self):
+        """Slot B holds what A holds, and is to be tried next."""
+        disk = self.disk()
+        disk.copy_slot("a", "b")
+        return disk, write_state(disk, pending="b", verity_b=state_on(disk).verity_a)
+
+    def comes_back(self, disk, most=6):
+        """B is tried, A comes up and knows why; returns the boots it took."""
+        self.assertEqual(next_boot(disk), ("b", True))
+        machine = self.machine(disk, watchdog=True)
+        count, environment = self.boots_until_up(machine, most)
+        self.assertEqual((environment["slot"], environment["pending"], environment["failed"]), ("a", "0", "b"))
+        machine.stop()
+        self.assertEqual(next_boot(disk)[0], "a")
+        return count
+
+    def test_a_good_pending_slot_becomes_the_active_one(self):
+        disk, _ = self.disk_with_both()
+        machine = self.machine(disk)
+        environment = self.up(machine)
+        self.assertEqual((environment["slot"], environment["pending"]), ("b", "1"))
+        machine.console.ok("until maculaos boot status 2>/dev/null | grep -qi 'active.*b'; do sleep 1; done", 240)
+        machine.power_cut()
+        self.assertEqual((state_on(disk).active, state_on(disk).pending), ("b", "-"))
+
+    @quick
+    def test_a_corrupt_slot_falls_back_to_the_other(self):
+        disk, _ = self.disk_with_both()
+        part, blocks = disk["rootfs-B"], int(disk.slot_json("b")["data_blocks"])
+        disk.write(part.start + (blocks - 1) * 4096, bytes(4096))  # squashfs keeps its tables at the end: read at every mount
+        self.comes_back(disk)
+
+    def test_a_slot_with_a_wrong_hash_falls_back_to_the_other(self):
+        disk, state = self.disk_with_both()
+        write_state(disk, verity_b=NOT_A_HASH + state.verity_b[64:])
+        self.comes_back(disk)
+
+    def test_a_slot_whose_kernel_is_damaged_falls_back_to_the_other(self):
+        disk, _ = self.disk_with_both()
+        kernel = disk.slot_file("b", "/boot/vmlinuz")
+        places = [p for start in range(1 << 20, len(kernel), 1 << 20) if (p := disk.find_in_slot("b", kernel[start:start + 64]))]
+        self.assertTrue(places, "the kernel is compressed beyond recognition")
+        for place in places:
+            disk.write(disk["rootfs-B"].start + place, bytes(64))
+        self.comes_back(disk)
+
+    def test_a_slot_that_is_no_file_system_falls_back_within_one_boot_or_three(self):
+        disk, _ = self.disk_with_both()
+        disk.write(disk["rootfs-B"].start, bytes(4096))
+        self.assertLessEqual(self.comes_back(disk), 4)
+
+    def test_a_slot_that_hangs_falls_back_by_the_watchdog(self):
+        disk, _ = self.disk_with_both()
+        write_state(disk, verity_b=rebuild(disk, "b", with_init("while :; do sleep 1000; done\n")))
+        self.comes_back(disk)
+        self.assertEqual(self.machines[-1].boots, 4)
+
+    def test_a_slot_that_panics_falls_back_to_the_other(self):
+        disk, _ = self.disk_with_both()
+        write_state(disk, verity_b=rebuild(disk, "b", with_init("exit 1\n")))
+        self.comes_back(disk)
+
+
+class BootState(OsTest):
+    def boots(self, disk, slot="a", **expected):
+        machine = self.machine(disk, name=f"machine-{len(self.machines)}")
+        environment = self.up(machine)
+        self.assertEqual(environment["slot"], slot)
+        for key, value in expected.items():
+            self.assertEqual(environment.get(key), value, environment)
+        machine.stop()
+
+    def test_one_garbage_copy_of_the_state_is_no_matter(self):
+        for number in (1, 2):
+            with self.subTest(copy=number):
+                disk = self.disk()
+                disk.esp_overwrite(f"/grub/state-{number}", b"\xa5" * 1024)
+                self.boots(disk)
+
+    def test_without_any_state_it_boots_and_mends_it(self):
+        for name, spoil in {"garbage": lambda disk, file: disk.esp_overwrite(file, b"\xa5" * 1024),
+                            "missing": lambda disk, file: disk.esp_delete(file)}.items():
+            with self.subTest(name):
+                disk = self.disk()
+                for file in ("/grub/state-1", "/grub/state-2"):
+                    spoil(disk, file)
+                self.boots(disk)
+
+    def test_garbage_tries_boot_the_active_slot(self):
+        disk = self.disk()
+        disk.copy_slot("a", "b")
+        write_state(disk, pending="b", verity_b=state_on(disk).verity_a)
+        disk.esp_overwrite("/grub/tries", b"\xa5" * 1024)
+        self.boots(disk)
+
+    def test_a_full_esp_is_no_matter(self):
+        disk = self.disk()
+        disk.esp_fill()
+        self.boots(disk)
+
+    def test_a_state_cut_at_any_byte_says_one_of_the_two(self):
+        disk = self.disk()
+        write_state(disk, next="recovery")
+        old = disk.esp_read("/grub/state-1"), disk.esp_read("/grub/state-2")
+        before = state_on(disk)
+        after = write_state(disk, next="normal")
+        new = disk.esp_read("/grub/state-1"), disk.esp_read("/grub/state-2")
+        which = 0 if old[0] != new[0] else 1
+        for byte in range(1025):
+            copies = [State.decode(old[1 - which]), State.decode(new[which][:byte] + old[which][byte:])]
+            self.assertIn(max((c for c in copies if c), key=lambda c: c.seq), (before, after), byte)
+
+    def test_every_state_file_on_a_new_disk_is_whole(self):
+        disk = self.disk()
+        state = state_on(disk)
+        self.assertEqual((state.active, state.pending, state.next, state.reset), ("a", "-", "normal", "none"))
+        self.assertNotEqual(state.verity_a, EMPTY)
+        said = disk.slot_json("a")
+        self.assertEqual(state.verity_a, f"{said['root_hash']}:{said['data_blocks']:010}")
+        self.assertTrue(any(states_on(disk)))
+        self.assertEqual(len(disk.esp_read("/grub/tries")), len(encode_tries()))
+
+
+if __name__ == "__main__":
+    unittest.main()
