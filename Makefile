@@ -2,10 +2,10 @@
 BUILD ?= build
 
 .DEFAULT_GOAL := help
-.PHONY: help node test bench fuzz lint format asan tsan coverage build packages dependencies clean
+.PHONY: help node test bench fuzz lint format asan tsan coverage build packages test-packages dependencies clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 dependencies:
 	@scripts/install-dependencies build
@@ -39,6 +39,10 @@ lint: ## formatting, clang-tidy, cppcheck, shellcheck, include rules
 packages: ## Debian packages of the suite for this machine's release (SUITE=trixie: for that one) in build-packages/
 	@scripts/install-dependencies build pack
 	@packaging/build $(if $(SUITE),--suite $(SUITE))
+
+test-packages: ## test the packages: contents, lintian, a node that runs from them on a plain Debian 12 and 13 (as root)
+	@scripts/install-dependencies build pack
+	@test/packaging/test_packages.py
 
 format: ## format the sources in place
 	@scripts/install-dependencies lint

@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+"""The Debian packages: what is in them, what lintian says, and a node that runs from them on a plain Debian 12 and 13.
+
+    test/packaging/test_packages.py [TestInstalled.test_on_trixie …]
+
+DEBS=DIR gives packages of this machine's release in place of built ones."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from package_roots import SOURCE, Root, built_for, package, run
+
+# What the configuration of the node has made on the machine stays, as what an administrator does would.
+CONFIGURED = {f"etc/{name}" for name in ("default/keyboard", "default/locale", "hosts", "locale.conf", "timezone",
+                                         "vconsole.conf")}
+# What the systemd unit runs, and a question to it.
+NODE = """
+/usr/libexec/macula/macula-supervisor >/tmp/log 2>&1 &
+node=$!
+tail --pid=$node -n +1 -F /tmp/log 2>/dev/null | grep -q -m 1 'node ready' || { cat /tmp/log; exit 1; }
+%s
+kill $node
+wait $node || { echo "the node ended with $?"; cat /tmp/log; exit 1; }
+"""
+
+
+class TestContents(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = built_for()
+        cls.unpacked = tempfile.mkdtemp()
+        for name in "maculaos-node", "libmacula-dev", "maculaos-dbg":
+            run("dpkg-deb", "-x", package(cls.directory, name), f"{cls.unpacked}/{name}")
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.unpacked)
+
+    def has(self, name, *paths):
+        for path in paths:
+            self.assertTrue(list(pathlib.Path(self.unpacked, name).glob(path)), f"{name} has no {path}")
+
+    def programs(self):
+        root = pathlib.Path(self.unpacked, "maculaos-node")
+        return [root / "usr/bin/maculaos", *(root / "usr/libexec/macula").iterdir()]
+
+    def test_the_node_has_programs_units_and_pages(self):
+        self.has("maculaos-node", "usr/bin/maculaos", "usr/libexec/macula/macula-supervisor", "usr/libexec/macula/confd",
+                 "usr/libexec/macula/confd-worker", "usr/lib/macula/units/confd.yaml", "**/systemd/system/macula.service",
+                 "usr/share/man/man1/maculaos-config-apply.1.gz", "usr/share/bash-completion/completions/maculaos",
+                 "usr/share/zsh/vendor-completions/_maculaos", "usr/share/fish/vendor_completions.d/maculaos.fish")
+        for unit in (SOURCE / "services/units").glob("*.yaml"):
+            self.has("maculaos-node", f"usr/lib/macula/units/{unit.name}")
+
+    def test_the_programs_are_of_the_release_form(self):
+        for program in self.programs():
+            content = program.read_bytes()
+            self.assertNotIn(b"MACULA_FAULT", content, f"{program.name} has fault points")
+            self.assertNotIn(b"/maculaos/obj", content, f"{program.name} names the directory it was built in")
+            said = run("readelf", "-Wdl", program)
+            self.assertRegex(said, r"FLAGS.*NOW", f"{program.name} is not hardened")
+            self.assertIn("GNU_RELRO", said)
+            self.assertNotIn(".symtab", run("readelf", "-WS", program), f"{program.name} was not stripped")
+
+    def test_symbols_belong_to_the_programs(self):
+        for program in self.programs():
+            build_id = re.search("Build ID: ([0-9a-f]+)", run("readelf", "-n", program)).group(1)
+            self.has("maculaos-dbg", f"usr/lib/debug/.build-id/{build_id[:2]}/{build_id[2:]}.debug")
+
+    def test_a_program_can_be_built_with_the_library(self):
+        root = pathlib.Path(self.unpacked, "libmacula-dev")
+        program = root / "try.c"
+        program.write_text('#include "bus/mac-bus.h"\n#include "crypto/mac-crypto.h"\n#include "macula/v1/config.pb-c.h"\n'
+                           'int main(void) { struct mac_bus_options; char text[65]; (void)text;\n'
+                           '    return macula__v1__config__descriptor.n_methods == 0; }\n')
+        environment = {**os.environ, "PKG_CONFIG_PATH": str(next(root.glob("usr/lib/*/pkgconfig"))),
+                       "PKG_CONFIG_SYSROOT_DIR": "", "LC_ALL": "C"}
+        flags = run("pkg-config", f"--define-variable=prefix={root}/usr", "--cflags", "--libs", "libmacula", env=environment)
+        run("cc", "-D_GNU_SOURCE", program, "-o", root / "try", *flags.split())
+        self.assertEqual(subprocess.run([root / "try"], check=False).returncode, 0)
+
+    @unittest.skipUnless(shutil.which("lintian"), "lintian is not installed: scripts/install-dependencies pack")
+    def test_lintian_finds_nothing(self):
+        debs = [package(self.directory, name) for name in ("maculaos-node", "libmacula-dev", "maculaos-dbg")]
+        said = run("lintian", "--allow-root", "--fail-on", "error,warning", *debs)
+        self.assertEqual([line for line in said.splitlines() if line[:2] in ("E:", "W:")], [])
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("mmdebstrap"), "needs root and mmdebstrap")
+class TestInstalled(unittest.TestCase):
+    def lives_and_goes(self, suite):
+        with open("/etc/os-release", encoding="utf-8") as release:
+            own = suite in release.read()
+        if os.environ.get("DEBS") and not own:
+            self.skipTest("DEBS are of this machine's release")
+        root = Root(suite, package(built_for(None if own else suite), "maculaos-node"))
+        self.addCleanup(root.remove)
+        before = root.files()
+        root.install()
+        info = root.shell(NODE % "maculaos node info -o json; maculaos services processes")
+        self.assertFalse((root.path / "etc/systemd/system/multi-user.target.wants/macula.service").is_symlink(),
+                         "the service waits until somebody enables it")
+        self.assertIn('"arch"', info)
+        self.assertRegex(info, r"confd")
+        self.assertTrue((root.path / "var/lib/maculaos/identity/admin.nk").exists())
+        root.shell("dpkg -r maculaos-node")
+        self.assertTrue((root.path / "var/lib/maculaos/identity/admin.nk").exists(), "state outlives a removal")
+        self.assertFalse((root.path / "usr/bin/maculaos").exists())
+        root.shell("dpkg -P maculaos-node")
+        self.assertFalse((root.path / "var/lib/maculaos").exists(), "purge removes the state")
+        self.assertEqual(sorted(root.files() - before - CONFIGURED), [])
+
+    def test_on_bookworm(self):
+        self.lives_and_goes("bookworm")
+
+    def test_on_trixie(self):
+        self.lives_and_goes("trixie")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
