@@ -53,6 +53,8 @@ int cli_services(cli_invocation *invocation) {
     mac_problems_free(problems);
     if (cli_output_json() || cli_output_yaml())
         cli_print_message(answer);
+    else if (pattern && ((const Macula__V1__DiscoverAnswer *)answer)->n_services == 0)
+        cli_print(CLI_PLAIN, "Nobody on the bus serves %s; all there is: maculaos services\n", pattern);
     else
         services_table((const Macula__V1__DiscoverAnswer *)answer);
     protobuf_c_message_free_unpacked(answer, NULL);
@@ -133,6 +135,13 @@ static cli_identity identity_for(const char *procedure) {
     return whole || procedure_is_ours(procedure) ? CLI_ADMIN_IF_READABLE : CLI_WORKLOAD;
 }
 
+/* Words joined by dots, without wildcards. */
+static bool procedure_is_name(const char *procedure) {
+    size_t length = strlen(procedure);
+    return length > 0 && !strpbrk(procedure, " \t\r\n*>") && !strstr(procedure, "..") && procedure[0] != '.' &&
+           procedure[length - 1] != '.';
+}
+
 /* A JSON answer is shown as JSON or YAML; anything else as it came. */
 static void answer_show(const char *text) {
     json_error_t where;
@@ -149,20 +158,24 @@ static void answer_show(const char *text) {
 
 int cli_call_command(cli_invocation *invocation) {
     mac_autofree char *from_stdin = NULL, *text = NULL;
+    const char *procedure = cli_argument(invocation, 0);
     const char *body = cli_argument(invocation, 1) ? cli_argument(invocation, 1) : "";
     size_t length;
-    if (mac_streq(body, "-") && !(from_stdin = cli_read_text("-", &length)))
-        return CLI_FAILED;
-    int code;
-    mac_autoptr(cli_session) session = cli_session_open(invocation, identity_for(cli_argument(invocation, 0)), &code);
-    if (!session)
-        return code;
-    mac_autofree char *subject = procedure_subject(session, cli_argument(invocation, 0));
-    if (strpbrk(subject, " \t\r\n*>") || !*subject) {
-        cli_error("\"%s\" is not the name of a procedure; see: maculaos services", cli_argument(invocation, 0));
+    if (!procedure_is_name(procedure)) {
+        cli_error("\"%s\" is not the name of a procedure: expected service.method such as config.get; see: maculaos "
+                  "services",
+                  procedure);
         return CLI_USAGE;
     }
-    mac_error *error = cli_call_raw(session, subject, from_stdin ? from_stdin : body, &text);
+    mac_error *error = mac_streq(body, "-") ? cli_read_text("-", &from_stdin, &length) : NULL;
+    if (error)
+        return cli_fail(error);
+    int code;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, identity_for(procedure), &code);
+    if (!session)
+        return code;
+    mac_autofree char *subject = procedure_subject(session, procedure);
+    error = cli_call_raw(session, subject, from_stdin ? from_stdin : body, &text);
     if (error)
         return cli_fail(error);
     answer_show(text);

@@ -83,30 +83,30 @@ int cli_change_send(cli_invocation *invocation, const char *method, const Protob
     return code;
 }
 
-char *cli_read_text(const char *file, size_t *ret_length) {
+static mac_error *unreadable(const char *file, int error) {
+    return mac_error_new(error == ENOENT ? MACULA__V1__ERROR_CODE__NOT_FOUND : MACULA__V1__ERROR_CODE__INTERNAL, NULL,
+                         "%s cannot be read: %s", file, strerror(error));
+}
+
+mac_error *cli_read_text(const char *file, char **ret_text, size_t *ret_length) {
     FILE *stream = mac_streq(file, "-") ? stdin : fopen(file, "re");
-    if (!stream) {
-        cli_error("%s: %s", file, strerror(errno));
-        return NULL;
-    }
+    if (!stream)
+        return unreadable(file, errno);
     mac_autobuffer text = {0};
     char chunk[16384];
     size_t got;
     while (text.length <= MAC_CODEC_MAX_BYTES && (got = fread(chunk, 1, sizeof chunk, stream)) > 0)
         mac_buffer_append(&text, chunk, got);
-    bool failed = ferror(stream);
+    int failed = ferror(stream) ? errno : 0;
     if (stream != stdin)
         fclose(stream);
-    if (failed) {
-        cli_error("%s: cannot be read: %s", file, strerror(errno));
-        return NULL;
-    }
-    if (text.length > MAC_CODEC_MAX_BYTES) {
-        cli_error("%s: a configuration has at most %u bytes", file, MAC_CODEC_MAX_BYTES);
-        return NULL;
-    }
+    if (failed)
+        return unreadable(mac_streq(file, "-") ? "standard input" : file, failed);
+    if (text.length > MAC_CODEC_MAX_BYTES)
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "%s is too large: expected at most 1 MiB", file);
     *ret_length = text.length;
-    return mac_buffer_take(&text);
+    *ret_text = mac_buffer_take(&text);
+    return NULL;
 }
 
 /* Texts travel as protobuf strings: NUL and invalid UTF-8 are refused here, with the place a person can find. */
@@ -150,8 +150,9 @@ int cli_config_patch(cli_invocation *invocation) {
     mac_autofree char *author = NULL, *text = NULL;
     const char *given = cli_argument(invocation, 0);
     size_t length = strlen(given);
-    if (mac_streq(given, "-") && !(text = cli_read_text("-", &length)))
-        return CLI_FAILED;
+    mac_error *error = mac_streq(given, "-") ? cli_read_text("-", &text, &length) : NULL;
+    if (error)
+        return cli_fail(error);
     if (!cli_change_options(invocation, &options, &author))
         return CLI_USAGE;
     if (!mac_utf8_valid(text ? text : given, length)) {
@@ -169,8 +170,9 @@ int cli_config_apply(cli_invocation *invocation) {
     mac_autofree char *author = NULL, *text = NULL;
     const char *file = cli_argument(invocation, 0);
     size_t length = 0;
-    if (file && !(text = cli_read_text(file, &length)))
-        return CLI_FAILED;
+    mac_error *error = file ? cli_read_text(file, &text, &length) : NULL;
+    if (error)
+        return cli_fail(error);
     if (text && !text_is_sendable(file, text, length))
         return CLI_REJECTED;
     if (!cli_change_options(invocation, &options, &author))

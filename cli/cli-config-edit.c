@@ -68,15 +68,16 @@ static int edit_loop(cli_session *session, const char *path, const char *origina
         if (editor_run(path) < 0)
             return CLI_FAILED;
         size_t length;
-        mac_autofree char *text = cli_read_text(path, &length);
-        if (!text)
-            return CLI_FAILED;
+        mac_autofree char *text = NULL;
+        mac_error *error = cli_read_text(path, &text, &length);
+        if (error)
+            return cli_fail(error);
         if (mac_streq(text, original)) {
             cli_print(CLI_PLAIN, "Nothing was changed.\n");
             return CLI_NOTHING_TO_DO;
         }
         ProtobufCMessage *answer = NULL;
-        mac_error *error = apply_text(session, text, options, &answer);
+        error = apply_text(session, text, options, &answer);
         if (!error) {
             int code = cli_outcome_show((const Macula__V1__ConfigOutcome *)answer);
             protobuf_c_message_free_unpacked(answer, NULL);

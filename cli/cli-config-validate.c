@@ -10,9 +10,10 @@
 int cli_config_validate(cli_invocation *invocation) {
     const char *file = cli_argument(invocation, 0);
     size_t length;
-    mac_autofree char *text = cli_read_text(file, &length);
-    if (!text)
-        return CLI_REJECTED;
+    mac_autofree char *text = NULL;
+    mac_error *error = cli_read_text(file, &text, &length);
+    if (error)
+        return cli_fail(error);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     confd_autosources sources = {0};
     /* As config.yaml, the source that a person writes; the messages name the file that was given. */

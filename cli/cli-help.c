@@ -56,6 +56,13 @@ static void summaries_print(const char *prefix) {
             printf("  %-20s %s\n", command->name, command->summary);
 }
 
+static size_t summaries_count(const char *prefix) {
+    size_t count = 0;
+    for (const cli_command *command = cli_commands; command->name; command++)
+        count += mac_starts_with(command->name, prefix);
+    return count;
+}
+
 void cli_help_all(void) {
     printf("maculaos %s: looks after a MaculaOS node\n\n", MACULA_VERSION);
     printf("usage: maculaos COMMAND [ARGUMENTS] [OPTIONS]\n\n");
@@ -81,6 +88,11 @@ void cli_help_command(const cli_command *command) {
     if (command->details) {
         putchar('\n');
         wrap(command->details, 0);
+    }
+    mac_autofree char *below = mac_asprintf("%s ", command->name);
+    if (summaries_count(below) > 0) {
+        cli_print(CLI_BOLD, "\nCommands below it\n");
+        summaries_print(below);
     }
     options_print("Options", command->options);
     options_print("Options of every command", cli_global_options);

@@ -69,9 +69,10 @@ static mac_error *document_of_node(mac_root *root, ProtobufCMessage **ret_docume
 
 static mac_error *document_of_file(const char *file, ProtobufCMessage **ret_document) {
     size_t length;
-    mac_autofree char *text = cli_read_text(file, &length);
-    if (!text)
-        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "%s cannot be used", file);
+    mac_autofree char *text = NULL;
+    mac_error *error = cli_read_text(file, &text, &length);
+    if (error)
+        return error;
     mac_problems *problems = mac_problems_new();
     confd_autosources sources = {0};
     confd_sources_put(&sources, file, text, length, NULL);

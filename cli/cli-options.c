@@ -215,9 +215,9 @@ static int arguments_check(const cli_invocation *invocation) {
     const cli_command *command = invocation->command;
     if (invocation->argument_count >= command->least && invocation->argument_count <= command->most)
         return CLI_OK;
-    cli_error("%s: maculaos %s %s",
+    cli_error("%s: maculaos %s%s%s",
               invocation->argument_count < command->least ? "an argument is missing" : "too many arguments",
-              command->name, command->arguments);
+              command->name, *command->arguments ? " " : "", command->arguments);
     return CLI_USAGE;
 }
 

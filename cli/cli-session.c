@@ -81,6 +81,13 @@ static char *server_url(const cli_invocation *invocation, mac_root *root) {
     return mac_strdup(DEFAULT_SERVER);
 }
 
+/* nats://HOST[:PORT], tls://HOST[:PORT] or HOST:PORT. Anything else would be taken for the name of a host. */
+static bool url_is_good(const char *url) {
+    bool has_scheme = mac_starts_with(url, "nats://") || mac_starts_with(url, "tls://");
+    const char *host = has_scheme ? strstr(url, "://") + 3 : url;
+    return *host && *host != ':' && !strpbrk(host, " \t\r\n/") && (has_scheme || strchr(host, ':'));
+}
+
 char *cli_author(const cli_invocation *invocation) {
     const char *given = cli_option_value(invocation, "author");
     if (!given)
@@ -91,8 +98,10 @@ char *cli_author(const cli_invocation *invocation) {
     return user ? mac_strdup(user->pw_name) : mac_asprintf("uid %u", (unsigned)getuid());
 }
 
-/* The seed to connect with: --key FILE, else the key of the node for this identity if it can be read; NULL: none. */
-static int seed_load(const cli_invocation *invocation, mac_root *root, cli_identity identity, char **ret_seed) {
+/* The seed to connect with: --key FILE, else the key of the node for this identity if it can be read; NULL: none. The
+ * exit code is set when it fails, after having said why. */
+static int seed_load(const cli_invocation *invocation, mac_root *root, cli_identity identity, char **ret_seed,
+                     int *ret_code) {
     const char *given = cli_option_value(invocation, "key");
     char public_key[MAC_NKEY_PUBLIC_SIZE];
     *ret_seed = NULL;
@@ -102,8 +111,14 @@ static int seed_load(const cli_invocation *invocation, mac_root *root, cli_ident
         int r = path ? mac_root_open(NULL, false, &system) : -errno;
         if (r >= 0)
             r = mac_nkey_load(system, path, false, ret_seed, public_key);
-        if (r < 0)
-            cli_error("--key %s: %s", given, r == -EINVAL ? "this is not the seed of an nkey" : strerror(-r));
+        bool is_content = r == -EINVAL || r == -EBADMSG || r == -EFBIG;
+        if (is_content)
+            cli_error("--key %s: expected the seed of an nkey, one line that begins with SU, as in " ADMIN_KEY_FILE
+                      " of the node; found something else",
+                      given);
+        else if (r < 0)
+            cli_error("--key %s cannot be read: %s", given, strerror(-r));
+        *ret_code = is_content ? CLI_REJECTED : CLI_FAILED;
         return r;
     }
     if (root)
@@ -159,13 +174,21 @@ cli_session *cli_session_open(const cli_invocation *invocation, cli_identity ide
     mac_autoptr(mac_root) root = NULL;
     mac_autofree char *directory = cli_root_directory(invocation), *seed = NULL;
     (void)!mac_root_open(*directory ? directory : NULL, false, &root);
-    if (seed_load(invocation, root, identity, &seed) < 0)
+    if (seed_load(invocation, root, identity, &seed, ret_code) < 0)
         return NULL;
     mac_autofree char *url = server_url(invocation, root);
     if (!url) {
         *ret_code = cli_fail(mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
                                            "no node runs in %s; start it with: maculaos node run --root %s",
                                            *directory ? directory : "/", *directory ? directory : "/"));
+        return NULL;
+    }
+
+    if (!url_is_good(url)) {
+        cli_error("expected the address of the bus as nats://HOST:PORT, such as " DEFAULT_SERVER
+                  ", in --server, MACULA_SERVER or " SERVER_FILE " of the node; found \"%s\"",
+                  url);
+        *ret_code = CLI_USAGE;
         return NULL;
     }
 

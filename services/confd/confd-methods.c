@@ -120,9 +120,7 @@ static void config_get(Macula__V1__Config_Service *service, const Macula__V1__Co
     mac_autofree char *path = NULL;
     const ProtobufCFieldDescriptor *field = NULL;
     if (mac_path_resolve(CONFD_DOCUMENT, input->path ? input->path : "", problems, &path, &field) < 0) {
-        mac_error *error = mac_error_from_problems(mac_take(&problems));
-        error->code = MACULA__V1__ERROR_CODE__NOT_FOUND;
-        mac_request_fail_error(request, error);
+        mac_request_fail_error(request, mac_error_from_problems(mac_take(&problems)));
         return;
     }
     mac_autoptr(confd_generation) generation = NULL;

@@ -24,8 +24,9 @@ const mac_mark *confd_parsed_mark(const confd_parsed *parsed, const char *path) 
     return parsed->marks ? mac_marks_get(parsed->marks, path) : NULL;
 }
 
+/* `better` is how the key is written today: what the section is called in this source may be old, too. */
 static void move_key(confd_parsed *parsed, json_t *from, const char *from_path, json_t *to, const char *to_path,
-                     const char *key, mac_problems *problems) {
+                     const char *better, const char *key, mac_problems *problems) {
     const mac_mark *mark = confd_parsed_mark(parsed, from_path);
     const mac_place *place = mark ? &mark->place : NULL;
     if (json_object_get(to, key)) {
@@ -34,7 +35,7 @@ static void move_key(confd_parsed *parsed, json_t *from, const char *from_path, 
         json_object_del(from, key);
         return;
     }
-    mac_problems_add(problems, MAC_PROBLEM_WARNING, place, from_path, "deprecated: write %s instead", to_path);
+    mac_problems_add(problems, MAC_PROBLEM_WARNING, place, from_path, "deprecated: write %s instead", better);
     json_object_set(to, key, json_object_get(from, key));
     json_object_del(from, key);
     mac_marks_move(parsed->marks, from_path, to_path);
@@ -74,7 +75,7 @@ static void move_up(confd_parsed *parsed, const char *name, mac_problems *proble
     }
     for (size_t i = 0; i < keys.count; i++) {
         mac_autofree char *from = mac_asprintf("%s.%s", name, keys.items[i]);
-        move_key(parsed, section, from, parsed->tree, keys.items[i], keys.items[i], problems);
+        move_key(parsed, section, from, parsed->tree, keys.items[i], keys.items[i], keys.items[i], problems);
     }
 }
 
@@ -95,7 +96,8 @@ static void move_down(confd_parsed *parsed, const char *name, mac_problems *prob
     json_t *section = name ? json_object_get(parsed->tree, name) : NULL;
     for (size_t i = 0; i < keys.count && json_is_object(section); i++) {
         mac_autofree char *to = mac_asprintf("%s.%s", name, keys.items[i]);
-        move_key(parsed, parsed->tree, keys.items[i], section, to, keys.items[i], problems);
+        mac_autofree char *better = mac_asprintf(SECTION ".%s", keys.items[i]);
+        move_key(parsed, parsed->tree, keys.items[i], section, to, better, keys.items[i], problems);
     }
 }
 

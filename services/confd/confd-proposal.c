@@ -251,6 +251,36 @@ static char *patch_message(json_t *patch) {
     return text;
 }
 
+/* What the sources before 99-changes.yaml say together. They are in force, so they can be read. */
+static json_t *tree_below_changes(const confd_sources *sources) {
+    mac_autoptr(mac_problems) ignored = mac_problems_new();
+    json_t *tree = json_object();
+    for (size_t i = 0; i < sources->count && !mac_streq(sources->items[i].name, CONFD_CHANGES_FILE); i++) {
+        mac_autoptr(json_t) patch = NULL;
+        if (confd_parse_patch(&sources->items[i], ignored, &patch) < 0)
+            continue;
+        json_t *next = mac_tree_merge(tree, patch);
+        json_decref(tree);
+        tree = next;
+    }
+    return tree;
+}
+
+/* The changes so far and one more as one patch (new). Where a group of keys had been removed and now gets keys again,
+ * those that it has in the sources below must stay away: the patch names them. */
+static json_t *add_patch(const confd_sources *sources, const json_t *changes, const json_t *patch) {
+    json_t *both = mac_tree_merge_patches(changes, patch);
+    if (mac_tree_can_merge_patches(changes, patch))
+        return both;
+    mac_autoptr(json_t) combined = both;
+    mac_autoptr(json_t) below = tree_below_changes(sources);
+    mac_autoptr(json_t) before = mac_tree_merge(below, changes);
+    mac_autoptr(json_t) wanted = mac_tree_merge(before, patch);
+    mac_autoptr(json_t) found = mac_tree_merge(below, combined);
+    mac_autoptr(json_t) removals = mac_tree_patch_between(found, wanted);
+    return mac_tree_merge_patches(combined, removals);
+}
+
 static mac_error *propose_canonical_patch(const confd_present *present, json_t *patch, confd_proposal **ret_proposal) {
     mac_error *error = check_unedited(present, true);
     if (error)
@@ -264,7 +294,7 @@ static mac_error *propose_canonical_patch(const confd_present *present, json_t *
     mac_autoptr(json_t) changes = NULL;
     if (before && confd_parse_patch(before, problems, &changes) < 0)
         return mac_error_from_problems(mac_take(&problems));
-    mac_autoptr(json_t) merged = mac_tree_merge_patches(changes ? changes : patch, patch);
+    mac_autoptr(json_t) merged = changes ? add_patch(&proposal->sources, changes, patch) : json_incref(patch);
     mac_autofree char *yaml = mac_codec_to_yaml(merged, CONFD_DOCUMENT);
     mac_autofree char *text = mac_asprintf(CHANGES_HEADER "%s", yaml);
     confd_sources_put(&proposal->sources, CONFD_CHANGES_FILE, text, strlen(text), NULL);

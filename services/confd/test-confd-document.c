@@ -121,7 +121,7 @@ static void keys_on_the_wrong_level_are_moved_with_their_places(void **state) {
     mac_autofree char *text = box_problems(box, "k3os:\n  hostname: edge_7\nmodules: [overlay]\nkeyboard: 'no!'\n");
     assert_contains(text, CONFD_FILE ":2:13: warning: k3os.hostname: deprecated: write hostname instead");
     assert_contains(text, CONFD_FILE ":2:13: hostname: ");
-    assert_contains(text, CONFD_FILE ":3:10: warning: modules: deprecated: write k3os.modules instead");
+    assert_contains(text, CONFD_FILE ":3:10: warning: modules: deprecated: write maculaos.modules instead");
     assert_contains(text, CONFD_FILE ":4:11: maculaos.keyboard: ");
 }
 

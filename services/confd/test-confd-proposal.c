@@ -203,6 +203,21 @@ static void patches_add_up(void **state) {
     force_end(&second);
 }
 
+static void keys_of_a_group_that_was_removed_do_not_come_back_with_a_new_one(void **state) {
+    confd_box *box = *state;
+    box_write(box, CONFD_FILE, "maculaos: {environment: {A: a, B: b}, sysctls: {vm.swappiness: '1'}}\n");
+    box_write(box, CONFD_CHANGES_FILE, "maculaos: {environment: null, timezone: Europe/Berlin}\n");
+    in_force force = enforce(box);
+    mac_autoptr(confd_proposal) proposal = NULL;
+    assert_proposed(confd_propose_patch(&force.present, "{\"maculaos\":{\"environment\":{\"C\":\"c\"}}}", &proposal));
+    json_t *tree = proposal->document->tree;
+    mac_autofree char *environment = json_dumps(mac_tree_get(tree, "maculaos.environment"), JSON_COMPACT);
+    assert_string_equal(environment, "{\"C\":\"c\"}");
+    assert_string_equal(json_string_value(mac_tree_get(tree, "maculaos.timezone")), "Europe/Berlin");
+    assert_non_null(mac_tree_get(tree, "maculaos.sysctls"));
+    force_end(&force);
+}
+
 static void what_wins_over_a_patch_is_named(void **state) {
     confd_box *box = *state;
     setenv("MACULA_CMDLINE", "maculaos.hostname=pinned maculaos.labels[a]=1", 1);
@@ -326,6 +341,7 @@ int main(void) {
         BOX_TEST(the_same_text_again_is_no_change),
         BOX_TEST(a_patch_is_kept_as_a_fragment_with_its_nulls),
         BOX_TEST(patches_add_up),
+        BOX_TEST(keys_of_a_group_that_was_removed_do_not_come_back_with_a_new_one),
         BOX_TEST(what_wins_over_a_patch_is_named),
         BOX_TEST(a_patch_must_be_an_object_that_the_schema_knows),
         BOX_TEST(a_value_is_json_or_a_word),

@@ -183,16 +183,21 @@ static mac_error *render_request(const supervisor_apply *apply, const Macula__V1
     return error;
 }
 
-static const char *store_of(const version *v) {
-    const Macula__V1__MaculaosSection *section = v->document ? v->document->maculaos : NULL;
+static const char *store_of(const Macula__V1__Document *document) {
+    const Macula__V1__MaculaosSection *section = document ? document->maculaos : NULL;
     const Macula__V1__NatsSection__Jetstream *streams = section && section->nats ? section->nats->jetstream : NULL;
     if (!streams || !streams->enabled)
         return NULL;
     return streams->store_dir ? streams->store_dir : DEFAULT_STORE;
 }
 
+const char *supervisor_apply_left_store(const supervisor_apply *apply, const Macula__V1__Document *document) {
+    const char *store = store_of(apply->current.document);
+    return store && !mac_streq(store, store_of(document)) ? store : NULL;
+}
+
 static mac_error *make_store(const supervisor_apply *apply, const version *v) {
-    const char *directory = store_of(v);
+    const char *directory = store_of(v->document);
     if (!directory)
         return NULL;
     int result = mac_fs_mkdirs(apply->host->root, directory, 0700);
@@ -353,7 +358,7 @@ static mac_error *render_trial(const supervisor_apply *apply, version *ret_trial
     Macula__V1__NatsSection *nats = section ? section->nats : NULL;
     Macula__V1__NatsSection__Cluster *cluster = nats ? nats->cluster : NULL;
     Macula__V1__NatsSection__Jetstream *streams = nats ? nats->jetstream : NULL;
-    bool in_use = mac_streq(store_of(&apply->next), store_of(&apply->current));
+    bool in_use = mac_streq(store_of(apply->next.document), store_of(apply->current.document));
     char *store = streams ? streams->store_dir : NULL;
     if (nats)
         nats->cluster = NULL;

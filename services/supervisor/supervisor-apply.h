@@ -35,6 +35,9 @@ mac_error *supervisor_apply_first(supervisor_apply *apply, const Macula__V1__Doc
 const char *supervisor_apply_realm(const supervisor_apply *apply);
 /* Whether the document would change the realm, which every subject holds: that takes a new start of the node. */
 bool supervisor_apply_changes_realm(const supervisor_apply *apply, const Macula__V1__Document *document);
+/* The directory whose streams the document would no longer serve, because it names another one or none; else NULL.
+ * Lives as long as what is in force. */
+const char *supervisor_apply_left_store(const supervisor_apply *apply, const Macula__V1__Document *document);
 
 /* Would it do? Renders, has nats-server -t read it, tries the port when it changes. Changes nothing. UNAVAILABLE while
  * another configuration is being applied, to the end of its restart. */

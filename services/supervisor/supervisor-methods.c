@@ -138,7 +138,13 @@ typedef struct participation {
     Macula__V1__ParticipantAnswer_Closure closure;
     void *closure_data;
     bool changes_realm;
+    char *left_store; /* NULL: none */
 } participation;
+
+static void participation_free(participation *p) {
+    free(p->left_store);
+    free(p);
+}
 
 static participation *participate(supervisor_manager *manager, const Macula__V1__Document *document,
                                   Macula__V1__ParticipantAnswer_Closure closure, void *closure_data) {
@@ -149,8 +155,12 @@ static participation *participate(supervisor_manager *manager, const Macula__V1_
         return NULL;
     }
     participation *p = mac_malloc(sizeof *p);
-    *p = (participation){manager, request, closure, closure_data,
-                         supervisor_apply_changes_realm(manager->apply, document)};
+    *p = (participation){manager,
+                         request,
+                         closure,
+                         closure_data,
+                         supervisor_apply_changes_realm(manager->apply, document),
+                         mac_strdup(supervisor_apply_left_store(manager->apply, document))};
     return p;
 }
 
@@ -178,7 +188,7 @@ static void on_checked(supervisor_way way, mac_error *error, void *data) {
     participation *p = data;
     if (error && error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE) { /* no fault of the document */
         mac_request_fail_error(p->request, error);
-        free(p);
+        participation_free(p);
         return;
     }
     Macula__V1__ParticipantAnswer answer = MACULA__V1__PARTICIPANT_ANSWER__INIT;
@@ -189,6 +199,11 @@ static void on_checked(supervisor_way way, mac_error *error, void *data) {
         mac_problems_join(problems, error->problems);
     else if (error)
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, error->path, "%s", error->message);
+    else if (p->left_store)
+        mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.nats.jetstream.store_dir",
+                         "the streams in %s stay there and are no longer served; to keep them, stop the node and move "
+                         "what is in that directory to the new one, or set the key back",
+                         p->left_store);
     Macula__V1__Problem **list = mac_problems_to_list(problems, &count);
     answer.problems = list;
     answer.n_problems = count;
@@ -197,7 +212,7 @@ static void on_checked(supervisor_way way, mac_error *error, void *data) {
     p->closure(&answer, p->closure_data);
     mac_problem_list_free(list, count);
     mac_error_free(error);
-    free(p);
+    participation_free(p);
 }
 
 static void on_applied(supervisor_way way, mac_error *error, void *data) {
@@ -205,14 +220,14 @@ static void on_applied(supervisor_way way, mac_error *error, void *data) {
     supervisor_manager *manager = p->manager;
     if (error) {
         mac_request_fail_error(p->request, error);
-        free(p);
+        participation_free(p);
         return;
     }
     Macula__V1__ParticipantAnswer answer = MACULA__V1__PARTICIPANT_ANSWER__INIT;
     char *actions[2];
     say_actions(p, way, &answer, actions);
     p->closure(&answer, p->closure_data);
-    free(p);
+    participation_free(p);
     if (way == SUPERVISOR_RESTART)
         restart_server_after_answer(manager);
 }

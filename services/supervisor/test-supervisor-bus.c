@@ -150,6 +150,12 @@ static void what_would_not_start_is_refused_before_anything_restarts(void **stat
     expect_action(n, "apply", "{\"jetstream\":{\"enabled\":true,\"store_dir\":\"/y\"}}", "restart nats-server");
     sees(n, "unit=nats-server", "state=ready");
     sees(n, "connected to the bus", NULL);
+    /* Streams do not move by themselves: whoever names another store is told. */
+    json_t *warned = participant(n, "check", "{\"jetstream\":{\"enabled\":true,\"store_dir\":\"/z\"}}");
+    const json_t *warning = json_array_get(json_object_get(warned, "problems"), 0);
+    assert_string_equal(json_string_value(json_object_get(warning, "severity")), "warning");
+    assert_non_null(strstr(json_string_value(json_object_get(warning, "message")), "the streams in /y stay there"));
+    json_decref(warned);
     /* The store is in use now: the trial takes another. */
     expect_action(n, "apply",
                   "{\"max_connections\":77,\"jetstream\":{\"enabled\":true,\"store_dir\":\"/y\","

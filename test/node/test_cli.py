@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 from node_harness import BIN, SOURCE, Node
@@ -81,6 +82,35 @@ class Tables(unittest.TestCase):
         json.loads(run("config", "schema", "--form", "json-schema").stdout)
         self.assertNotEqual(run("config", "schema", "maculaos.nonsense").returncode, 0)
 
+    def test_a_file_that_cannot_be_read_is_a_failure_and_one_with_a_mistake_is_rejected(self):
+        for command in (["config", "validate"], ["config", "apply"], ["nats", "render", "-f"]):
+            for file in ("/nonexistent.yaml", "/tmp"):
+                with self.subTest(command=command, file=file):
+                    done = run(*command, file)
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    self.assertIn(file, done.stderr)
+            self.assertEqual(run(*command, "/dev/stdin", input="x" * (1 << 20) + "x").returncode, 5)
+
+    def test_a_wrong_key_address_or_procedure_is_named_with_what_was_expected(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("no seed\n")
+            file.flush()
+            done = run("node", "info", "--key", file.name)
+            self.assertEqual((done.returncode, "seed of an nkey" in done.stderr), (5, True), done.stderr)
+        done = run("node", "info", "--key", "/nonexistent")
+        self.assertEqual((done.returncode, "/nonexistent" in done.stderr), (1, True), done.stderr)
+        for server in ("nonsense", "http://127.0.0.1:4222", "nats://", ":4222"):
+            done = run("node", "info", "--server", server)
+            self.assertEqual((done.returncode, "nats://HOST:PORT" in done.stderr), (2, True), done.stderr)
+        for procedure in ("", "config get", "config.", "config.*"):
+            done = run("call", procedure, "--server", "nats://127.0.0.1:9")
+            self.assertEqual((done.returncode, "service.method" in done.stderr), (2, True), done.stderr)
+
+    def test_a_command_that_has_others_below_it_names_them(self):
+        text = run("services", "--help").stdout
+        self.assertIn("services restart", text)
+        self.assertIn("services processes", text)
+
     def test_validate_needs_no_node(self):
         done = run("config", "validate", "-", "--root", "/nonexistent", input="hostname: a\n")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -106,6 +136,11 @@ class WithANode(unittest.TestCase):
                         ["node", "info"], ["services"], ["services", "processes"], ["nats", "permissions"]):
             with self.subTest(command):
                 json.loads(self.node.cli(*command, "-o", "json").out)
+
+    def test_an_unknown_key_is_rejected_with_the_right_one_whatever_is_asked(self):
+        for command in (["config", "get", "hostnmae"], ["config", "set", "hostnmae", "x"], ["config", "schema", "hostnmae"]):
+            self.assertIn('did you mean "hostname"?', self.node.cli(*command).exits(5).err)
+        self.node.cli("config", "get", "write_files[7]").exits(1)
 
     def test_call_and_services_see_the_node(self):
         answer = self.node.cli("call", "config.get", '{"path":"hostname"}', "-o", "json").ok().json()
