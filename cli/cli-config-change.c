@@ -89,9 +89,10 @@ static mac_error *unreadable(const char *file, int error) {
 }
 
 mac_error *cli_read_text(const char *file, char **ret_text, size_t *ret_length) {
+    const char *name = mac_streq(file, "-") ? "standard input" : file;
     FILE *stream = mac_streq(file, "-") ? stdin : fopen(file, "re");
     if (!stream)
-        return unreadable(file, errno);
+        return unreadable(name, errno);
     mac_autobuffer text = {0};
     char chunk[16384];
     size_t got;
@@ -101,9 +102,10 @@ mac_error *cli_read_text(const char *file, char **ret_text, size_t *ret_length) 
     if (stream != stdin)
         fclose(stream);
     if (failed)
-        return unreadable(mac_streq(file, "-") ? "standard input" : file, failed);
+        return unreadable(name, failed);
     if (text.length > MAC_CODEC_MAX_BYTES)
-        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "%s is too large: expected at most 1 MiB", file);
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "%s is too large: expected at most %u bytes", name,
+                             MAC_CODEC_MAX_BYTES);
     *ret_length = text.length;
     *ret_text = mac_buffer_take(&text);
     return NULL;

@@ -44,6 +44,19 @@ void confd_step_check_own(mac_flow *flow, void *data) {
     fail(change, error);
 }
 
+static void keep_problems(confd_change *change, const confd_reply *reply) {
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_problems_from_list(problems, reply->answer->problems, reply->answer->n_problems);
+    mac_problems_join(change->notes, problems);
+}
+
+/* What the services warned of before it was done. */
+static void keep_warnings(confd_change *change, const confd_round *round) {
+    for (size_t i = 0; i < confd_round_count(round); i++)
+        if (confd_round_reply(round, i)->answer)
+            keep_problems(change, confd_round_reply(round, i));
+}
+
 /* What the services said beside yes or no. */
 static void keep_replies(confd_change *change, const confd_round *round) {
     for (size_t i = 0; i < confd_round_count(round); i++) {
@@ -52,9 +65,7 @@ static void keep_replies(confd_change *change, const confd_round *round) {
             continue;
         confd_outcome_add_service(change->outcome, reply->service, reply->answer->actions, reply->answer->n_actions,
                                   reply->answer->reboot_required, reply->milliseconds);
-        mac_autoptr(mac_problems) problems = mac_problems_new();
-        mac_problems_from_list(problems, reply->answer->problems, reply->answer->n_problems);
-        mac_problems_join(change->notes, problems);
+        keep_problems(change, reply);
     }
 }
 
@@ -67,6 +78,8 @@ static void on_checked(confd_round *round, void *data) {
     }
     if (change->kind == CONFD_CHANGE_DRY)
         keep_replies(change, round);
+    else
+        keep_warnings(change, round);
     mac_flow_next(change->flow);
 }
 

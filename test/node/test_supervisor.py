@@ -97,5 +97,14 @@ class Run(unittest.TestCase):
             self.assertEqual(node.path("/var/lib/maculaos/identity").stat().st_mode & 0o077, 0)
 
 
+class Streams(unittest.TestCase):
+    def test_whoever_names_another_store_is_told_that_the_streams_stay_behind(self):
+        with Node(config="maculaos: {nats: {jetstream: {enabled: true}}}\n") as node:
+            change = ["config", "set", "maculaos.nats.jetstream.store_dir", "/var/lib/data/streams"]
+            for arguments in ([*change, "--dry-run"], change):
+                said = node.cli(*arguments).ok()
+                self.assertIn("the streams in /var/lib/maculaos/nats/jetstream stay there", said.err)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
