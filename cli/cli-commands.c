@@ -1,4 +1,5 @@
 /* Every command of the command line: what it is called, takes and does, and one example. */
+#include "cli-boot.h"
 #include "cli-command.h"
 #include "cli-config.h"
 #include "cli-node.h"
@@ -42,11 +43,20 @@ static const cli_option confirm_options[] = {{"author", 0, "NAME", "who, in plac
 static const cli_option drift_options[] = {
     {"fix", 0, NULL, "make it so again", NULL}, {"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
 static const cli_option schema_options[] = {{"form", 0, "FORM", "text or json-schema", schema_forms}, {0}};
-static const cli_option power_options[] = {{"reason", 'r', "TEXT", "why; kept and shown after the start", NULL},
-                                           {"delay", 0, "TIME", "wait so long first", NULL},
-                                           {"author", 0, "NAME", "who, in place of your login name", NULL},
+#define POWER_OPTIONS                                                                                                  \
+    {"reason", 'r', "TEXT", "why; kept and shown after the start", NULL},                                              \
+        {"delay", 0, "TIME", "wait so long first", NULL},                                                              \
+        {"author", 0, "NAME", "who, in place of your login name", NULL}, {                                             \
+        "yes", 'y', NULL, "do not ask", NULL                                                                           \
+    }
+static const cli_option power_options[] = {POWER_OPTIONS, {0}};
+static const cli_option reboot_options[] = {
+    POWER_OPTIONS, {"recovery", 0, NULL, "start the recovery, once; needs root", NULL}, {0}};
+static const cli_option reset_options[] = {{"confirm", 0, NULL, "yes, this node is to be erased", NULL},
+                                           {"keep-data", 0, NULL, "keep what is in /var/lib/data", NULL},
                                            {"yes", 'y', NULL, "do not ask", NULL},
                                            {0}};
+static const char *const boot_modes[] = {"normal", "recovery", "install", NULL};
 static const cli_option events_options[] = {{"count", 'c', "N", "end after so many", NULL}, {0}};
 static const cli_option render_options[] = {
     {"file", 'f', "FILE", "render for this configuration file in place of the node's", NULL}, {0}};
@@ -189,10 +199,11 @@ const cli_command cli_commands[] = {
     {.name = "node reboot",
      .arguments = "",
      .run = cli_node_reboot,
-     .options = power_options,
+     .options = reboot_options,
      .summary = "Restarts the machine.",
      .details = "Asks first, unless --yes is given.",
-     .example = "maculaos node reboot --reason 'new kernel' --yes"},
+     .example = "maculaos node reboot --reason 'new kernel' --yes\nmaculaos node reboot --recovery --reason 'check the "
+                "disk'"},
     {.name = "node shutdown",
      .arguments = "",
      .run = cli_node_shutdown,
@@ -217,6 +228,47 @@ const cli_command cli_commands[] = {
          "Starts them in order of readiness, restarts what dies, and ends all of them on SIGTERM or Ctrl-C. The root "
          "directory keeps the node's state and can be used again.",
      .example = "MACULA_ROOT=/tmp/node maculaos node run --port 4333"},
+
+    {.name = "boot status",
+     .arguments = "",
+     .run = cli_boot_status,
+     .without_node = true,
+     .summary = "Shows which slot is active, which waits to be confirmed, and what the next start leads to.",
+     .details = "Read from the disk, as root; needs no running node. Exit code 1 when both copies of the state are "
+                "damaged.",
+     .example = "maculaos boot status\nmaculaos boot status -o json | jq -r .active"},
+    {.name = "boot slots",
+     .arguments = "",
+     .run = cli_boot_slots,
+     .without_node = true,
+     .summary = "Shows what the two slots hold.",
+     .example = "maculaos boot slots"},
+    {.name = "boot confirm",
+     .arguments = "",
+     .run = cli_boot_confirm,
+     .without_node = true,
+     .summary = "Makes the pending slot that runs the active one.",
+     .details = "Exit code 3 when nothing waits to be confirmed.",
+     .example = "maculaos boot confirm"},
+    {.name = "boot next",
+     .arguments = "MODE",
+     .least = 1,
+     .most = 1,
+     .run = cli_boot_next,
+     .words = boot_modes,
+     .completion = CLI_COMPLETE_WORDS,
+     .without_node = true,
+     .summary = "Says what the next start leads to, once: normal, recovery or install.",
+     .example = "maculaos boot next recovery"},
+    {.name = "factory-reset",
+     .arguments = "",
+     .run = cli_factory_reset,
+     .options = reset_options,
+     .without_node = true,
+     .summary = "Restarts this machine and erases configuration, keys, workloads and data.",
+     .details = "The running version stays. What was begun is finished at the next start if the power fails meanwhile. "
+                "Asks first, unless --yes is given.",
+     .example = "maculaos factory-reset --confirm --keep-data"},
 
     {.name = "services",
      .arguments = "[PATTERN]",

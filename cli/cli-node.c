@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli-boot.h"
 #include "cli-output.h"
 #include "cli-program.h"
 #include "cli-session.h"
@@ -75,6 +76,11 @@ static int power(cli_invocation *invocation, const char *method, const char *que
         }
         if (answer == 0)
             return CLI_FAILED;
+    }
+    if (cli_option_given(invocation, "recovery")) {
+        int prepared = cli_boot_prepare_recovery(invocation);
+        if (prepared != CLI_OK)
+            return prepared;
     }
     request.author = author;
     request.reason = (char *)cli_option_value(invocation, "reason");

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "boot/mac-boot-running.h"
 #include "confd-cmdline.h"
 #include "confd-power.h"
 
@@ -21,8 +22,11 @@ char *confd_node_slot(const char *command_line) {
     return NULL;
 }
 
-static char *read_slot(mac_root *root) {
+/* The initramfs knows best; a command line given for a test comes before it, the kernel's own after it. */
+static char *read_slot(mac_root *root, const mac_boot_running *running) {
     mac_autofree char *text = mac_strdup(getenv("MACULA_CMDLINE"));
+    if (!text && running->slot != '-')
+        return mac_asprintf("%c", running->slot);
     if (!text && mac_fs_read(root, "/proc/cmdline", CONFD_CMDLINE_MAX, &text, NULL) < 0)
         return NULL;
     return confd_node_slot(text);
@@ -33,16 +37,18 @@ Macula__V1__NodeInfo *confd_node_info(confd_manager *manager) {
     macula__v1__node_info__init(info);
     struct utsname names;
     confd_autohead head = {0};
+    mac_autorunning running = {0};
+    (void)mac_boot_running_read(manager->root, &running); /* what is not known is left out */
     info->node_id = mac_strdup(manager->node_id);
     info->hostname = mac_strdup(manager->document->message->hostname);
     info->realm = mac_strdup(manager->realm);
-    info->version = mac_strdup(MACULA_VERSION);
+    info->version = mac_strdup(running.version ? running.version : MACULA_VERSION);
     info->arch = mac_strdup(manager->names.arch);
     info->kernel = uname(&names) == 0 ? mac_strdup(names.release) : NULL;
     info->has_uptime_s = info->has_time_ms = true;
     info->uptime_s = confd_boot_ms() / 1000;
     info->time_ms = mac_unix_ms();
-    info->slot = read_slot(manager->root);
+    info->slot = read_slot(manager->root, &running);
     info->boot_id = mac_strdup(manager->boot_id);
     if (confd_store_head(manager->store, &head) == 0) {
         info->has_generation = true;

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/mac-program.h"
+#include "boot/mac-boot-sandbox.h"
 #include "codec/mac-codec.h"
 #include "flow/mac-command.h"
 
@@ -69,6 +71,12 @@ static void remove_leftovers(mac_root *root) {
     }
 }
 
+static const char *machine_arch(void) {
+    static struct utsname names;
+    bool known = uname(&names) == 0;
+    return known && strcmp(names.machine, "aarch64") == 0 ? "arm64" : "amd64";
+}
+
 mac_error *supervisor_prepare_root(supervisor_host *host, int *ret_lock) {
     const char *directory = host->options.root;
     int result = mac_root_open(directory, true, &host->root);
@@ -80,6 +88,11 @@ mac_error *supervisor_prepare_root(supervisor_host *host, int *ret_lock) {
     if (error)
         return error;
     remove_leftovers(host->root);
+    /* A sandbox has slots and a boot state of its own, and each start of the node is a start of the machine. */
+    if (!mac_root_is_system(host->root))
+        error = mac_boot_sandbox_start(host->root, MACULA_VERSION, machine_arch());
+    if (error)
+        return error;
     host->runtime = mac_root_path(host->root, SUPERVISOR_RUNTIME);
     mac_seal *seal = NULL;
     result = mac_seal_open_key(host->root, SUPERVISOR_IDENTITY "/seal.key", true, &seal);
