@@ -2,12 +2,16 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/mac-base.h"
 #include "base/mac-problem.h"
+#include "base/mac-program.h"
 
 static void utf8_accepts_what_rfc_3629_does(void **state) {
     (void)state;
@@ -64,12 +68,60 @@ static void every_code_has_an_exit_code(void **state) {
     assert_int_equal(full->code, MACULA__V1__ERROR_CODE__EXHAUSTED);
 }
 
+/* Makes ROOT/PATH an executable file or, without a name at its end, a directory; its parents too. */
+static void put(const char *root, const char *path, bool directory) {
+    mac_autofree char *command =
+        mac_asprintf(directory ? "mkdir -p %s/%s" : "install -D -m 755 /dev/null %s/%s", root, path);
+    assert_int_equal(system(command), 0);
+}
+
+/* What this program, copied to ROOT/PLACE, finds: MACULA_TEST_FIND asks it to say so. Caller frees. */
+static char *finds(const char *root, const char *place) {
+    mac_autofree char *command = mac_asprintf("install -D /proc/%d/exe %s/%s && MACULA_TEST_FIND=1 %s/%s",
+                                              (int)getpid(), root, place, root, place);
+    FILE *said = popen(command, "r");
+    char text[1024] = "";
+    assert_non_null(said);
+    assert_true(fread(text, 1, sizeof text - 1, said) > 0);
+    assert_int_equal(pclose(said), 0);
+    return mac_strdup(text);
+}
+
+static void the_suite_finds_its_parts_where_it_stands(void **state) {
+    (void)state;
+    char root[] = "/tmp/base-XXXXXX";
+    assert_non_null(mkdtemp(root));
+    unsetenv("MACULA_LIBEXEC");
+    mac_autofree char *alone = finds(root, "build/bin/tool");
+    assert_non_null(strstr(alone, "/build/bin/part -"));
+    put(root, "build/units", true);
+    mac_autofree char *built = finds(root, "build/bin/tool");
+    assert_non_null(strstr(built, "/build/bin/../units"));
+    put(root, "usr/libexec/macula/part", false);
+    put(root, "usr/lib/macula/units", true);
+    mac_autofree char *tool = finds(root, "usr/bin/tool");
+    assert_non_null(strstr(tool, "/usr/bin/../libexec/macula/part "));
+    assert_non_null(strstr(tool, "/usr/bin/../lib/macula/units"));
+    mac_autofree char *service = finds(root, "usr/libexec/macula/service");
+    assert_non_null(strstr(service, "/usr/libexec/macula/part "));
+    assert_non_null(strstr(service, "/usr/libexec/macula/../../lib/macula/units"));
+    mac_autofree char *remove = mac_asprintf("rm -rf %s", root);
+    assert_int_equal(system(remove), 0);
+}
+
+static int say_what_is_found(void) {
+    mac_autofree char *part = mac_program_find("part"), *units = mac_program_units();
+    printf("%s %s\n", part, units ? units : "-");
+    return 0;
+}
+
 int main(void) {
+    if (getenv("MACULA_TEST_FIND"))
+        return say_what_is_found();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(utf8_accepts_what_rfc_3629_does),
-        cmocka_unit_test(buffer_grows_and_is_taken),
-        cmocka_unit_test(problems_are_bounded_and_counted),
-        cmocka_unit_test(every_code_has_an_exit_code),
+        cmocka_unit_test(utf8_accepts_what_rfc_3629_does),           cmocka_unit_test(buffer_grows_and_is_taken),
+        cmocka_unit_test(problems_are_bounded_and_counted),          cmocka_unit_test(every_code_has_an_exit_code),
+        cmocka_unit_test(the_suite_finds_its_parts_where_it_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
