@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -116,7 +117,8 @@ __attribute__((visibility("default"), used)) int RAND_bytes(unsigned char *data,
 
 /* Starts cnats' own threads, once. Its collector frees every message that is destroyed, and is woken for each: as a
  * batch thread (sched(7)) it does not interrupt the loop for that, but runs when the loop sleeps. Threads inherit the
- * policy of the one that starts them. They end when the program does, so that leak checkers see a clean process. */
+ * policy of the one that starts them. They take no signals: a process-wide one goes to the loop's thread, which knows
+ * what to do with it. They end when the program does, so that leak checkers see a clean process. */
 static void open_library(void) {
     static bool opened;
     if (opened)
@@ -125,7 +127,11 @@ static void open_library(void) {
     struct sched_param parameters = {0};
     int policy = sched_getscheduler(0);
     bool changed = policy == SCHED_OTHER && sched_setscheduler(0, SCHED_BATCH, &parameters) == 0;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     (void)nats_Open(-1); /* a failure shows when connecting */
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (changed)
         (void)!sched_setscheduler(0, policy, &parameters);
     atexit(nats_Close);

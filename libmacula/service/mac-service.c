@@ -85,6 +85,10 @@ static void notify_status(const char *prefix, const char *status) {
     mac_notify(text);
 }
 
+void mac_service_status(const char *status) {
+    notify_status("", status);
+}
+
 /* ---- the end ---- */
 
 static void close_handle(uv_handle_t *handle) {

@@ -50,6 +50,9 @@ uv_loop_t *mac_service_loop(mac_service *service);
 mac_bus *mac_service_bus(mac_service *service);
 mac_root *mac_service_root(mac_service *service);
 const char *mac_service_realm(const mac_service *service);
+/* What the service does now, one line, for whoever started it (STATUS= of sd_notify(3); "maculaos services processes"
+ * shows it). */
+void mac_service_status(const char *status);
 /* The answer to stop(): nothing runs any more. Further calls do nothing. */
 void mac_service_stopped(mac_service *service);
 /* Ends the service as if SIGTERM had come, with this exit code. Also from start(). */

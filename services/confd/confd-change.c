@@ -93,6 +93,13 @@ static mac_error *told_error(const confd_change *change, const mac_error *error)
     return told;
 }
 
+static void tell_status(const confd_manager *manager) {
+    mac_autofree char *text = mac_asprintf(manager->change ? "generation %llu is in force, a change is being applied"
+                                                           : "generation %llu is in force",
+                                           (unsigned long long)confd_manager_number(manager));
+    mac_service_status(text);
+}
+
 static void on_flow_end(mac_flow *flow, const mac_error *error, void *data) {
     (void)flow;
     confd_change *change = data;
@@ -105,10 +112,13 @@ static void on_flow_end(mac_flow *flow, const mac_error *error, void *data) {
     confd_outcome_add_notes(change->outcome, change->notes);
     if (change->concern.reboot)
         change->outcome->has_reboot_required = change->outcome->reboot_required = true;
+    bool counted = change->kind != CONFD_CHANGE_DRY;
     mac_error *told = error ? told_error(change, error) : NULL;
     change->on_end(change, told, change->data);
     mac_error_free(told);
     change_free(change);
+    if (counted)
+        tell_status(manager);
 }
 
 static confd_change *change_new(confd_manager *manager, enum confd_change_kind kind, const char *author,
@@ -137,8 +147,10 @@ static void change_begin(confd_change *change) {
     change->request.previous = change->from ? change->from->message : NULL;
     change->request.changed = change->changed.items;
     change->request.n_changed = change->changed.count;
-    if (change->kind != CONFD_CHANGE_DRY)
+    if (change->kind != CONFD_CHANGE_DRY) {
         manager->change = change;
+        tell_status(manager);
+    }
     change->flow = mac_flow_start(manager->loop, steps_of(change->kind), change, NULL, on_flow_end);
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +29,47 @@ static void on_event(const mac_event *event, void *data) {
     const char *prefix = "macula.sub." TEST_REALM ".";
     mac_strings_addf(&node->events, "%s %.*s", event->subject + strlen(prefix), (int)event->length,
                      (const char *)event->data);
+    node->event_count++;
+}
+
+/* ---- what confd says of itself ---- */
+
+static void on_notice(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    confd_node *node = poll->data;
+    char text[1024];
+    for (;;) {
+        ssize_t length = recv(node->notify, text, sizeof text - 1, MSG_DONTWAIT);
+        if (length < 0)
+            return;
+        text[length] = '\0';
+        node->ready = node->ready || strstr(text, "READY=1");
+        if (strstr(text, "is in force")) {
+            node->busy = strstr(text, "is being applied");
+            node->notice_count++;
+        }
+    }
+}
+
+static char *notify_address(const confd_node *node) {
+    return mac_asprintf("%s/notify", node->box->directory);
+}
+
+static void listen_to_confd(confd_node *node) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    mac_autofree char *path = notify_address(node);
+    assert_true(strlen(path) < sizeof address.sun_path);
+    strcpy(address.sun_path, path);
+    node->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(node->notify, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(uv_poll_init(&node->bus->loop, &node->notify_poll, node->notify), 0);
+    node->notify_poll.data = node;
+    uv_poll_start(&node->notify_poll, UV_READABLE, on_notice);
+}
+
+void node_await_notice(confd_node *node, unsigned count) {
+    test_node_until_count(node->bus, &node->notice_count, count + 1);
 }
 
 confd_node *node_new(const char *const *units) {
@@ -38,8 +81,15 @@ confd_node *node_new(const char *const *units) {
     test_node_until_connected(node->bus, node->client);
     assert_int_equal(mac_bus_subscribe(node->client, "macula.sub." TEST_REALM ".>", on_event, node, NULL), 0);
     test_node_flush(node->bus, node->client);
+    listen_to_confd(node);
     setenv("MACULA_BOOT_ID", "boot-1", 1);
     setenv("MACULA_CMDLINE", "", 1);
+    return node;
+}
+
+confd_node *node_started(const char *const *units) {
+    confd_node *node = node_new(units);
+    node_start(node, NULL);
     return node;
 }
 
@@ -73,8 +123,14 @@ static pid_t spawn(confd_node *node, char *const *argv, const char *fault, int o
 
 static void start_confd(confd_node *node, const char *fault) {
     mac_autofree char *program = mac_asprintf("%s/confd", program_directory());
+    mac_autofree char *address = notify_address(node);
+    on_notice(&node->notify_poll, 0, UV_READABLE); /* the last words of the one before */
     char *const argv[] = {program, NULL};
+    node->ready = false;
+    node->busy = true;
+    setenv("NOTIFY_SOCKET", address, 1);
     node->confd = spawn(node, argv, fault, -1);
+    unsetenv("NOTIFY_SOCKET");
 }
 
 static int await(pid_t *process) {
@@ -86,12 +142,11 @@ static int await(pid_t *process) {
 
 void node_start(confd_node *node, const char *fault) {
     start_confd(node, fault);
-    for (;;) { /* the answer to a question, not a time, says that it is there */
-        if (node_ask(node, "config.status", "{}") && !json_is_true(json_object_get(node->body, "applying")))
-            return;
-        assert_int_equal(waitpid(node->confd, NULL, WNOHANG), 0);
-        usleep(5000);
-    }
+    test_node_until(node->bus, &node->ready);
+    while (node->busy)
+        node_await_notice(node, node->notice_count);
+    if (!node_ask(node, "config.status", "{}"))
+        fail_msg("confd is ready, but: %s", node->answer.message);
 }
 
 void node_start_and_die(confd_node *node, const char *fault) {
@@ -167,7 +222,9 @@ void node_free(confd_node *node) {
         await(&node->participants[i]);
     }
     test_node_close(node->bus, &node->client);
+    uv_close((uv_handle_t *)&node->notify_poll, NULL);
     test_node_free(node->bus);
+    close(node->notify);
     test_answer_clear(&node->answer);
     json_decref(node->body);
     mac_strings_deinit(&node->events);
@@ -206,23 +263,16 @@ static bool has_event(const confd_node *node, const char *topic, const char *par
 }
 
 void node_await_event(confd_node *node, const char *topic, const char *part) {
-    for (int turns = 0; turns < 3000; turns++) {
-        if (has_event(node, topic, part))
-            return;
-        test_node_flush(node->bus, node->client);
-        usleep(5000);
-    }
-    for (size_t i = 0; i < node->events.count; i++)
-        print_message("%s\n", node->events.items[i]);
-    fail_msg("no event %s with %s", topic, part);
+    while (!has_event(node, topic, part))
+        test_node_until_count(node->bus, &node->event_count, node->event_count + 1);
 }
 
 void node_await_generation(confd_node *node, uint64_t number) {
-    for (int turns = 0; turns < 3000; turns++) {
+    for (;;) { /* counted before asking: what ends after the answer is not missed */
+        unsigned count = node->notice_count;
         if (node_ask(node, "config.status", "{}") && !json_is_true(json_object_get(node->body, "applying")) &&
             (uint64_t)json_integer_value(json_object_get(node->body, "generation")) == number)
             return;
-        usleep(5000);
+        node_await_notice(node, count);
     }
-    fail_msg("generation %d does not come", (int)number);
 }

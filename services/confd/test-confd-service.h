@@ -15,14 +15,21 @@ typedef struct confd_node {
     pid_t participants[4];
     size_t participant_count;
     mac_strings events; /* "config.changed {…}" */
+    unsigned event_count;
+    int notify;            /* where confd says how it is, see sd_notify(3) */
+    uv_poll_t notify_poll; /* and what it said: */
+    unsigned notice_count;
+    bool ready, busy;
     test_answer answer;
     json_t *body; /* of the last answer */
 } confd_node;
 
 /* units: names of services that are installed and take part, ends with NULL. Nothing runs yet. */
 confd_node *node_new(const char *const *units);
+/* The same, and confd runs. */
+confd_node *node_started(const char *const *units);
 void node_free(confd_node *node);
-/* Starts confd and waits until it serves and has applied. fault: NULL, or what MACULA_FAULT shall say. */
+/* Starts confd and waits until it says that it serves and has applied. fault: NULL, or what MACULA_FAULT shall say. */
 void node_start(confd_node *node, const char *fault);
 /* Starts it without waiting, and waits for its death by a fault point. */
 void node_start_and_die(confd_node *node, const char *fault);
@@ -73,7 +80,9 @@ void node_send(confd_node *node, const char *procedure, const char *json);
     } while (0)
 /* Waits until an event with this topic and text has come. */
 void node_await_event(confd_node *node, const char *topic, const char *part);
-/* Waits until the configuration says so. */
+/* Waits until a change has ended in this generation. */
 void node_await_generation(confd_node *node, uint64_t number);
+/* Waits until confd, which may have no bus, has begun or ended a change since the count was this. */
+void node_await_notice(confd_node *node, unsigned count);
 
 #endif
