@@ -15,15 +15,19 @@ class Slots(OsTest):
         disk.copy_slot("a", "b")
         return disk, write_state(disk, pending="b", verity_b=state_on(disk).verity_a)
 
-    def comes_back(self, disk, most=6):
-        """B is tried, A comes up and knows why; returns the boots it took."""
+    def comes_back(self, disk, boots):
+        """B is tried, A comes up after so many boots and knows why."""
         self.assertEqual(next_boot(disk), ("b", True))
         machine = self.machine(disk, watchdog=True)
-        count, environment = self.boots_until_up(machine, most)
+        count, environment = self.boots_until_up(machine)
         self.assertEqual((environment["slot"], environment["pending"], environment["failed"]), ("a", "0", "b"))
+        self.assertEqual(count, boots)
         machine.stop()
-        self.assertEqual(next_boot(disk)[0], "a")
-        return count
+
+    def comes_back_for_good(self, disk):
+        """B uses up its three tries."""
+        self.comes_back(disk, 4)
+        self.assertEqual(next_boot(disk), ("a", False))
 
     def test_a_good_pending_slot_becomes_the_active_one(self):
         disk, _ = self.disk_with_both()
@@ -37,14 +41,20 @@ class Slots(OsTest):
     @quick
     def test_a_corrupt_slot_falls_back_to_the_other(self):
         disk, _ = self.disk_with_both()
-        part, blocks = disk["rootfs-B"], int(disk.slot_json("b")["data_blocks"])
-        disk.write(part.start + (blocks - 1) * 4096, bytes(4096))  # squashfs keeps its tables at the end: read at every mount
-        self.comes_back(disk)
+        # The top of the hash tree: GRUB, which does not look at it, loads the kernel, and there every block is wrong.
+        disk.write(disk["rootfs-B"].start + disk.slot_json("b")["data_blocks"] * 4096, b"\x5a" * 4096)
+        self.comes_back_for_good(disk)
+
+    def test_a_slot_whose_tables_are_damaged_gives_way_within_the_same_boot(self):
+        disk, _ = self.disk_with_both()
+        part, blocks = disk["rootfs-B"], disk.slot_json("b")["data_blocks"]
+        disk.write(part.start + (blocks - 1) * 4096, bytes(4096))  # at the end of a squashfs, and GRUB needs them
+        self.comes_back(disk, 1)
 
     def test_a_slot_with_a_wrong_hash_falls_back_to_the_other(self):
         disk, state = self.disk_with_both()
         write_state(disk, verity_b=NOT_A_HASH + state.verity_b[64:])
-        self.comes_back(disk)
+        self.comes_back_for_good(disk)
 
     def test_a_slot_whose_kernel_is_damaged_falls_back_to_the_other(self):
         disk, _ = self.disk_with_both()
@@ -53,23 +63,22 @@ class Slots(OsTest):
         self.assertTrue(places, "the kernel is compressed beyond recognition")
         for place in places:
             disk.write(disk["rootfs-B"].start + place, bytes(64))
-        self.comes_back(disk)
+        self.comes_back_for_good(disk)
 
-    def test_a_slot_that_is_no_file_system_falls_back_within_one_boot_or_three(self):
+    def test_a_slot_that_is_no_file_system_gives_way_within_the_same_boot(self):
         disk, _ = self.disk_with_both()
         disk.write(disk["rootfs-B"].start, bytes(4096))
-        self.assertLessEqual(self.comes_back(disk), 4)
+        self.comes_back(disk, 1)
 
     def test_a_slot_that_hangs_falls_back_by_the_watchdog(self):
         disk, _ = self.disk_with_both()
         write_state(disk, verity_b=rebuild(disk, "b", with_init("while :; do sleep 1000; done\n")))
-        self.comes_back(disk)
-        self.assertEqual(self.machines[-1].boots, 4)
+        self.comes_back_for_good(disk)
 
     def test_a_slot_that_panics_falls_back_to_the_other(self):
         disk, _ = self.disk_with_both()
         write_state(disk, verity_b=rebuild(disk, "b", with_init("exit 1\n")))
-        self.comes_back(disk)
+        self.comes_back_for_good(disk)
 
 
 class BootState(OsTest):
