@@ -280,6 +280,9 @@ static void files_survive_a_kill_at_every_step(void **state) {
 }
 
 static void removal_survives_a_kill_at_every_step(void **state) {
+#ifndef MAC_FAULTS
+    skip(); /* built without fault points: nothing pulls the plug */
+#endif
     test_node *node = *state;
     put_file(node, "/etc/issue", "original");
     one_file(node, "/etc/issue", "ours");
