@@ -2,7 +2,7 @@
 BUILD ?= build
 
 .DEFAULT_GOAL := help
-.PHONY: help node test bench fuzz lint format asan tsan coverage build packages test-packages dependencies clean
+.PHONY: help node test bench fuzz lint format asan tsan coverage build packages test-packages image qemu dependencies clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -59,6 +59,14 @@ tsan: ## the tests under ThreadSanitizer
 coverage: ## line coverage of the tests
 	@scripts/install-dependencies build test fuzz
 	@ci/coverage
+
+image: ## the bootable images, in build-image/ (IMAGE_COMPRESSION=gzip for tests, EXTRAS=DIR, as root)
+	@scripts/install-dependencies build pack image
+	@images/build
+
+qemu: ## boot the image in QEMU (QEMU_MEDIUM=disk|iso, QEMU_FIRMWARE=bios|uefi, QEMU_MEMORY)
+	@scripts/install-dependencies os
+	@images/qemu
 
 clean: ## remove what was built (the sandbox in run/ stays)
 	rm -rf build build-*

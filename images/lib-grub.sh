@@ -1,0 +1,27 @@
+# GRUB's own images, for disks and for media.
+# shellcheck shell=sh disable=SC2154
+
+grub_common='part_gpt part_msdos fat squash4 xzio gzio loadenv linux normal configfile search search_label test true echo
+    regexp serial terminal reboot minicmd sleep probe'
+
+# grub_image PLATFORM FILE PREFIX MODULE...: and what every image has.
+grub_image() {
+    [ -d "/usr/lib/grub/${1%-eltorito}" ] || fail "GRUB for ${1%-eltorito} is not installed" "scripts/install-dependencies image"
+    platform=$1
+    file=$2
+    prefix=$3
+    shift 3
+    # shellcheck disable=SC2086 # a list of words
+    grub-mkimage -O "$platform" -o "$file" -p "$prefix" "$@" $grub_common >log 2>&1 ||
+        { cat log >&2 && fail "grub-mkimage for $platform failed"; }
+    rm log
+}
+
+# fat_image FILE MIB LABEL DIRECTORY: a FAT file system with the contents of a directory, without mounting it.
+fat_image() {
+    truncate -s "$2" "$1"
+    mkfs.vfat $5 -n "$3" -i 4D414355 --invariant "$1" >/dev/null
+    in_order "$4"
+    (cd "$4" && find . -mindepth 1 -type d | sort) | while read -r path; do mmd -D s -i "$1" "::/${path#./}"; done
+    (cd "$4" && find . -type f | sort) | while read -r path; do mcopy -m -i "$1" "$4/${path#./}" "::/${path#./}"; done
+}
