@@ -1,5 +1,5 @@
 # Packages of the image's suite: which, from where, and kept where.
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2154,SC2034,SC1091,SC2016,SC2046 # $(…) in formats is apt's; lists are words
 #
 # Sources are the host's own, with the suite replaced: whoever can install packages here can build the image, and no
 # file of the project names a mirror. packages.lock says which version of each package is taken, with its checksum; the

@@ -1,5 +1,5 @@
 # Third-party parts that Debian does not have: see extras.manifest.
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2154,SC2153
 
 # add_extras ROOT: from the directory EXTRAS. What is there must be what the manifest says; nothing is ever fetched.
 add_extras() {

@@ -17,9 +17,10 @@ grub_image() {
     rm log
 }
 
-# fat_image FILE MIB LABEL DIRECTORY: a FAT file system with the contents of a directory, without mounting it.
+# fat_image FILE SIZE LABEL DIRECTORY OPTIONS: a FAT file system with the contents of a directory, without mounting it.
 fat_image() {
     truncate -s "$2" "$1"
+    # shellcheck disable=SC2086 # options are words
     mkfs.vfat $5 -n "$3" -i 4D414355 --invariant "$1" >/dev/null
     in_order "$4"
     (cd "$4" && find . -mindepth 1 -type d | sort) | while read -r path; do mmd -D s -i "$1" "::/${path#./}"; done

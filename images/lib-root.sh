@@ -85,7 +85,7 @@ busybox_commands() {
     while read -r applet; do
         command=$(basename "$applet")
         case $command in dpkg | dpkg-deb | rpm | rpm2cpio | httpd | run-init | linuxrc) continue ;; esac
-        [ ! -e "$1/usr/bin/$command" ] && [ ! -e "$1/usr/sbin/$command" ] || continue
+        if [ -e "$1/usr/bin/$command" ] || [ -e "$1/usr/sbin/$command" ]; then continue; fi
         case $applet in
         */sbin/*) ln -s ../bin/busybox "$1/usr/sbin/$command" ;;
         *) ln -s busybox "$1/usr/bin/$command" ;;
@@ -97,7 +97,7 @@ busybox_commands() {
 
 # clean: no traces of the building, and the directories that the initramfs mounts on.
 clean() {
-    rm -rf "$1"/var/lib/apt "$1"/var/backups "$1"/tmp/* "$1"/run/* "$1"/etc/*- "$1"/var/lib/systemd "$1"/dev/*
+    rm -rf "${1:?}"/var/lib/apt "$1"/var/backups "$1"/tmp/* "$1"/run/* "$1"/etc/*- "$1"/var/lib/systemd "${1:?}"/dev/*
     mkdir -p "$1/data" "$1/boot" "$1/var/log" "$1/var/cache" "$1/var/lib/maculaos" "$1/var/lib/rancher" "$1/var/lib/data"
     rm -f "$1/etc/resolv.conf"
     : >"$1/etc/machine-id"
