@@ -121,7 +121,7 @@ static mac_error *in_place(const mac_boot_esp *esp, mac_boot_file file, mac_erro
 }
 
 static mac_error *open_in_directory(const mac_boot_esp *esp, mac_boot_file file, int flags, target *ret_target) {
-    struct stat status;
+    struct stat status = {0};
     int result = mac_fs_open(esp->directory, names[file], flags | O_NOFOLLOW | O_NONBLOCK, 0, &ret_target->fd);
     if (result == -ENOENT)
         return mac_error_new(MACULA__V1__ERROR_CODE__NOT_FOUND, NULL, "it is missing");

@@ -52,7 +52,7 @@ static mac_error *make_slot(mac_root *root, char slot, const char *trailer) {
     /* The size comes last: a file that a crash left smaller is made again. */
     if (result == 0 && status.st_size == (off_t)MAC_BOOT_SANDBOX_SLOT)
         return NULL;
-    memcpy(block, trailer, strlen(trailer));
+    snprintf((char *)block, sizeof block, "%s", trailer);
     result = mac_fs_open(root, path, O_WRONLY | O_CREAT | O_TRUNC, 0600, &fd);
     off_t start = (off_t)(MAC_BOOT_SANDBOX_SLOT - sizeof block);
     if (result == 0 && pwrite(fd, block, sizeof block, start) != (ssize_t)sizeof block)

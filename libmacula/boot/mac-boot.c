@@ -179,14 +179,14 @@ void mac_boot_status_deinit(mac_boot_status *status) {
 
 /* When both copies are lost, the slots themselves say what they hold. */
 static mac_error *rebuild(const mac_boot *boot, mac_boot_state *state) {
-    for (char slot = 'a'; slot <= 'b'; slot++) {
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(state->verity); i++) {
         mac_autofree char *path = NULL;
-        mac_boot_slot content;
-        mac_error *error = mac_boot_slot_path(boot, slot, &path);
+        mac_boot_slot content = {0};
+        mac_error *error = mac_boot_slot_path(boot, "ab"[i], &path);
         if (!error)
             error = mac_boot_slot_read(path, &content);
         if (!error)
-            state->verity[mac_boot_slot_index(slot)] = content.verity;
+            state->verity[i] = content.verity;
         mac_error_free(error);
     }
     state->active = boot->running.slot == 'b' ? 'b' : 'a';
