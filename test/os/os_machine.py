@@ -148,7 +148,9 @@ class Machine:
         words = self.command()
         (self.folder / "command").write_text(" ".join(words) + "\n")
         with (self.folder / "qemu.log").open("ab") as errors:
-            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+            # It ends with us, however we end.
+            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *words], stdin=subprocess.DEVNULL, stdout=errors,
+                                            stderr=errors)
         self.started = time.monotonic()
         self.console = Console(self._accept(listeners["serial"]), self.log)
         self.qmp = Qmp(self._accept(listeners["control"]), 30 * PATIENCE)

@@ -2,10 +2,12 @@
 """The harness itself: what it says of disks, boot states, keys, machines and power cuts must be true. Takes seconds: its machine is a
 boot sector that greets on the serial line, echoes, writes a sector when it reads `w` and resets when it reads `r`."""
 import dataclasses
+import json
 import os
 import pathlib
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -21,6 +23,8 @@ from os_powercut import Recording  # noqa: E402
 # xor ax,ax; …; print: lodsb, out 0x3f8 until 0; read: wait for 0x3fd bit 0; 'r': out 0x64,0xfe; 'w': int 0x13 writes sector 2
 SECTOR = bytes.fromhex("31c08ed88ec0be437cac08c07406baf803eeebf5bafd03eca80174f8baf803ec3c72741a3c777513b80103b90200ba8000bb007ccd13baf803b057eeebd6b0fee664f41b5b316d74696e791b5b306d206c6f67696e3a2000")
 MEBI = 1 << 20
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("MACULA_BIN_DIR", SOURCE / "build" / "bin"))
 
 
 def partitioned(path):
@@ -131,6 +135,37 @@ class BootState(Folder):
         for number in range(1025):
             block = new.encode()[:number] + old.encode()[number:]
             self.assertIn(State.decode(block), (None, old, new), number)
+
+
+class Suite(Folder):
+    """The two that know the boot state, written apart from each other, read the same."""
+
+    def setUp(self):
+        super().setUp()
+        self.grub = self.folder / "boot" / "esp" / "grub"
+        self.grub.mkdir(parents=True)
+
+    def status(self):
+        done = subprocess.run([BIN / "maculaos", "boot", "status", "-o", "json"], capture_output=True, text=True, check=True,
+                              env={**os.environ, "MACULA_ROOT": str(self.folder)})
+        return json.loads(done.stdout)
+
+    def test_the_command_line_reads_what_the_harness_wrote(self):
+        (self.grub / "state-1").write_bytes(State(seq=41, active="b", pending="a", next="recovery", reset="keep",
+                                                    verity_a="1" * 64 + ":0000000007").encode())
+        (self.grub / "state-2").write_bytes(State(seq=40).encode())
+        (self.grub / "tries").write_bytes(encode_tries((41, 41, 0, 0)))
+        said = self.status()
+        self.assertEqual([said[key] for key in ("seq", "active", "pending", "next", "reset", "tries_left", "lost", "damage")],
+                         [41, "b", "a", "recovery", "keep", 1, False, []])
+
+    def test_the_harness_reads_what_the_command_line_wrote(self):
+        for name, block in (("state-1", State(seq=7).encode()), ("state-2", State(seq=6).encode()), ("tries", encode_tries())):
+            (self.grub / name).write_bytes(block)
+        subprocess.run([BIN / "maculaos", "boot", "next", "recovery"], capture_output=True, check=True,
+                       env={**os.environ, "MACULA_ROOT": str(self.folder)})
+        self.assertEqual(State.decode((self.grub / "state-1").read_bytes()), State(seq=7))
+        self.assertEqual(State.decode((self.grub / "state-2").read_bytes()), State(seq=8, next="recovery"))
 
 
 class Keys(Folder):
