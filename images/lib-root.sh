@@ -41,6 +41,7 @@ lay_over() {
     find over -type f -perm /100 -exec chmod 755 {} +
     find over -type f ! -perm /100 -exec chmod 644 {} +
     chown -hR 0:0 over
+    rm -f over/README.md over/finish # about the files, and done with them
     # Into the merged /usr: overlay/sbin would else replace the link.
     for directory in bin sbin lib; do [ ! -d "over/$directory" ] || fail "overlay/$directory" "it is usr/$directory"; done
     tar -C over -cf - . | tar -C "$2" -xpf - --keep-directory-symlink --numeric-owner

@@ -1,0 +1,173 @@
+/* find, medium: waiting for what the boot needs. Devices come late (USB: seconds); modules are loaded as they come. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "initrd-block.h"
+#include "initrd-modules.h"
+#include "initrd-uevent.h"
+#include "initrd.h"
+
+#define WAIT_S 30
+/* So long a disk may need to show its partitions before its table is suspected. */
+#define REPAIR_AFTER_MS 3000
+/* A drive that says it has no medium may only be slow: it is asked again after so long without any event. */
+#define MEDIUM_RETRY_MS 1000
+
+typedef struct waiting {
+    int events;
+    initrd_modules *modules;
+    int64_t deadline_ms;
+} waiting;
+
+/* Options that both have: -t SECONDS, -m MODULE (loaded first). False: wrong arguments. */
+static bool waiting_start(waiting *wait, int argc, char **argv) {
+    uint64_t seconds = WAIT_S;
+    wait->modules = initrd_modules_open("");
+    wait->events = initrd_uevent_open();
+    for (int option; (option = getopt(argc, argv, "+t:m:")) != -1;) {
+        if (option == '?' || (option == 't' && !initrd_number(optarg, 3600, &seconds)))
+            return false;
+        if (option == 'm')
+            initrd_modules_load(wait->modules, optarg, NULL);
+    }
+    if (wait->events < 0)
+        initrd_say("no news of devices: %s", strerror(-wait->events));
+    wait->deadline_ms = initrd_now_ms() + (int64_t)seconds * 1000;
+    initrd_modules_coldplug(wait->modules);
+    return true;
+}
+
+/* Returns false when the time is over. */
+static bool waiting_next(const waiting *wait, int64_t at_most_ms) {
+    int64_t now = initrd_now_ms(), until = now + at_most_ms;
+    if (now >= wait->deadline_ms || wait->events < 0)
+        return false;
+    initrd_uevent_take(wait->events, until < wait->deadline_ms ? until : wait->deadline_ms, wait->modules);
+    return true;
+}
+
+/* ---- find ---- */
+
+static const initrd_block *by_uuid(const initrd_block *blocks, int count, const char *uuid) {
+    for (int i = 0; i < count; i++)
+        if (*blocks[i].part_uuid && strcasecmp(blocks[i].part_uuid, uuid) == 0)
+            return &blocks[i];
+    return NULL;
+}
+
+static const initrd_block *by_name(const initrd_block *blocks, int count, const char *disk, const char *name) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(blocks[i].disk, disk) == 0 && strcmp(blocks[i].part_name, name) == 0)
+            return &blocks[i];
+    return NULL;
+}
+
+/* Prints disk=, esp= and one line a name, `-` in it as `_`; only when all are there. */
+static bool print_found(const initrd_block *blocks, int count, const char *uuid, char **names) {
+    const initrd_block *esp = by_uuid(blocks, count, uuid);
+    if (!esp)
+        return false;
+    for (char **name = names; *name; name++)
+        if (!by_name(blocks, count, esp->disk, *name))
+            return false;
+    printf("disk=/dev/%s\nesp=/dev/%s\n", esp->disk, esp->name);
+    for (char **name = names; *name; name++) {
+        const initrd_block *one = by_name(blocks, count, esp->disk, *name);
+        for (const char *c = *name; *c; c++)
+            putchar(*c == '-' ? '_' : *c);
+        printf("=/dev/%s\n%s_number=%u\n", one->name, strcmp(*name, "data") == 0 ? "data" : "slot", one->number);
+    }
+    return true;
+}
+
+/* Looks once at disks without partitions, when what is sought has not come of itself. */
+static bool repair_tables(void) {
+    initrd_block *blocks = NULL;
+    int count = initrd_block_list(&blocks);
+    for (int i = 0; i < count; i++) {
+        bool bare = blocks[i].number == 0 && blocks[i].sectors > 0;
+        for (int k = 0; k < count; k++)
+            bare &= blocks[k].number == 0 || strcmp(blocks[k].disk, blocks[i].name) != 0;
+        if (bare && strncmp(blocks[i].name, "loop", 4) != 0)
+            initrd_grow_repair(blocks[i].name);
+    }
+    free(blocks);
+    return true;
+}
+
+int initrd_find(int argc, char **argv) {
+    waiting wait;
+    if (!waiting_start(&wait, argc, argv) || argc - optind < 2)
+        return 2;
+    for (int i = optind + 1; i < argc; i++)
+        if (!initrd_block_plain(argv[i]))
+            return 2;
+    int64_t began = initrd_now_ms();
+    bool more = true, repaired = false;
+    while (more) {
+        initrd_block *blocks = NULL;
+        int count = initrd_block_list(&blocks);
+        bool found = count > 0 && print_found(blocks, count, argv[optind], argv + optind + 1);
+        free(blocks);
+        if (found)
+            return 0;
+        more = waiting_next(&wait, REPAIR_AFTER_MS);
+        if (initrd_now_ms() - began > REPAIR_AFTER_MS && !repaired)
+            repaired = repair_tables();
+    }
+    initrd_say("no disk has the ESP %s and all the partitions that belong to it", argv[optind]);
+    return 1;
+}
+
+/* ---- medium ---- */
+
+static bool holds_iso(const char *device) {
+    char magic[5];
+    int fd = open(device, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool is = pread(fd, magic, sizeof magic, 32769) == (ssize_t)sizeof magic && memcmp(magic, "CD001", 5) == 0;
+    close(fd);
+    return is;
+}
+
+/* Mounts a device and keeps it mounted when its medium-id is the wanted one; "-" takes any medium of ours. */
+static bool try_medium(const char *device, const char *id, const char *directory) {
+    char path[INITRD_TEXT_MAX], found[256];
+    if (!holds_iso(device) || mount(device, directory, "iso9660", MS_RDONLY | MS_NODEV | MS_NOSUID, NULL) < 0)
+        return false;
+    snprintf(path, sizeof path, "%s/live/medium-id", directory);
+    if (initrd_read(path, found, sizeof found) >= 0 && (strcmp(id, "-") == 0 || strcmp(id, found) == 0))
+        return true;
+    umount(directory);
+    return false;
+}
+
+int initrd_medium(int argc, char **argv) {
+    waiting wait;
+    if (!waiting_start(&wait, argc, argv) || argc - optind != 2)
+        return 2;
+    do {
+        initrd_block *blocks = NULL;
+        int count = initrd_block_list(&blocks);
+        for (int i = 0; i < count; i++) {
+            char device[80];
+            snprintf(device, sizeof device, "/dev/%s", blocks[i].name);
+            if (blocks[i].sectors < 100 || strncmp(blocks[i].name, "loop", 4) == 0 ||
+                !try_medium(device, argv[optind], argv[optind + 1]))
+                continue;
+            printf("medium=%s\nmedium_disk=/dev/%s\n", device, blocks[i].disk);
+            free(blocks);
+            return 0;
+        }
+        free(blocks);
+    } while (waiting_next(&wait, MEDIUM_RETRY_MS));
+    initrd_say("no device holds the live medium %s", argv[optind]);
+    return 1;
+}

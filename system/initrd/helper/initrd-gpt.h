@@ -1,0 +1,34 @@
+/* The partition table (GPT): read, checked, its last partition extended. Pure: works on bytes that the caller reads
+ * and writes. 512-byte sectors and 128-byte entries, which is what the image's disks have. */
+#ifndef INITRD_GPT_H
+#define INITRD_GPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GPT_SECTOR 512
+#define GPT_ENTRIES 128
+#define GPT_TABLE (GPT_ENTRIES * 128)
+
+typedef struct initrd_gpt {
+    uint8_t header[GPT_SECTOR];
+    uint8_t table[GPT_TABLE];
+} initrd_gpt;
+
+/* True when header and table belong together and are whole; at is the sector that the header was read from. */
+bool initrd_gpt_valid(const initrd_gpt *gpt, uint64_t at);
+/* Where the table of this header begins, and where the other header stands. */
+uint64_t initrd_gpt_table_at(const initrd_gpt *gpt);
+uint64_t initrd_gpt_other_at(const initrd_gpt *gpt);
+/* First and last sector of an entry (from 1); false when there is no such entry. */
+bool initrd_gpt_entry(const initrd_gpt *gpt, unsigned number, uint64_t *ret_first, uint64_t *ret_last);
+
+/* Makes both copies of the table for a disk of so many sectors, with partition `number`, which must be the last on the
+ * disk, reaching to its end (a multiple of 1 MiB). False when nothing has to change or it is not the last one. */
+bool initrd_gpt_extend(const initrd_gpt *gpt, unsigned number, uint64_t sectors, initrd_gpt *ret_first,
+                       initrd_gpt *ret_second);
+
+/* The first copy that belongs to a good second one. */
+void initrd_gpt_mirror(const initrd_gpt *second, initrd_gpt *ret_first);
+
+#endif

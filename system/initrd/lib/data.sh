@@ -1,0 +1,87 @@
+# shellcheck shell=sh disable=SC2154,SC2034 # variables of the other files, and those that macula-initrd prints
+# The data partition: extended, checked, mounted at /data. It is never formatted here: what cannot be mounted may still be
+# rescued by a person, and until then the node runs from memory and says so.
+
+persistent=0
+
+data_memory() {
+    mount -t tmpfs -o mode=755,nosuid,nodev,size=50% data /sysroot/data || fatal "there is no memory for the data"
+}
+
+# e2fsck is the slot's where the initramfs has none. Its bits: 1 and 2 mended, 4 not mended by itself, 8 and more: could
+# not work.
+data_check() {
+    checker='chroot /sysroot /sbin/e2fsck'
+    if [ -x /usr/sbin/e2fsck ]; then checker=/usr/sbin/e2fsck; else mount --bind /dev /sysroot/dev; fi
+    # shellcheck disable=SC2086 # words
+    macula-initrd feed 7200 $checker -p "$data" >>"$log" 2>&1
+    code=$?
+    if [ $((code & 4)) != 0 ]; then
+        tell "the data partition $data is damaged: repairing it, this may take a while"
+        # shellcheck disable=SC2086
+        macula-initrd feed 7200 $checker -y "$data" >>"$log" 2>&1
+        code=$?
+    fi
+    umount /sysroot/dev 2>/dev/null
+    case $code in
+    0) ;;
+    1 | 2 | 3) tell "errors on the data partition $data were repaired; details: /run/initramfs/log" ;;
+    *) tell "the check of the data partition $data ended with code $code; details: /run/initramfs/log" ;;
+    esac
+}
+
+data_grow() {
+    found=$(macula-initrd grow "$disk" "$data_number" 2>>"$log") || return 0
+    eval "$found"
+    # shellcheck disable=SC2154
+    [ "$grown" = 0 ] || tell "the data partition $data was extended to the end of $disk"
+}
+
+# What can still be read is taken along, so that the node keeps its name, keys and configuration.
+data_rescue() {
+    mkdir -p /run/initramfs/rescue
+    if mount -t ext4 -o ro,noload,nodev,nosuid "$data" /run/initramfs/rescue 2>>"$log"; then
+        size=$(du -sk /run/initramfs/rescue/maculaos 2>/dev/null | cut -f1)
+        if [ "${size:-999999}" -lt 65536 ] && cp -a /run/initramfs/rescue/maculaos /sysroot/data/; then
+            problem "identity and configuration were read from it; changes are forgotten at the next start"
+        fi
+        umount /run/initramfs/rescue
+    fi
+}
+
+data_mount() {
+    case $mode in
+    live | install)
+        data_memory
+        return
+        ;;
+    esac
+    if [ -z "${data:-}" ]; then
+        data_memory
+        problem "there is no data partition on $disk: this node forgets everything when it is switched off"
+        return
+    fi
+    data_grow
+    data_check
+    if mount -t ext4 -o rw,noatime,nodev,nosuid "$data" /sysroot/data 2>>"$log" && touch /sysroot/data/.writable 2>>"$log"; then
+        persistent=1
+        rm -f /sysroot/data/.writable
+        macula-initrd growfs "$data" /sysroot/data >>"$log" 2>&1 || problem "the file system on $data could not be extended"
+    else
+        data_refused
+    fi
+    clock_floor /sysroot/data/maculaos/clock
+}
+
+# Mounted but not to be written, or not mounted at all. A full one is written to where files are replaced: it stays.
+data_refused() {
+    if mountpoint -q /sysroot/data && ! grep -q ' /sysroot/data ext4 ro' /proc/mounts && [ -d /sysroot/data/maculaos ]; then
+        persistent=1
+        problem "the data partition $data is full: make room, for instance in /var/lib/data"
+        return
+    fi
+    umount /sysroot/data 2>/dev/null
+    data_memory
+    problem "the data partition $data cannot be used: the node runs from memory; start the recovery to repair it"
+    data_rescue
+}
