@@ -1,13 +1,14 @@
 #include "initrd-block.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "initrd-gpt.h"
 #include "initrd.h"
 
 bool initrd_block_plain(const char *name) {
@@ -24,13 +25,9 @@ static void read_uevent(initrd_block *block) {
     for (char *line; (line = strsep(&rest, "\n"));) {
         if (strncmp(line, "PARTNAME=", 9) == 0)
             snprintf(block->part_name, sizeof block->part_name, "%s", line + 9);
-        else if (strncmp(line, "PARTUUID=", 9) == 0)
-            snprintf(block->part_uuid, sizeof block->part_uuid, "%s", line + 9);
         else if (strncmp(line, "PARTN=", 6) == 0)
             block->number = (unsigned)strtoul(line + 6, NULL, 10);
     }
-    for (char *c = block->part_uuid; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
 }
 
 /* /sys/class/block/sda2 → …/block/sda/sda2: the disk is the directory above a partition. */
@@ -53,6 +50,25 @@ static void read_disk(initrd_block *block) {
     snprintf(block->disk, sizeof block->disk, "%.63s", above ? above + 1 : target);
 }
 
+/* The kernel does not say the unique number of a partition: it stands in the table. The first three of its fields are
+ * stored with the low byte first. */
+static void read_uuid(initrd_block *block) {
+    static const int order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+    char device[80];
+    uint8_t header[GPT_SECTOR], id[16];
+    snprintf(device, sizeof device, "/dev/%s", block->disk);
+    int fd = open(device, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    bool read_all =
+        pread(fd, header, sizeof header, GPT_SECTOR) == (ssize_t)sizeof header && memcmp(header, "EFI PART", 8) == 0 &&
+        pread(fd, id, sizeof id, 2 * GPT_SECTOR + (off_t)(block->number - 1) * 128 + 16) == (ssize_t)sizeof id;
+    close(fd);
+    for (int i = 0; read_all && i < 16; i++)
+        sprintf(block->part_uuid + strlen(block->part_uuid), "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+                id[order[i]]);
+}
+
 int initrd_block_list(initrd_block **ret_blocks) {
     DIR *directory = opendir("/sys/class/block");
     if (!directory)
@@ -71,6 +87,8 @@ int initrd_block_list(initrd_block **ret_blocks) {
         snprintf(block->name, sizeof block->name, "%s", entry->d_name);
         read_uevent(block);
         read_disk(block);
+        if (block->number > 0 && block->number <= GPT_ENTRIES)
+            read_uuid(block);
     }
     closedir(directory);
     *ret_blocks = blocks;

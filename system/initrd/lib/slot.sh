@@ -60,7 +60,7 @@ slot_mount() {
     slot_verify
     mount -t squashfs -o ro,nodev "$slot_device" /sysroot 2>>"$log" ||
         fatal "slot $slot on $slot_device is no file system of ours, or damaged"
-    [ -x /sysroot/sbin/init ] || fatal "slot $slot has no /sbin/init"
+    [ -x /sysroot/sbin/init ] || [ -L /sysroot/sbin/init ] || fatal "slot $slot has no /sbin/init"
     slot_version
     clock_floor /sysroot/usr/lib/os-release
 }
