@@ -83,7 +83,7 @@ static mac_error *wipe_tree(const char *directory, bool keep) {
         return error;
     printf("erased: %u entries, %u files with secrets overwritten\n", outcome.entries, outcome.overwritten);
     if (outcome.left)
-        fprintf(stderr, "macula-reset: some of it is still in %s and can be removed by hand: %s\n", RESET_ASIDE + 1,
+        fprintf(stderr, "macula-reset: some of it is still in %s and can be removed by hand: %s\n", &RESET_ASIDE[1],
                 outcome.left);
     free(outcome.left);
     return NULL;

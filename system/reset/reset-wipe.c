@@ -39,7 +39,7 @@ static int sync_directory(mac_root *root, const char *path) {
 /* ---- aside ---- */
 
 static bool stays(const char *name, bool keep) {
-    return strcmp(name, RESET_ASIDE + 1) == 0 || strcmp(name, "lost+found") == 0 ||
+    return strcmp(name, &RESET_ASIDE[1]) == 0 || strcmp(name, "lost+found") == 0 ||
            (keep && strcmp(name, RESET_KEPT) == 0);
 }
 
