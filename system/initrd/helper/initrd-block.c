@@ -76,7 +76,8 @@ int initrd_block_list(initrd_block **ret_blocks) {
     initrd_block *blocks = NULL;
     int count = 0;
     for (struct dirent *entry; (entry = readdir(directory));) {
-        if (!initrd_block_plain(entry->d_name) || strlen(entry->d_name) >= sizeof blocks->name)
+        size_t length = strlen(entry->d_name);
+        if (!initrd_block_plain(entry->d_name) || length >= sizeof blocks->name)
             continue;
         initrd_block *more = realloc(blocks, (size_t)(count + 1) * sizeof *blocks);
         if (!more)
@@ -84,7 +85,7 @@ int initrd_block_list(initrd_block **ret_blocks) {
         blocks = more;
         initrd_block *block = &blocks[count++];
         *block = (initrd_block){0};
-        snprintf(block->name, sizeof block->name, "%s", entry->d_name);
+        memcpy(block->name, entry->d_name, length + 1);
         read_uevent(block);
         read_disk(block);
         if (block->number > 0 && block->number <= GPT_ENTRIES)
