@@ -1,6 +1,6 @@
 // A small service on a MaculaOS node, with the official NATS client for JavaScript.
 //
-// It asks the node for a setting, serves the procedure sensor.read, and follows changes of the configuration.
+// It asks the node for a setting, serves the procedure sensor-js.read, and follows changes of the configuration.
 // Run it beside a node: node sensor.mjs (NATS_URL, default nats://127.0.0.1:4222; MACULA_REALM, default io.macula).
 import { connect } from "nats";
 

@@ -1,6 +1,6 @@
 """A small service on a MaculaOS node, with the official NATS client for Python.
 
-It asks the node for a setting, serves the procedure sensor.read, and follows changes of the configuration.
+It asks the node for a setting, serves the procedure sensor-python.read, and follows changes of the configuration.
 Run it beside a node: python3 sensor.py (NATS_URL, default nats://127.0.0.1:4222; MACULA_REALM, default io.macula)."""
 import asyncio
 import json
