@@ -75,7 +75,7 @@ data_mount() {
 
 # Mounted but not to be written, or not mounted at all. A full one is written to where files are replaced: it stays.
 data_refused() {
-    if mountpoint -q /sysroot/data && ! grep -q ' /sysroot/data ext4 ro' /proc/mounts && [ -d /sysroot/data/maculaos ]; then
+    if grep -q ' /sysroot/data ext4 rw' /proc/mounts && [ -d /sysroot/data/maculaos ]; then
         persistent=1
         problem "the data partition $data is full: make room, for instance in /var/lib/data"
         return
