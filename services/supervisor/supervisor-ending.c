@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "log/mac-log.h"
+#include "supervisor-log.h"
 #include "supervisor-manager.h"
 #include "supervisor-methods.h"
 
@@ -57,6 +58,7 @@ static void close_core(supervisor_manager *manager) {
         uv_close((uv_handle_t *)&manager->signals[i], on_handle_closed);
     for (size_t i = 0; i < manager->unit_count; i++)
         supervisor_task_close(&manager->units[i], on_task_closed);
+    supervisor_log_close();
     uv_close((uv_handle_t *)&manager->grace, on_handle_closed);
     uv_close((uv_handle_t *)&manager->rollback.again, on_handle_closed);
     supervisor_notify_close(manager->host.notify);
@@ -91,6 +93,7 @@ static void kill_everything(supervisor_manager *manager) {
             supervisor_process_kill(manager->units[i].process, SIGKILL);
     if (manager->server.task.process)
         supervisor_process_kill(manager->server.task.process, SIGKILL);
+    supervisor_log_flush();
     _exit(1);
 }
 

@@ -1,10 +1,16 @@
 #include "supervisor-log.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "supervisor-fold.h"
+
+#define ORIGINS_MAX 64 /* names of units and programs with an account of their own; those beyond share the last */
+#define TELL_MS 500    /* between looks whether a flood is over */
 
 typedef struct entry {
     const char *level;
@@ -122,20 +128,29 @@ static void format_person(int64_t unix_ms, const char *name, const entry *e, boo
     mac_buffer_text(out, "\n");
 }
 
-void supervisor_log_format(supervisor_log_style style, int64_t unix_ms, const char *name, const char *line,
-                           size_t length, mac_buffer *out) {
-    entry e = {0};
-    if (!parse_logfmt(line, length, &e))
-        parse_plain(line, length, &e);
+static void parse(const char *line, size_t length, entry *ret) {
+    if (!parse_logfmt(line, length, ret))
+        parse_plain(line, length, ret);
+}
+
+static void format_entry(supervisor_log_style style, int64_t unix_ms, const char *name, const entry *e,
+                         mac_buffer *out) {
     switch (style) {
     case SUPERVISOR_LOG_FMT:
-        format_logfmt(unix_ms, name, &e, out);
+        format_logfmt(unix_ms, name, e, out);
         break;
     case SUPERVISOR_LOG_PERSON:
     case SUPERVISOR_LOG_COLOUR:
-        format_person(unix_ms, name, &e, style == SUPERVISOR_LOG_COLOUR, out);
+        format_person(unix_ms, name, e, style == SUPERVISOR_LOG_COLOUR, out);
         break;
     }
+}
+
+void supervisor_log_format(supervisor_log_style style, int64_t unix_ms, const char *name, const char *line,
+                           size_t length, mac_buffer *out) {
+    entry e = {0};
+    parse(line, length, &e);
+    format_entry(style, unix_ms, name, &e, out);
 }
 
 static supervisor_log_style style_of_stderr(void) {
@@ -146,18 +161,105 @@ static supervisor_log_style style_of_stderr(void) {
                                                                           : SUPERVISOR_LOG_COLOUR;
 }
 
-void supervisor_log_line(const char *name, const char *line, size_t length) {
-    static size_t dropped;
+/* One per process: there is one standard error. */
+static struct {
+    struct {
+        char *name;
+        supervisor_fold fold;
+    } * origins[ORIGINS_MAX];
+    size_t count;
+    uv_timer_t *timer; /* NULL: floods are told of with the next line of their origin, and at the end */
+    size_t dropped;
+} relay;
+
+static void write_line(const char *name, const entry *e) {
     struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
     mac_autobuffer out = {0};
-    if (dropped) {
+    supervisor_log_style style = style_of_stderr();
+    if (relay.dropped) {
         char text[64];
-        int size = snprintf(text, sizeof text, "%zu lines of the log dropped: nobody read it", dropped);
-        supervisor_log_format(style_of_stderr(), mac_unix_ms(), "supervisor", text, (size_t)size, &out);
+        int size = snprintf(text, sizeof text, "%zu lines of the log dropped: nobody read it", relay.dropped);
+        supervisor_log_format(style, mac_unix_ms(), "supervisor", text, (size_t)size, &out);
     }
-    supervisor_log_format(style_of_stderr(), mac_unix_ms(), name, line, length, &out);
+    format_entry(style, mac_unix_ms(), name, e, &out);
     if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) && write(STDERR_FILENO, out.data, out.length) >= 0)
-        dropped = 0;
+        relay.dropped = 0;
     else
-        dropped++;
+        relay.dropped++;
+}
+
+static void write_flood(const supervisor_fold_kind *flood, void *data) {
+    const char *name = data;
+    mac_autofree char *text = mac_asprintf("lines like this one repeated %" PRIu64 " times in %.1f s", flood->count,
+                                           (double)(flood->last_ms - flood->first_ms) / 1000);
+    mac_autobuffer fields = {0};
+    mac_buffer_text(&fields, " line=\"");
+    append_escaped(&fields, flood->sample, flood->sample_length, true);
+    mac_buffer_text(&fields, "\"");
+    entry e = {.level = flood->level,
+               .message = text,
+               .message_length = strlen(text),
+               .fields = fields.data,
+               .fields_length = fields.length};
+    write_line(name, &e);
+}
+
+static supervisor_fold *fold_of(const char *name) {
+    for (size_t i = 0; i < relay.count; i++)
+        if (mac_streq(relay.origins[i]->name, name) || i == ORIGINS_MAX - 1)
+            return &relay.origins[i]->fold;
+    relay.origins[relay.count] = mac_calloc(1, sizeof *relay.origins[0]);
+    relay.origins[relay.count]->name = mac_strdup(name);
+    return &relay.origins[relay.count++]->fold;
+}
+
+static bool tell(bool all) {
+    bool lasts = false;
+    for (size_t i = 0; i < relay.count; i++)
+        lasts |= supervisor_fold_tell(&relay.origins[i]->fold, mac_now_ms(), all, write_flood, relay.origins[i]->name);
+    return lasts;
+}
+
+static void on_timer(uv_timer_t *timer) {
+    if (!tell(false))
+        uv_timer_stop(timer);
+}
+
+void supervisor_log_line(const char *name, const char *line, size_t length) {
+    entry e = {0};
+    parse(line, length, &e);
+    supervisor_fold *fold = fold_of(name);
+    supervisor_fold_tell(fold, mac_now_ms(), false, write_flood, (void *)(uintptr_t)name);
+    uint64_t shape = supervisor_fold_shape(e.level, e.message, e.message_length, !e.logfmt);
+    /* Who switched debug lines on wants them all. */
+    if (mac_streq(e.level, "debug") ||
+        supervisor_fold_line(fold, mac_now_ms(), shape, e.level, e.message, e.message_length))
+        write_line(name, &e);
+    else if (relay.timer && !uv_is_active((uv_handle_t *)relay.timer))
+        uv_timer_start(relay.timer, on_timer, TELL_MS, TELL_MS);
+}
+
+void supervisor_log_open(uv_loop_t *loop) {
+    relay.timer = mac_calloc(1, sizeof *relay.timer);
+    uv_timer_init(loop, relay.timer);
+    uv_unref((uv_handle_t *)relay.timer);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    free(handle);
+}
+
+void supervisor_log_flush(void) {
+    tell(true);
+}
+
+void supervisor_log_close(void) {
+    tell(true);
+    if (relay.timer)
+        uv_close((uv_handle_t *)mac_take(&relay.timer), on_closed);
+    for (size_t i = 0; i < relay.count; i++) {
+        free(relay.origins[i]->name);
+        free(relay.origins[i]);
+    }
+    relay.count = 0;
 }

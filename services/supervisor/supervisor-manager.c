@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "log/mac-log.h"
+#include "supervisor-log.h"
 #include "supervisor-methods.h"
 #include "supervisor-oneshot.h"
 
@@ -359,6 +360,7 @@ static mac_error *assemble(supervisor_manager *manager) {
     int result = supervisor_notify_new(host->loop, on_notification, manager, &host->notify);
     if (result < 0)
         return mac_error_from_errno(result, "the socket for notifications cannot be made");
+    supervisor_log_open(host->loop);
     host->children = supervisor_children_new(host->loop);
     supervisor_server_hooks hooks = {on_server_changed, on_server_reloaded, manager};
     result = supervisor_server_init(&manager->server, host, program, &hooks);

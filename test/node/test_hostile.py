@@ -73,6 +73,20 @@ class Clients(unittest.TestCase):
             self.assertEqual(self.node.get("hostname"), "steady")
         self.assertEqual(self.node.get("hostname"), "steady")
 
+    def test_a_flood_of_what_is_forbidden_is_one_line_of_the_log(self):
+        count = 20000
+        with RawClient(self.node.url) as client:
+            for i in range(count):
+                client.publish(f"macula.pub.io.macula.config.{i:x}", "{}")
+            client.ping()
+        seen = self.node.runner.lines.seen
+        before = len(seen)
+        repeated = 0
+        while repeated < count - 1000:  # told of at its end, or in parts when the machine is slow
+            repeated += int(self.node.runner.wait(r"lines like this one repeated (\d+) times.*Violation").group(1))
+        lines = [line for line in seen[before:] if "Violation" in line]
+        self.assertLess(len(lines), 500)
+
     def test_a_thousand_connections(self):
         clients = []
         try:
