@@ -149,10 +149,10 @@ static void answer_show(const char *text) {
     if (tree && (cli_output_json() || cli_output_yaml()))
         cli_print_tree(tree);
     else if (tree) {
-        mac_autofree char *pretty = json_dumps(tree, JSON_INDENT(2) | JSON_ENCODE_ANY);
-        cli_print(CLI_PLAIN, "%s\n", pretty);
+        mac_autofree char *pretty = cli_json_text(tree, JSON_INDENT(2));
+        cli_print_text(pretty);
     } else
-        cli_print(CLI_PLAIN, "%s\n", text);
+        cli_print_text(text);
     json_decref(tree);
 }
 
@@ -197,7 +197,7 @@ static void on_event(const mac_event *event, void *data) {
         json_error_t where;
         json_t *tree = json_loads(text, JSON_DECODE_ANY, &where);
         json_t *line = json_pack("{s:s, s:o}", "subject", event->subject, "event", tree ? tree : json_string(text));
-        mac_autofree char *out = line ? json_dumps(line, JSON_COMPACT) : NULL;
+        mac_autofree char *out = line ? cli_json_text(line, JSON_COMPACT) : NULL;
         printf("%s\n", out ? out : "{}");
         json_decref(line);
     } else {

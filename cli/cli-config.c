@@ -162,8 +162,9 @@ static int show_show(const ProtobufCMessage *message) {
     }
     mac_autofree char *time = cli_time(g->time_ms);
     cli_print(CLI_BOLD, "generation %llu (%s)\n", (unsigned long long)g->number, state_word(g->state));
-    cli_print(CLI_DIM, "# %s by %s%s%s\n# digest %s\n", time, g->author ? g->author : "?",
-              g->message && *g->message ? ": " : "", g->message ? g->message : "", g->digest ? g->digest : "");
+    cli_print(CLI_DIM, "# %s by %s%s%s\n", time, g->author ? g->author : "?", g->message && *g->message ? ": " : "",
+              g->message ? g->message : "");
+    cli_print(CLI_DIM, "# digest %s\n", g->digest ? g->digest : "");
     for (size_t i = 0; i < g->n_sources; i++)
         cli_print(CLI_DIM, "# from %s\n", g->sources[i]);
     if (g->document) {

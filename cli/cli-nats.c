@@ -115,7 +115,7 @@ static int render(mac_root *root, ProtobufCMessage *message, const struct keys *
         mac_autoptr(json_t) shown = json_pack("{s:s}", "config", text);
         cli_print_tree(shown);
     } else {
-        cli_print(CLI_PLAIN, "%s", text);
+        cli_print_text(text);
     }
     return CLI_OK;
 }

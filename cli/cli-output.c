@@ -46,22 +46,26 @@ static const char *style_code(cli_style style) {
     return codes[style];
 }
 
-/* Texts come from files and other programs: what would move the cursor is shown as \xNN. */
-static void put_safe(FILE *stream, const char *text) {
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        bool c1 = *p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
-        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f || c1)
-            fprintf(stream, "\\x%02x", *p);
-        else
-            putc(*p, stream);
+/* Texts come from files and other programs: what would move the cursor, or begin a line that we did not begin, is shown
+ * as \n or \x1b. Whole texts keep their lines. */
+static void put_safe(FILE *stream, const char *text, bool lines) {
+    mac_autobuffer out = {0};
+    while (*text) {
+        size_t length = lines ? strcspn(text, "\n\t") : strlen(text);
+        mac_buffer_escaped(&out, text, length);
+        text += length;
+        if (*text)
+            mac_buffer_append(&out, text++, 1);
     }
+    if (out.length)
+        fwrite(out.data, 1, out.length, stream);
 }
 
-static void print_to(FILE *stream, cli_style style, const char *text) {
+static void print_to(FILE *stream, cli_style style, const char *text, bool lines) {
     bool colour = style != CLI_PLAIN && cli_colour(fileno(stream));
     if (colour)
         fputs(style_code(style), stream);
-    put_safe(stream, text);
+    put_safe(stream, text, lines);
     if (colour)
         fputs("\033[0m", stream);
 }
@@ -71,14 +75,26 @@ void cli_print(cli_style style, const char *format, ...) {
     va_start(arguments, format);
     mac_autofree char *text = mac_vasprintf(format, arguments);
     va_end(arguments);
-    print_to(stdout, style, text);
+    size_t length = strlen(text);
+    bool ends = length > 0 && text[length - 1] == '\n';
+    if (ends)
+        text[length - 1] = '\0';
+    print_to(stdout, style, text, false);
+    if (ends)
+        putchar('\n');
+}
+
+void cli_print_text(const char *text) {
+    put_safe(stdout, text, true);
+    if (!mac_ends_with(text, "\n"))
+        putchar('\n');
 }
 
 MAC_PRINTF(3, 0) static void say(cli_style style, const char *word, const char *format, va_list arguments) {
     mac_autofree char *text = mac_vasprintf(format, arguments);
     cli_progress_end();
-    print_to(stderr, style, word);
-    put_safe(stderr, text);
+    print_to(stderr, style, word, false);
+    put_safe(stderr, text, false);
     putc('\n', stderr);
 }
 
@@ -101,7 +117,7 @@ void cli_problems(const mac_problems *problems) {
         const mac_problem *problem = mac_problems_get(problems, i);
         mac_autofree char *line = mac_problem_format(problem);
         cli_progress_end();
-        print_to(stderr, problem->severity == MAC_PROBLEM_ERROR ? CLI_RED : CLI_YELLOW, line);
+        print_to(stderr, problem->severity == MAC_PROBLEM_ERROR ? CLI_RED : CLI_YELLOW, line, false);
         putc('\n', stderr);
     }
 }
@@ -125,19 +141,41 @@ int cli_fail(mac_error *error) {
     return code;
 }
 
+char *cli_json_text(const json_t *tree, size_t flags) {
+    mac_autofree char *text = json_dumps(tree, flags | JSON_ENCODE_ANY);
+    mac_autobuffer out = {0};
+    const char *p = text ? text : "null";
+    size_t left = strlen(p), size;
+    for (; left; p += size, left -= size) {
+        size = mac_printable(p, left);
+        if (!size && (unsigned char)*p >= 0x7f) { /* valid UTF-8 of at most three bytes, see mac_printable */
+            const unsigned char *u = (const unsigned char *)p;
+            size = *u == 0x7f ? 1 : *u < 0xe0 ? 2 : 3;
+            mac_buffer_printf(&out, "\\u%04x",
+                              size == 1   ? *u
+                              : size == 2 ? (*u & 0x1fu) << 6 | (u[1] & 0x3fu)
+                                          : (*u & 0xfu) << 12 | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu));
+        } else {
+            size = size ? size : 1; /* else a line break between the values */
+            mac_buffer_append(&out, p, size);
+        }
+    }
+    return mac_buffer_take(&out);
+}
+
 void cli_print_tree(json_t *tree) {
     if (cli_output_yaml() || (!cli_output_json() && (json_is_object(tree) || json_is_array(tree)))) {
         mac_autofree char *text = mac_codec_to_yaml(tree, NULL);
-        put_safe(stdout, text);
+        put_safe(stdout, text, true);
         return;
     }
     if (!cli_output_json() && json_is_string(tree)) {
-        put_safe(stdout, json_string_value(tree));
+        put_safe(stdout, json_string_value(tree), true);
         putchar('\n');
         return;
     }
-    mac_autofree char *text = json_dumps(tree, JSON_INDENT(2) | JSON_ENCODE_ANY);
-    puts(text ? text : "null");
+    mac_autofree char *text = cli_json_text(tree, JSON_INDENT(2));
+    puts(text);
 }
 
 void cli_print_message(const ProtobufCMessage *message) {
@@ -160,10 +198,16 @@ cli_table *cli_table_new(const char *const *headings) {
     return table;
 }
 
+static char *escaped(const char *text) {
+    mac_buffer out = {0};
+    mac_buffer_escaped(&out, text, strlen(text));
+    return mac_buffer_take(&out);
+}
+
 void cli_table_row(cli_table *table, const char *const *cells) {
     char **row = mac_calloc(table->columns, sizeof *row);
     for (size_t i = 0; i < table->columns; i++)
-        row[i] = mac_strdup(cells[i] ? cells[i] : "");
+        row[i] = escaped(cells[i] ? cells[i] : "");
     table->rows = mac_realloc(table->rows, (table->count + 1) * sizeof *table->rows);
     table->rows[table->count++] = row;
 }
@@ -185,7 +229,7 @@ void cli_table_print(cli_table *table) {
     for (size_t r = 0; r < table->count; r++) {
         for (size_t c = 0; c < table->columns; c++) {
             bool last = c + 1 == table->columns;
-            print_to(stdout, r == 0 ? CLI_BOLD : CLI_PLAIN, table->rows[r][c]);
+            print_to(stdout, r == 0 ? CLI_BOLD : CLI_PLAIN, table->rows[r][c], false);
             if (!last)
                 printf("%*s", (int)(widths[c] - width(table->rows[r][c]) + 2), "");
         }
@@ -234,7 +278,7 @@ void cli_progress(const char *format, ...) {
     va_end(arguments);
     if (output.progress == PROGRESS_LINE)
         fputs("\r\033[K", stderr);
-    put_safe(stderr, text);
+    put_safe(stderr, text, false);
     if (output.progress == PROGRESS_PLAIN)
         putc('\n', stderr);
     output.progress_shown = output.progress == PROGRESS_LINE;

@@ -14,8 +14,11 @@ bool cli_output_yaml(void);
 bool cli_colour(int fd);
 
 typedef enum cli_style { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_GREEN, CLI_YELLOW, CLI_RED } cli_style;
-/* Prints styled text, with control characters of foreign texts shown escaped. */
+/* Prints a styled line or a part of one: control characters of foreign texts, line breaks too, are shown escaped; only
+ * a line break at its very end is one. */
 void cli_print(cli_style style, const char *format, ...) MAC_PRINTF(2, 3);
+/* A text of several lines, which are kept; ends the last one. */
+void cli_print_text(const char *text);
 /* "maculaos: …" in red on standard error. */
 void cli_error(const char *format, ...) MAC_PRINTF(1, 2);
 void cli_warning(const char *format, ...) MAC_PRINTF(1, 2);
@@ -28,6 +31,9 @@ void cli_problems(const mac_problems *problems);
 
 /* A tree on standard output in the form asked for (JSON, or YAML-like text). */
 void cli_print_tree(json_t *tree);
+/* JSON without anything that a terminal takes as a command (jansson leaves DEL and U+0080 to U+009F as they are). flags
+ * as of json_dumps. Caller frees. */
+char *cli_json_text(const json_t *tree, size_t flags);
 /* A message as JSON, for -o json. */
 void cli_print_message(const ProtobufCMessage *message);
 

@@ -215,7 +215,7 @@ static int json_schema_print(void) {
     json_object_set_new(schema, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
     json_object_set_new(schema, "title", json_string("MaculaOS configuration"));
     mac_autofree char *text = json_dumps(schema, JSON_INDENT(1));
-    cli_print(CLI_PLAIN, "%s\n", text);
+    cli_print_text(text);
     json_decref(schema);
     return CLI_OK;
 }
@@ -272,7 +272,7 @@ static int key_explain(const char *given) {
     const char *comment = mac_schema_field_comment(type, field), *service = mac_schema_service(&DOCUMENT, path);
     key_line(path, field);
     if (comment)
-        cli_print(CLI_PLAIN, "%s\n", comment);
+        cli_print_text(comment);
     rule_print(mac_schema_rule(type, field));
     if (service)
         cli_print(CLI_PLAIN, "applied by %s\n", service);

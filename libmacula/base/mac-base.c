@@ -119,6 +119,26 @@ bool mac_utf8_valid(const char *data, size_t length) {
     return true;
 }
 
+size_t mac_printable(const char *text, size_t left) {
+    const unsigned char *p = (const unsigned char *)text;
+    size_t length = utf8_sequence(p, left);
+    if (length == 1)
+        return *p >= 0x20 && *p != 0x7f;
+    if (length == 2 && p[0] == 0xc2 && p[1] < 0xa0)
+        return 0;
+    bool general = length == 3 && p[0] == 0xe2;
+    if (general && p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae)
+        return 0;
+    return general && p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9 ? 0 : length;
+}
+
+bool mac_is_printable(const char *text) {
+    size_t length = strlen(text), step = 1;
+    for (size_t i = 0; i < length && step; i += step)
+        step = mac_printable(text + i, length - i);
+    return step > 0;
+}
+
 static void buffer_reserve(mac_buffer *buffer, size_t extra) {
     size_t needed = buffer->length + extra + 1;
     if (needed < buffer->length)
@@ -150,6 +170,20 @@ void mac_buffer_printf(mac_buffer *buffer, const char *format, ...) {
     mac_autofree char *text = mac_vasprintf(format, arguments);
     va_end(arguments);
     mac_buffer_text(buffer, text);
+}
+
+void mac_buffer_escaped(mac_buffer *buffer, const char *text, size_t length) {
+    for (size_t i = 0; i < length;) {
+        size_t step = mac_printable(text + i, length - i);
+        const char *known = text[i] == '\n' ? "\\n" : text[i] == '\r' ? "\\r" : text[i] == '\t' ? "\\t" : NULL;
+        if (step)
+            mac_buffer_append(buffer, text + i, step);
+        else if (known)
+            mac_buffer_text(buffer, known);
+        else
+            mac_buffer_printf(buffer, "\\x%02x", (unsigned char)text[i]);
+        i += step ? step : 1;
+    }
 }
 
 char *mac_buffer_take(mac_buffer *buffer) {

@@ -62,6 +62,12 @@ int64_t mac_unix_ms(void);
 
 /* Whether data is valid UTF-8 (RFC 3629: no surrogates, no overlong forms) without NUL. */
 bool mac_utf8_valid(const char *data, size_t length);
+/* Bytes of the character at text (of which `left` follow, at least 1) that may be shown to a person as it is; 0 when it
+ * must be escaped: what is no UTF-8, control characters (C0, DEL, C1), line and paragraph separators, and those that
+ * turn the direction of text around (U+202A to U+202E, U+2066 to U+2069). */
+size_t mac_printable(const char *text, size_t left);
+/* Whether each character may be shown as it is: names, authors, what stands in one line. */
+bool mac_is_printable(const char *text);
 
 /* A growing byte buffer; data is always followed by a NUL. Initialise with {0}; free with mac_buffer_deinit, or take
  * the memory with mac_buffer_take (never NULL). */
@@ -74,6 +80,8 @@ typedef struct mac_buffer {
 #define mac_autobuffer __attribute__((cleanup(mac_buffer_deinit))) mac_buffer
 void mac_buffer_append(mac_buffer *buffer, const void *data, size_t length);
 void mac_buffer_text(mac_buffer *buffer, const char *text);
+/* What must not be shown as it is (mac_printable) as \n, \r, \t or \x1b. */
+void mac_buffer_escaped(mac_buffer *buffer, const char *text, size_t length);
 void mac_buffer_printf(mac_buffer *buffer, const char *format, ...) MAC_PRINTF(2, 3);
 char *mac_buffer_take(mac_buffer *buffer);
 void mac_buffer_deinit(mac_buffer *buffer);

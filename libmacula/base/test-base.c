@@ -87,6 +87,26 @@ static char *finds(const char *root, const char *place) {
     return mac_strdup(text);
 }
 
+static void assert_escaped(const char *text, size_t length, const char *expected) {
+    mac_autobuffer out = {0};
+    mac_buffer_escaped(&out, text, length);
+    assert_string_equal(out.data, expected);
+}
+
+static void what_could_command_a_terminal_is_escaped(void **state) {
+    (void)state;
+    assert_escaped("a\n\r\t\x1b[2J\x7f", 9, "a\\n\\r\\t\\x1b[2J\\x7f");
+    assert_escaped("\xc2\x9b\xc2\xa0\xc3\xa9", 6, "\\xc2\\x9b\xc2\xa0\xc3\xa9");
+    assert_escaped("\xe2\x80\xae\xe2\x80\xa8\xe2\x81\xa6\xe2\x80\xa6", 12,
+                   "\\xe2\\x80\\xae\\xe2\\x80\\xa8\\xe2\\x81\\xa6\xe2\x80\xa6");
+    assert_escaped("\xff\xe2\x80", 3, "\\xff\\xe2\\x80");
+    assert_escaped("a\0b", 3, "a\\x00b");
+    assert_true(mac_is_printable("J\xc3\xb6rg \xe2\x82\xac"));
+    assert_true(mac_is_printable(""));
+    assert_false(mac_is_printable("a\nb"));
+    assert_false(mac_is_printable("a\xc2"));
+}
+
 static void the_suite_finds_its_parts_where_it_stands(void **state) {
     (void)state;
     char root[] = "/tmp/base-XXXXXX";
@@ -119,9 +139,12 @@ int main(void) {
     if (getenv("MACULA_TEST_FIND"))
         return say_what_is_found();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(utf8_accepts_what_rfc_3629_does),           cmocka_unit_test(buffer_grows_and_is_taken),
-        cmocka_unit_test(problems_are_bounded_and_counted),          cmocka_unit_test(every_code_has_an_exit_code),
+        cmocka_unit_test(utf8_accepts_what_rfc_3629_does),
+        cmocka_unit_test(buffer_grows_and_is_taken),
+        cmocka_unit_test(problems_are_bounded_and_counted),
+        cmocka_unit_test(every_code_has_an_exit_code),
         cmocka_unit_test(the_suite_finds_its_parts_where_it_stands),
+        cmocka_unit_test(what_could_command_a_terminal_is_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,16 +91,6 @@ static void line_finish(line *out, const char *text) {
     out->length += length;
 }
 
-/* Length of the character at p that may be written as it is, 0 if it must be escaped. */
-static size_t printable(const char *p, size_t left) {
-    unsigned char c = (unsigned char)*p;
-    if (c < 0x80)
-        return c >= 0x20 && c != 0x7f;
-    size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    bool c1_control = c == 0xc2 && left > 1 && (unsigned char)p[1] < 0xa0;
-    return length <= left && !c1_control && mac_utf8_valid(p, length) ? length : 0;
-}
-
 static void line_escaped(line *out, char byte) {
     char hex[5];
     switch (byte) {
@@ -124,7 +114,7 @@ static void line_escaped(line *out, char byte) {
 static bool line_fields(line *out, const char *text, size_t length, bool marks, bool quoted) {
     for (size_t i = 0; i < length && !out->cut;) {
         char c = text[i];
-        size_t step = printable(text + i, length - i);
+        size_t step = mac_printable(text + i, length - i);
         if (marks && (c == QUOTE_BEGIN || c == QUOTE_END)) {
             quoted = c == QUOTE_BEGIN;
             line_text(out, "\"");

@@ -109,10 +109,15 @@ static bool revert_pending(confd_manager *manager, mac_request *request,
         return false;
     const char *author =
         input->options && input->options->author ? input->options->author : mac_request_caller(request);
+    mac_error *error = confd_check_author(author);
+    if (error) {
+        mac_request_fail_error(request, error);
+        return true;
+    }
     mac_autofree char *reason = mac_asprintf("rolled back by %s before it was confirmed", author);
     revert_wait *wait = mac_malloc(sizeof *wait);
     wait->request = request;
-    mac_error *error = confd_pending_revert(manager, author, reason, on_reverted, wait);
+    error = confd_pending_revert(manager, author, reason, on_reverted, wait);
     if (error) {
         mac_request_fail_error(request, error);
         free(wait);
@@ -136,7 +141,9 @@ static void config_confirm(Macula__V1__ConfigControl_Service *service, const Mac
     confd_manager *manager = confd_manager_of(service, config_control);
     mac_request *request = mac_request_from(closure_data);
     const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
-    mac_error *error = confd_pending_confirm(manager, author, input->has_generation ? input->generation : 0);
+    mac_error *error = confd_check_author(author);
+    if (!error)
+        error = confd_pending_confirm(manager, author, input->has_generation ? input->generation : 0);
     if (error) {
         mac_request_fail_error(request, error);
         return;
@@ -166,12 +173,15 @@ static void config_drift_fix(Macula__V1__ConfigControl_Service *service, const M
     (void)closure;
     confd_manager *manager = confd_manager_of(service, config_control);
     mac_request *request = mac_request_from(closure_data);
-    if (manager->change || manager->stopping)
+    const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
+    mac_error *refused = confd_check_author(author);
+    if (refused)
+        mac_request_fail_error(request, refused);
+    else if (manager->change || manager->stopping)
         mac_request_fail(request, MACULA__V1__ERROR_CODE__CONFLICT, NULL,
                          "a change is being applied: wait for it (config status) and try again");
     else
-        confd_change_mend(manager, input->author && *input->author ? input->author : mac_request_caller(request),
-                          on_mended, request);
+        confd_change_mend(manager, author, on_mended, request);
 }
 
 /* ---- Source ---- */

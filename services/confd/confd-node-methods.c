@@ -33,8 +33,12 @@ static void stop_node(confd_manager *manager, mac_request *request, const Macula
                       const char *action) {
     /* 1. validate */
     const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
-    if (!input->reason || !*input->reason || strlen(input->reason) > CONFD_MESSAGE_MAX ||
-        strlen(author) > CONFD_AUTHOR_MAX) {
+    mac_error *refused = confd_check_author(author);
+    if (refused) {
+        mac_request_fail_error(request, refused);
+        return;
+    }
+    if (!input->reason || !*input->reason || strlen(input->reason) > CONFD_MESSAGE_MAX) {
         mac_request_fail(request, MACULA__V1__ERROR_CODE__INVALID, "reason",
                          "expected a reason of at most %u bytes: the next person wants to know why", CONFD_MESSAGE_MAX);
         return;
@@ -97,6 +101,11 @@ static void node_cancel(Macula__V1__NodeControl_Service *service, const Macula__
     confd_manager *manager = confd_manager_of(service, node_control);
     mac_request *request = mac_request_from(closure_data);
     const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
+    mac_error *refused = confd_check_author(author);
+    if (refused) {
+        mac_request_fail_error(request, refused);
+        return;
+    }
     Macula__V1__PowerRecord *next = confd_power_next(manager);
     if (!next) {
         mac_request_fail(request, MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "the node is not about to go down");
@@ -104,7 +113,7 @@ static void node_cancel(Macula__V1__NodeControl_Service *service, const Macula__
     }
     free(next->author);
     next->author = mac_strdup(author);
-    int result = strlen(author) > CONFD_AUTHOR_MAX ? -EMSGSIZE : confd_store_cancel_power(manager->store, next);
+    int result = confd_store_cancel_power(manager->store, next);
     confd_power_arm(manager);
     if (result < 0) {
         mac_request_fail_error(request, mac_error_from_errno(result, "the %s cannot be cancelled", next->action));

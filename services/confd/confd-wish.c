@@ -226,13 +226,24 @@ mac_error *confd_wish_obstacle(confd_manager *manager) {
     return error;
 }
 
+mac_error *confd_check_author(const char *author) {
+    if (strlen(author) <= CONFD_AUTHOR_MAX && mac_is_printable(author))
+        return NULL;
+    return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "author",
+                         "expected a name of at most %u bytes in one line, without control characters",
+                         CONFD_AUTHOR_MAX);
+}
+
 static mac_error *check_options(const confd_wish *wish) {
     const Macula__V1__ChangeOptions *options = wish->options;
     uint64_t current = confd_manager_number(wish->manager);
-    if (strlen(wish->author) > CONFD_AUTHOR_MAX || (options->message && strlen(options->message) > CONFD_MESSAGE_MAX) ||
+    mac_error *refused = confd_check_author(wish->author);
+    if (refused)
+        return refused;
+    if ((options->message && strlen(options->message) > CONFD_MESSAGE_MAX) ||
         (options->job && strlen(options->job) > CONFD_AUTHOR_MAX))
         return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "options",
-                             "expected at most %u bytes of author and job, and %u of message", CONFD_AUTHOR_MAX,
+                             "expected at most %u bytes of job, and %u of message", CONFD_AUTHOR_MAX,
                              CONFD_MESSAGE_MAX);
     if (options->confirm_s > CONFD_CONFIRM_MAX_S)
         return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "options.confirm_s",

@@ -37,6 +37,8 @@ void confd_wish_answer(confd_wish *wish, const Macula__V1__ConfigOutcome *outcom
 void confd_wishes_go_on(confd_manager *manager);
 /* Answers all that wait. */
 void confd_wishes_cancel(confd_manager *manager, const char *reason);
+/* INVALID when who asks calls himself something that is too long or no one-line text, else NULL. */
+mac_error *confd_check_author(const char *author);
 /* CONFLICT when a change runs or waits to be confirmed, else NULL. */
 mac_error *confd_wish_obstacle(confd_manager *manager);
 /* The event config.rejected. */

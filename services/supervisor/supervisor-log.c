@@ -29,19 +29,12 @@ static const struct {
 };
 
 static void append_escaped(mac_buffer *out, const char *text, size_t length, bool quoted) {
-    for (size_t i = 0; i < length;) {
-        unsigned char c = (unsigned char)text[i];
-        size_t size = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-        bool control = c < 0x20 || c == 0x7f || (c == 0xc2 && i + 1 < length && (unsigned char)text[i + 1] < 0xa0);
-        if (!control && i + size <= length && mac_utf8_valid(text + i, size)) {
-            if (quoted && (c == '"' || c == '\\'))
-                mac_buffer_text(out, "\\");
-            mac_buffer_append(out, text + i, size);
-            i += size;
-        } else {
-            mac_buffer_printf(out, c == '\t' ? "\\t" : "\\x%02x", c);
-            i++;
-        }
+    for (size_t i = 0, size; i < length; i += size) {
+        size = mac_printable(text + i, length - i);
+        if (quoted && size == 1 && (text[i] == '"' || text[i] == '\\'))
+            mac_buffer_text(out, "\\");
+        size = size ? size : 1;
+        mac_buffer_escaped(out, text + i, size);
     }
 }
 
