@@ -2,7 +2,7 @@
 BUILD ?= build
 
 .DEFAULT_GOAL := help
-.PHONY: help node test bench fuzz lint format asan tsan coverage build packages test-packages image qemu test-os dependencies clean
+.PHONY: help node test bench fuzz lint format asan tsan coverage build packages test-packages image release qemu test-os dependencies clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -63,6 +63,11 @@ coverage: ## line coverage of the tests
 image: ## the bootable images, in build-image/ (IMAGE_COMPRESSION=gzip for tests, EXTRAS=DIR, as root)
 	@scripts/install-dependencies build pack image
 	@images/build
+
+release: ## a signed release of the image's slot in build-image/release (RELEASE_KEY=…, see images/release)
+	@scripts/install-dependencies build image
+	@scripts/build $(BUILD) programs
+	@images/release
 
 test-os: ## test the image in QEMU, on one in test compression (as root; takes long)
 	@scripts/install-dependencies build pack image os

@@ -4,7 +4,7 @@ file(GLOB MACULA_UNITS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/services/units/*.ya
 install(FILES ${MACULA_UNITS} DESTINATION lib/macula/units COMPONENT node)
 
 # For services that are built elsewhere: one archive of all modules, without a shared library (docs/packages.md says why).
-set(MACULA_MODULES mac_service mac_bus mac_nats mac_http mac_worker_main mac_flow mac_boot mac_codec mac_store mac_crypto mac_fs
+set(MACULA_MODULES mac_service mac_bus mac_nats mac_http mac_worker_main mac_flow mac_release mac_hashtree mac_boot mac_codec mac_store mac_crypto mac_fs
                    mac_log mac_base macula_schema macula_proto)
 set(objects)
 foreach(module ${MACULA_MODULES})
