@@ -15,6 +15,24 @@ static void limits(mac_nats_writer *writer, const mac_nats_settings *settings) {
     mac_nats_line(writer, "write_deadline: %Q", deadline);
 }
 
+/* Whether a line is one of limits(): they alone stand at its depth, which is none, and begin so. */
+static bool is_limit(const char *line) {
+    return mac_starts_with(line, "max_") || mac_starts_with(line, "write_deadline: ");
+}
+
+bool mac_nats_same_but_limits(const char *from, const char *to) {
+    while (*from && *to) {
+        size_t length = strcspn(from, "\n"), other = strcspn(to, "\n");
+        bool same = length == other && memcmp(from, to, length) == 0;
+        size_t name = strcspn(from, ":") + 1;
+        if (!same && (!is_limit(from) || name > length || strncmp(from, to, name) != 0))
+            return false;
+        from += length + (from[length] == '\n');
+        to += other + (to[other] == '\n');
+    }
+    return *from == *to;
+}
+
 static void jetstream(mac_nats_writer *writer, const mac_nats_settings *settings) {
     if (!settings->jetstream)
         return;

@@ -11,6 +11,8 @@
 /* Those that mean themselves in a URL. */
 #define MAC_NATS_SECRET_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-"
 #define MAC_NATS_PAYLOAD_MIN (64ull << 10) /* the node's own answers must fit */
+#define MAC_NATS_DEADLINE_MIN_MS 100
+#define MAC_NATS_DEADLINE_MAX_MS (10ull * 60 * 1000)
 
 static const Macula__V1__MaculaosSection no_section = MACULA__V1__MACULAOS_SECTION__INIT;
 static const Macula__V1__NatsSection no_nats = MACULA__V1__NATS_SECTION__INIT;
@@ -122,8 +124,10 @@ static void read_limits(mac_nats_settings *settings, const Macula__V1__NatsSecti
     settings->max_subscriptions = nats->max_subscriptions;
     read_size(problems, "maculaos.nats.max_payload", nats->max_payload, &settings->max_payload);
     read_size(problems, "maculaos.nats.max_pending", nats->max_pending, &settings->max_pending);
-    if (mac_value_duration(nats->write_deadline, &settings->write_deadline_ms) < 0 || !settings->write_deadline_ms)
-        wrong(problems, "maculaos.nats.write_deadline", nats->write_deadline, "a duration such as 10s");
+    if (mac_value_duration(nats->write_deadline, &settings->write_deadline_ms) < 0 ||
+        settings->write_deadline_ms < MAC_NATS_DEADLINE_MIN_MS ||
+        settings->write_deadline_ms > MAC_NATS_DEADLINE_MAX_MS)
+        wrong(problems, "maculaos.nats.write_deadline", nats->write_deadline, "a duration from 100ms to 10m");
     if (settings->max_payload < MAC_NATS_PAYLOAD_MIN || settings->max_payload > MAC_NATS_PAYLOAD_MAX)
         wrong(problems, "maculaos.nats.max_payload", nats->max_payload, "64K to 64M");
     if (settings->max_pending < settings->max_payload || settings->max_pending > (1ull << 30))

@@ -49,6 +49,10 @@ int mac_nats_render(const mac_nats_input *input, mac_problems *problems, char **
 /* Whether going from one document to the other needs a restart of the server (true) or SIGHUP suffices (false). */
 bool mac_nats_needs_restart(const Macula__V1__Document *from, const Macula__V1__Document *to);
 
+/* Whether two rendered texts differ only in the values of limits (max_payload, write_deadline …), which are numbers
+ * that the renderer has checked: then a server that took the one takes the other, and need not be asked. */
+bool mac_nats_same_but_limits(const char *from, const char *to);
+
 /* The realm and the listening address (host:port) of a document, or their defaults; document may be NULL. Live as long
  * as it. */
 const char *mac_nats_realm(const Macula__V1__Document *document);

@@ -114,8 +114,11 @@ static void sizes_and_limits_are_checked(void **state) {
     doc.nats.max_pending = "4M";
     assert_refused(*state, "maculaos.nats.max_pending");
     doc.nats.max_pending = "16M";
-    doc.nats.write_deadline = "soon";
-    assert_refused(*state, "maculaos.nats.write_deadline");
+    static const char *const bad[] = {"soon", "0s", "99ms", "601s", "999999999999h"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++) {
+        doc.nats.write_deadline = (char *)bad[i];
+        assert_refused(*state, "maculaos.nats.write_deadline");
+    }
 }
 
 static void a_bus_open_to_the_network_needs_credentials(void **state) {
@@ -186,6 +189,41 @@ static void a_restart_is_asked_for_only_where_the_server_cannot_reload(void **st
     assert_true(mac_nats_needs_restart(&doc.document, &to));
 }
 
+static void set_limits(bool largest) {
+    doc.nats.max_payload = largest ? "64M" : "64K";
+    doc.nats.max_pending = largest ? "1G" : "64K";
+    doc.nats.write_deadline = largest ? "10m" : "100ms";
+    doc.nats.max_connections = largest ? 65535 : 16;
+    doc.nats.max_subscriptions = largest ? 1000000 : 16;
+}
+
+static void limits_that_the_renderer_lets_through_need_not_be_shown_to_the_server(void **state) {
+    mac_autofree char *usual = test_node_render(*state, &doc.document);
+    set_limits(false);
+    mac_autofree char *least = test_node_render(*state, &doc.document);
+    set_limits(true);
+    mac_autofree char *most = test_node_render(*state, &doc.document);
+    assert_true(test_node_accepts(*state, least));
+    assert_true(test_node_accepts(*state, most));
+    assert_true(mac_nats_same_but_limits(usual, usual));
+    assert_true(mac_nats_same_but_limits(usual, least));
+    assert_true(mac_nats_same_but_limits(most, usual));
+    doc.jetstream.enabled = true; /* has lines of limits of its own */
+    mac_autofree char *streams = test_node_render(*state, &doc.document);
+    assert_false(mac_nats_same_but_limits(most, streams));
+    assert_false(mac_nats_same_but_limits(streams, most));
+    doc.jetstream.max_file = "3G";
+    mac_autofree char *larger = test_node_render(*state, &doc.document);
+    assert_false(mac_nats_same_but_limits(streams, larger));
+    doc.jetstream.enabled = false;
+    doc.security.require_credentials = true;
+    mac_autofree char *stricter = test_node_render(*state, &doc.document);
+    assert_false(mac_nats_same_but_limits(most, stricter));
+    assert_false(mac_nats_same_but_limits(usual, ""));
+    assert_false(mac_nats_same_but_limits("max_payload: 1\n", "max_pending: 1\n"));
+    assert_false(mac_nats_same_but_limits("max_payload: 1\n", "max_payload: 1\nhost: \"a\"\n"));
+}
+
 static const mac_nats_procedure *procedure(const mac_nats_procedure *list, size_t count, const char *subject) {
     for (size_t i = 0; i < count; i++)
         if (strcmp(list[i].subject, subject) == 0)
@@ -232,6 +270,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_cluster_needs_a_secret, fresh, tidy),
         cmocka_unit_test_setup_teardown(a_realm_must_be_usable_in_a_subject, fresh, tidy),
         cmocka_unit_test_setup_teardown(a_restart_is_asked_for_only_where_the_server_cannot_reload, fresh, tidy),
+        cmocka_unit_test_setup_teardown(limits_that_the_renderer_lets_through_need_not_be_shown_to_the_server, fresh,
+                                        tidy),
         cmocka_unit_test_setup_teardown(every_procedure_of_the_api_is_listed_with_who_may_call_it, fresh, tidy),
         cmocka_unit_test_setup_teardown(listening_addresses_are_taken_apart, fresh, tidy),
     };

@@ -284,7 +284,8 @@ void supervisor_apply_check(supervisor_apply *apply, const Macula__V1__Document 
     mac_error *error = render_request(apply, document, &c->made);
     if (!error)
         c->way = way_to(apply, &c->made);
-    if (error || c->way == SUPERVISOR_NOTHING) {
+    if (error || c->way == SUPERVISOR_NOTHING ||
+        (c->way == SUPERVISOR_RELOAD && mac_nats_same_but_limits(apply->current.text, c->made.text))) {
         end_check(c, error);
         return;
     }
