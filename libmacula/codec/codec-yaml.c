@@ -415,11 +415,9 @@ static int read_stream(reader *in, json_t **ret_tree) {
             return r;
         tree = read.value;
     }
-    if (in->errors)
-        return -EINVAL;
     if (tree && !json_is_null(tree)) {
         *ret_tree = mac_take(&tree);
-        return 0;
+        return in->errors ? MAC_CODEC_DUPLICATES : 0;
     }
     /* Nothing but comments: an empty mapping, so that the root has a place in any document. */
     mac_mark mark = {.place = {in->marks->file, 1, 1}};
@@ -437,8 +435,8 @@ static void reader_deinit(reader *in) {
     json_decref(in->anchor_names);
 }
 
-int mac_codec_parse_yaml(const char *file, const char *text, size_t length, mac_problems *problems, json_t **ret_tree,
-                         mac_marks **ret_marks) {
+int mac_codec_read_yaml(const char *file, const char *text, size_t length, mac_problems *problems, json_t **ret_tree,
+                        mac_marks **ret_marks) {
     if (length > MAC_CODEC_MAX_BYTES) {
         mac_problems_add(problems, MAC_PROBLEM_ERROR, &(mac_place){file, 0, 0}, NULL,
                          "the document is too large: expected at most 1 MiB");
@@ -457,7 +455,20 @@ int mac_codec_parse_yaml(const char *file, const char *text, size_t length, mac_
     yaml_parser_set_input_string(&in.parser, (const unsigned char *)in.text, in.length);
     int r = read_stream(&in, ret_tree);
     reader_deinit(&in);
-    if (r == 0 && ret_marks)
+    if (r >= 0 && ret_marks)
         *ret_marks = mac_take(&marks);
     return r;
+}
+
+int mac_codec_parse_yaml(const char *file, const char *text, size_t length, mac_problems *problems, json_t **ret_tree,
+                         mac_marks **ret_marks) {
+    mac_autoptr(json_t) tree = NULL;
+    mac_autoptr(mac_marks) marks = NULL;
+    int r = mac_codec_read_yaml(file, text, length, problems, &tree, &marks);
+    if (r != 0)
+        return -EINVAL;
+    *ret_tree = mac_take(&tree);
+    if (ret_marks)
+        *ret_marks = mac_take(&marks);
+    return 0;
 }

@@ -63,6 +63,12 @@ int mac_codec_parse_json(const char *file, const char *text, size_t length, mac_
                          json_t **ret_tree) MAC_MUST_USE;
 int mac_codec_parse_yaml(const char *file, const char *text, size_t length, mac_problems *problems, json_t **ret_tree,
                          mac_marks **ret_marks) MAC_MUST_USE;
+/* Like mac_codec_parse_yaml, for whoever wants to find every mistake at once: a text whose only mistakes so far are
+ * keys that stand twice gives MAC_CODEC_DUPLICATES, and the tree as if the first of them were the only one. Such a tree
+ * is for looking at, not for use. */
+#define MAC_CODEC_DUPLICATES 1
+int mac_codec_read_yaml(const char *file, const char *text, size_t length, mac_problems *problems, json_t **ret_tree,
+                        mac_marks **ret_marks) MAC_MUST_USE;
 
 /* Checks a tree against a message and its rules and returns it in canonical form. marks may be NULL (JSON). Every error
  * is reported: unknown key with the nearest known one, wrong type with what was found, out of range, missing required.

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -209,6 +210,21 @@ static void duplicate_keys_name_both_places(void **state) {
     is_refused_at("a: 1\n\"a\": 2\n", "f:2:1: the key \"a\" stands already in line 1, column 1: remove one of them");
 }
 
+static void a_text_with_duplicate_keys_can_be_looked_at(void **state) {
+    (void)state;
+    static const char text[] = "a: 1\nb: {c: 1, c: 2}\n", wrong[] = "a: 1\na: 2\nb: [\n";
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_autoptr(json_t) tree = NULL;
+    mac_autoptr(mac_marks) marks = NULL;
+    assert_int_equal(mac_codec_read_yaml("f", text, strlen(text), problems, &tree, &marks), MAC_CODEC_DUPLICATES);
+    mac_autofree char *found = json_dumps(tree, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(found, "{\"a\":\"1\",\"b\":{\"c\":\"1\"}}");
+    assert_int_equal(mac_marks_get(marks, "b.c")->place.column, 8);
+    json_t *none = NULL;
+    assert_int_equal(mac_codec_read_yaml("f", wrong, strlen(wrong), problems, &none, NULL), -EINVAL);
+    assert_null(none);
+}
+
 static void keys_are_text(void **state) {
     (void)state;
     parses_to("1: a\ntrue: b\n", "{\"1\":\"a\",\"true\":\"b\"}");
@@ -349,6 +365,7 @@ int main(void) {
         cmocka_unit_test(cycles_are_refused),
         cmocka_unit_test(merge_keys_add_what_is_not_said),
         cmocka_unit_test(duplicate_keys_name_both_places),
+        cmocka_unit_test(a_text_with_duplicate_keys_can_be_looked_at),
         cmocka_unit_test(keys_are_text),
         cmocka_unit_test(syntax_errors_say_where),
         cmocka_unit_test(text_that_is_no_utf_8_is_refused),

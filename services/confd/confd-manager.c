@@ -7,6 +7,7 @@
 
 #include "bus/mac-discover.h"
 #include "confd-change.h"
+#include "confd-edits.h"
 #include "confd-pending.h"
 #include "confd-power.h"
 #include "confd-sys.h"
@@ -166,6 +167,7 @@ void confd_manager_close(confd_manager *manager) {
     confd_names_deinit(&manager->names);
     confd_units_deinit(&manager->units);
     mac_problems_free(manager->notes);
+    confd_edits_deinit(manager);
     free(manager->boot_id);
 }
 

@@ -40,6 +40,10 @@ struct confd_manager {
     confd_generation *generation; /* in force; NULL: none yet */
     confd_document *document;     /* of it; never NULL once started */
     mac_problems *notes;          /* of the last reading of the sources and application, for status */
+    struct {                      /* see confd-edits.h */
+        char *signature;          /* of the files that were looked at */
+        mac_problems *notes;
+    } edits;
 
     confd_change *change; /* that runs; NULL: none */
     confd_wish *waiting[CONFD_WAITING_MAX];
@@ -90,6 +94,8 @@ uint64_t confd_boot_ms(void);
 /* Finishes what a crash left, takes a change that was not confirmed back, takes edits of files over. Afterwards
  * manager->document is set. */
 mac_error *confd_start_load(confd_manager *manager) MAC_MUST_USE;
+/* What the schema cannot see of a document, by confd's own applicators: NULL, or all that is wrong. */
+mac_error *confd_check_own(confd_manager *manager, const confd_document *document) MAC_MUST_USE;
 int confd_boot(mac_service *service);
 
 /* ---- confd-methods.c, confd-control-methods.c, confd-node-methods.c ---- */

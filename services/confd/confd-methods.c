@@ -7,6 +7,7 @@
 #include "confd-answer.h"
 #include "confd-change.h"
 #include "confd-drift.h"
+#include "confd-edits.h"
 #include "confd-manager.h"
 #include "confd-schema.h"
 
@@ -47,6 +48,7 @@ static void config_status(Macula__V1__Config_Service *service, const Macula__V1_
     }
     mac_autoptr(mac_problems) notes = mac_problems_new();
     mac_problems_join(notes, manager->notes);
+    mac_problems_join(notes, confd_edits_notes(manager));
     note_without_effect(manager, notes);
     Macula__V1__ConfigStatus status = MACULA__V1__CONFIG_STATUS__INIT;
     status.has_generation = status.has_last_good = status.has_applying = status.has_revision = true;

@@ -109,11 +109,10 @@ int confd_parse_text(const confd_source *source, mac_problems *problems, confd_p
         return 0;
     }
     confd_parsed parsed = {0};
-    int result =
-        mac_codec_parse_yaml(source->name, source->text, source->length, problems, &parsed.tree, &parsed.marks);
+    size_t errors = mac_problems_errors(problems);
+    int result = mac_codec_read_yaml(source->name, source->text, source->length, problems, &parsed.tree, &parsed.marks);
     if (result < 0)
         return result;
-    size_t errors = mac_problems_errors(problems);
     if (json_is_object(parsed.tree)) {
         const char *section = find_section(parsed.tree);
         if (section)

@@ -3,7 +3,7 @@
  * In this order: write intents are finished; a pending change whose time is over, or of which nothing proves that time
  * is left (another boot), is taken back; then the sources on disk are compared with those of the generation in force. A
  * difference is a person's edit: valid, it becomes a new generation by the author "file"; wrong, the generation in
- * force stays and says so (event config.rejected, a note in the status).
+ * force stays and says so (event config.rejected, notes in the status).
  *
  * A store that cannot be read or finished ends the program with an error: nobody is told that the configuration is in
  * force when it is not. The boot phase ends so, too, but first applies what the files say (they are those of the
@@ -107,19 +107,15 @@ static int commit_disk(confd_manager *manager, const confd_proposal *proposal) {
     return result;
 }
 
-/* What the schema cannot see, by confd's own applicators. */
-static mac_error *check_own(confd_manager *manager, const confd_document *document) {
+mac_error *confd_check_own(confd_manager *manager, const confd_document *document) {
     mac_autoptr(mac_problems) problems = mac_problems_new();
     confd_context context = confd_manager_context(manager, document, NULL, CONFD_RUNTIME);
     confd_check_all(&context, problems);
     return mac_problems_errors(problems) ? mac_error_from_problems(mac_take(&problems)) : NULL;
 }
 
+/* The status tells of it as long as it is so: confd-edits.c. */
 static void reject_disk(confd_manager *manager, const mac_error *error) {
-    mac_problems_add(manager->notes, MAC_PROBLEM_ERROR, NULL, NULL,
-                     "the files on disk are not applied, generation %llu stays in force: %s",
-                     (unsigned long long)confd_manager_number(manager), error->message);
-    mac_problems_join(manager->notes, error->problems);
     mac_log_error("the files on disk are not applied", "reason=" MAC_LOG_Q("%s"), error->message);
     if (manager->store)
         confd_publish_rejected(manager, AUTHOR_FILE, "changed on disk", error);
@@ -135,7 +131,7 @@ static void pick_up_disk(confd_manager *manager) {
         return;
     }
     if (!error)
-        error = check_own(manager, proposal->document);
+        error = confd_check_own(manager, proposal->document);
     if (error) {
         reject_disk(manager, error);
         mac_error_free(error);

@@ -5,6 +5,7 @@
 
 #include "codec/mac-codec.h"
 #include "confd-answer.h"
+#include "confd-edits.h"
 #include "confd-pending.h"
 #include "log/mac-log.h"
 
@@ -86,6 +87,12 @@ static void add_pending(confd_manager *manager, Macula__V1__ConfigOutcome *outco
         outcome->pending = confd_pending_message(&head, confd_boot_ms());
 }
 
+/* What else is on the node's disk, unless the change is just about that. */
+static void add_edits(confd_manager *manager, const confd_proposal *proposal, Macula__V1__ConfigOutcome *outcome) {
+    if (!proposal->has_disk)
+        confd_outcome_add_notes(outcome, confd_edits_notes(manager));
+}
+
 static void on_changed(confd_change *change, const mac_error *error, void *data) {
     confd_wish *wish = data;
     confd_manager *manager = change->manager;
@@ -93,6 +100,8 @@ static void on_changed(confd_change *change, const mac_error *error, void *data)
         add_pending(manager, change->outcome);
         confd_manager_refresh(manager);
     }
+    if (!error)
+        add_edits(manager, change->proposal, change->outcome);
     if (change->kind == CONFD_CHANGE_NEW) {
         confd_pending_arm(manager);
         remember_outcome(wish, change->outcome, error);
@@ -265,6 +274,7 @@ static void answer_nothing(confd_wish *wish, const confd_proposal *proposal) {
     outcome->has_nothing_to_do = outcome->nothing_to_do = true;
     outcome->has_dry_run = outcome->dry_run = wish->options->dry_run;
     confd_outcome_add_notes(outcome, proposal->notes);
+    add_edits(wish->manager, proposal, outcome);
     confd_wish_answer(wish, outcome, NULL);
     macula__v1__config_outcome__free_unpacked(outcome, NULL);
 }

@@ -157,7 +157,7 @@ static void an_edit_is_taken_over_by_apply_and_by_a_start(void **state) {
     assert_config(node, "hostname", "\"by-start\"");
     node_await_event(node, "config.rejected", CONFD_FILE);
     assert_done(node, "config.status", "{}");
-    assert_contains(node->answer.body, "the files on disk are not applied");
+    assert_contains(node->answer.body, "files on the node were edited and are wrong");
     assert_file(node, CONFD_FILE, "hostname: -wrong-\n"); /* the person's text is not lost */
     node_free(node);
 }

@@ -60,5 +60,37 @@ class HostileTexts(unittest.TestCase):
             self.assertNotRegex(result.err, r"(?m)^maculaos: all is well")
 
 
+class EditedFiles(unittest.TestCase):
+    FRAGMENT = "/var/lib/maculaos/config.d/50-mine.yaml"
+
+    def setUp(self):
+        self.node = Node(config="hostname: edge-1\n").start()
+        self.addCleanup(self.node.__exit__, None)
+
+    def assert_named_once(self, text):
+        self.assertEqual(text.count("50-mine.yaml:2:1: warning: hostnmae"), 1, text)
+        self.assertEqual(text.count("50-mine.yaml:3:"), 1, text)
+        self.assertEqual(text.count("mend them, then config apply"), 1, text)
+
+    def test_a_wrong_edit_is_named_at_once_until_it_is_mended(self):
+        self.assertNotIn("50-mine", self.node.cli("config", "status").ok().err)
+        self.node.write(self.FRAGMENT, "# mine\nhostnmae: x\nmaculaos: {ntp_servers: 3}\n")
+        self.assert_named_once(self.node.cli("config", "status").ok().err)
+        self.assert_named_once(self.node.cli("config", "set", "maculaos.timezone", "Europe/Berlin").ok().err)
+        self.assert_named_once(self.node.cli("config", "set", "maculaos.timezone", "Europe/Berlin").exits(3).err)
+        self.assert_named_once(self.node.cli("config", "set", "maculaos.timezone", "UTC", "--dry-run").ok().err)
+        self.assertIn("50-mine.yaml:2:1", self.node.cli("config", "apply").exits(5).err)
+        self.node.stop()
+        self.node.start()
+        self.assert_named_once(self.node.cli("config", "status").ok().err)
+        self.node.write(self.FRAGMENT, "hostname: edge-2\n")
+        err = self.node.cli("config", "status").ok().err
+        self.assertIn("50-mine.yaml: warning: was edited on the node and is not applied yet", err)
+        self.assertNotIn("hostnmae", err)
+        self.assertNotIn("50-mine", self.node.cli("config", "apply").ok().err)
+        self.assertEqual(self.node.get("hostname"), "edge-2")
+        self.assertNotIn("50-mine", self.node.cli("config", "status").ok().err)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
