@@ -24,7 +24,7 @@ PACKAGES='
     openrc udev kmod busybox systemd-standalone-sysusers systemd-standalone-tmpfiles
     iproute2 nftables wireguard-tools ca-certificates curl dropbear-bin
     cryptsetup-bin e2fsprogs dosfstools fdisk
-    dbus avahi-daemon chrony nats-server jq
+    dbus avahi-daemon chrony nats-server jq opendoas
     libuv1t64 libjansson4 libyaml-0-2 libsqlite3-0 libprotobuf-c1 libnats3.10 libcurl4t64 libsodium23 libcrypt1 zlib1g
 '
 # Never unpacked into the image (dpkg's path-exclude, path-include).

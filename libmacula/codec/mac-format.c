@@ -359,6 +359,33 @@ static bool is_key32(const char *text) {
            length == 32;
 }
 
+/* CRC-16/XMODEM, which ends every nkey. */
+static uint16_t nkey_crc(const uint8_t *data, size_t length) {
+    unsigned crc = 0;
+    for (size_t i = 0; i < length; i++) {
+        crc ^= (unsigned)data[i] << 8;
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc << 1) ^ (crc & 0x8000 ? 0x1021 : 0);
+    }
+    return (uint16_t)crc;
+}
+
+/* A kind, 32 bytes and the CRC in base32. The server refuses a whole configuration for one digit that is wrong. */
+static bool is_user_nkey(const char *text) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    uint8_t data[35];
+    if (strlen(text) != 56 || strspn(text, digits) != 56 || text[0] != 'U')
+        return false;
+    unsigned bits = 0, count = 0;
+    for (size_t i = 0, out = 0; i < 56; i++) {
+        bits = (bits << 5 | (unsigned)(strchr(digits, text[i]) - digits)) & 0xfff;
+        count += 5;
+        if (count >= 8)
+            data[out++] = (uint8_t)(bits >> (count -= 8));
+    }
+    return data[0] == 20 << 3 && nkey_crc(data, 33) == (data[33] | data[34] << 8);
+}
+
 static bool is_cron(const char *text) {
     return codec_is_cron(text);
 }
@@ -413,6 +440,7 @@ static const struct {
     FORMAT(mac, "a hardware address such as 52:54:00:12:34:56"),
     FORMAT(taint, "a Kubernetes taint such as key=value:NoSchedule"),
     FORMAT(key32, "32 bytes in base64 (44 characters)"),
+    FORMAT(user_nkey, "the public nkey of a user: U and 55 letters and digits"),
 };
 
 const char *mac_format_check(Macula__V1__FieldRule__Format format, const char *text) {

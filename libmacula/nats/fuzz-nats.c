@@ -12,7 +12,7 @@
 
 static const char admin_key[] = "UCBK755YTW4SFF7E54ED2FKN5W3E4GBA4QKFR6TWAPCGBGCOAEFS4UM5";
 static const char other_key[] = "UAHMSXTJP5XPI72WD5LIG4R2FVRTZNTTYH7H5L4ADXJSKLM4ITNS3A2O";
-#define PLACES 12
+#define PLACES 13
 
 /* nats-server itself has the last word, but starting it is too slow for libFuzzer: only replays ask it. */
 static void ask_server(const char *text) {
@@ -35,9 +35,19 @@ static void ask_server(const char *text) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
-    char *places[PLACES] = {
-        "io.macula",        "127.0.0.1:4222", "1M",   "16M",        "10s", "/var/nats", "1G", "macula",
-        "0123456789abcdef", "10.0.0.2:6222",  "netd", "/run/macula"};
+    char *places[PLACES] = {"io.macula",
+                            "127.0.0.1:4222",
+                            "1M",
+                            "16M",
+                            "10s",
+                            "/var/nats",
+                            "1G",
+                            "macula",
+                            "0123456789abcdef",
+                            "10.0.0.2:6222",
+                            "netd",
+                            "/run/macula",
+                            "UAAACAQDAQCQMBYIBEFAWDANBYHRAEISCMKBKFQXDAMRUGY4DUPB63NN"};
     mac_autofree char *text = mac_strndup((const char *)data, length);
     char *rest = text;
     for (size_t i = 0; i < PLACES && rest && *rest; i++)
@@ -54,6 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     nats.max_payload = places[2];
     nats.max_pending = places[3];
     nats.write_deadline = places[4];
+    nats.admin_keys = &places[12];
+    nats.n_admin_keys = 1;
     nats.jetstream = &jetstream;
     jetstream.enabled = true;
     jetstream.store_dir = places[5];

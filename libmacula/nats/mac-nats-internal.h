@@ -20,6 +20,7 @@ typedef struct mac_nats_settings {
     uint16_t cluster_port;
     char *cluster_name, *cluster_secret;
     mac_strings routes; /* URLs */
+    mac_strings admins; /* public keys, beside the node's own */
 } mac_nats_settings;
 
 /* Reads and checks; every mistake is a problem with the path of its key. Returns 0 or -EINVAL; deinit in either case.

@@ -86,7 +86,7 @@ static void permissions(mac_nats_writer *writer, const mac_nats_rules *rules) {
     mac_nats_close(writer, "}");
 }
 
-static void node_users(mac_nats_writer *writer, const mac_nats_input *input) {
+static void node_users(mac_nats_writer *writer, const mac_nats_input *input, const mac_nats_settings *settings) {
     mac_nats_open(writer, "users: [");
     for (const mac_nats_key *key = input->keys; key->name; key++) {
         if (strcmp(key->name, MAC_NATS_WORKLOAD_KEY) == 0)
@@ -102,6 +102,8 @@ static void node_users(mac_nats_writer *writer, const mac_nats_input *input) {
         }
         mac_nats_close(writer, "}");
     }
+    for (size_t i = 0; i < settings->admins.count; i++)
+        mac_nats_line(writer, "{nkey: %Q}", settings->admins.items[i]);
     mac_nats_close(writer, "]");
 }
 
@@ -128,7 +130,7 @@ static void node_exports(mac_nats_writer *writer, const char *realm) {
 static void node_account(mac_nats_writer *writer, const mac_nats_input *input, const mac_nats_settings *settings) {
     mac_nats_line(writer, "%Q: {", settings->node_account);
     writer->depth++;
-    node_users(writer, input);
+    node_users(writer, input, settings);
     node_exports(writer, input->realm);
     mac_nats_open(writer, "imports: [");
     mac_nats_line(writer, "{service: {account: \"APP\", subject: \"app.srv.>\"}}");

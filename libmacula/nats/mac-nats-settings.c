@@ -204,6 +204,25 @@ static void check_keys(const mac_nats_key *keys, mac_problems *problems) {
                          MAC_NATS_SERVICES_MAX, count);
 }
 
+/* One that stands twice would have the server refuse the whole file. */
+static void read_admins(mac_nats_settings *settings, const mac_nats_input *input, const Macula__V1__NatsSection *nats,
+                        mac_problems *problems) {
+    for (size_t i = 0; i < nats->n_admin_keys; i++) {
+        const char *admin = nats->admin_keys[i];
+        const char *expected = mac_format_check(MACULA__V1__FIELD_RULE__FORMAT__user_nkey, admin);
+        bool known = false;
+        for (const mac_nats_key *key = input->keys; key->name; key++)
+            known |= strcmp(key->public_key, admin) == 0;
+        for (size_t k = 0; k < settings->admins.count; k++)
+            known |= strcmp(settings->admins.items[k], admin) == 0;
+        if (expected || known)
+            wrong(problems, "maculaos.nats.admin_keys", printable(admin) ? admin : "(unprintable)",
+                  expected ? expected : "a key that nobody else has on this bus, and once only,");
+        else
+            mac_strings_add(&settings->admins, admin);
+    }
+}
+
 static void read_listen(mac_nats_settings *settings, const char *listen, mac_problems *problems) {
     if (mac_nats_listen_split(listen, &settings->host, &settings->port) < 0)
         wrong(problems, "maculaos.nats.listen", printable(listen) ? listen : "(unprintable)",
@@ -232,6 +251,7 @@ int mac_nats_settings_init(mac_nats_settings *settings, const mac_nats_input *in
                          "the name of the root directory must be printable UTF-8 for the server's configuration");
     check_keys(input->keys, problems);
     read_listen(settings, input->listen ? input->listen : nats->listen, problems);
+    read_admins(settings, input, nats, problems);
     read_limits(settings, nats, problems);
     read_jetstream(settings, input, nats->jetstream ? nats->jetstream : &no_jetstream, problems);
     read_cluster(settings, input, nats->cluster ? nats->cluster : &no_cluster, problems);
@@ -249,6 +269,7 @@ void mac_nats_settings_deinit(mac_nats_settings *settings) {
         explicit_bzero(settings->cluster_secret, strlen(settings->cluster_secret));
     free(settings->cluster_secret);
     mac_strings_deinit(&settings->routes);
+    mac_strings_deinit(&settings->admins);
 }
 
 static bool same_message(const ProtobufCMessage *a, const ProtobufCMessage *b) {

@@ -368,6 +368,29 @@ static void credentials_can_be_required(void **state) {
     test_node_deinit(&strict);
 }
 
+static void a_key_of_the_configuration_may_do_what_the_admin_may(void **state) {
+    (void)state;
+    Macula__V1__Document document = MACULA__V1__DOCUMENT__INIT;
+    Macula__V1__MaculaosSection section = MACULA__V1__MACULAOS_SECTION__INIT;
+    Macula__V1__NatsSection nats = MACULA__V1__NATS_SECTION__INIT;
+    char seed[MAC_NKEY_SEED_SIZE], public[MAC_NKEY_PUBLIC_SIZE], *admins[] = {public};
+    mac_nkey_new(seed, public);
+    nats.admin_keys = admins;
+    nats.n_admin_keys = 1;
+    section.nats = &nats;
+    document.maculaos = &section;
+    test_node open;
+    test_node_init(&open);
+    test_node_start(&open, &document);
+    assert_false(test_may_publish(&open, "netd", RPC "config.patch"));
+    /* The same name with the other key. */
+    memcpy(open.seeds[1], seed, sizeof seed);
+    memcpy(open.publics[1], public, sizeof public);
+    assert_true(test_may_publish(&open, "netd", RPC "config.patch"));
+    assert_true(test_may_subscribe(&open, "netd", ">"));
+    test_node_deinit(&open);
+}
+
 /* Below the ports that the kernel gives to clients: one of those could be taken before the server has it. */
 static uint32_t free_port(void) {
     for (;;) {
@@ -453,6 +476,7 @@ int main(void) {
         cmocka_unit_test(the_node_calls_workloads_through_app),
         cmocka_unit_test(a_service_learns_who_asks),
         cmocka_unit_test(credentials_can_be_required),
+        cmocka_unit_test(a_key_of_the_configuration_may_do_what_the_admin_may),
         cmocka_unit_test(a_cluster_shares_workloads_but_not_the_nodes),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -140,6 +140,30 @@ static void a_bus_open_to_the_network_needs_credentials(void **state) {
     }
 }
 
+static void keys_of_further_admins_must_be_keys_and_their_own(void **state) {
+    test_node *node = *state;
+    char seed[MAC_NKEY_SEED_SIZE], public[MAC_NKEY_PUBLIC_SIZE];
+    mac_nkey_new(seed, public);
+    char *keys[] = {public, public};
+    doc.nats.admin_keys = keys;
+    doc.nats.n_admin_keys = 1;
+    mac_autofree char *text = test_node_render(node, &doc.document);
+    const char *wrong;
+    assert_true(test_tokens_are_ours(text, &wrong));
+    assert_non_null(strstr(text, public));
+    assert_true(test_node_accepts(node, text));
+    doc.nats.n_admin_keys = 2;
+    assert_refused(node, "maculaos.nats.admin_keys");
+    static const char *const bad[] = {"", "U", "\"}", "UCBK755YTW4SFF7E54ED2FKN5W3E4GBA4QKFR6TWAPCGBGCOAEFS4UM4"};
+    doc.nats.n_admin_keys = 1;
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++) {
+        keys[0] = (char *)bad[i];
+        assert_refused(node, "maculaos.nats.admin_keys");
+    }
+    keys[0] = node->publics[0]; /* confd's */
+    assert_refused(node, "maculaos.nats.admin_keys");
+}
+
 static void a_cluster_needs_a_secret(void **state) {
     static const char *const bad[] = {NULL, "", "short", "0123456789abcdef\"", "0123456789 abcdef", "$2a$110123456789"};
     doc.cluster.enabled = true;
@@ -267,6 +291,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(text_that_could_add_a_line_is_refused, fresh, tidy),
         cmocka_unit_test_setup_teardown(sizes_and_limits_are_checked, fresh, tidy),
         cmocka_unit_test_setup_teardown(a_bus_open_to_the_network_needs_credentials, fresh, tidy),
+        cmocka_unit_test_setup_teardown(keys_of_further_admins_must_be_keys_and_their_own, fresh, tidy),
         cmocka_unit_test_setup_teardown(a_cluster_needs_a_secret, fresh, tidy),
         cmocka_unit_test_setup_teardown(a_realm_must_be_usable_in_a_subject, fresh, tidy),
         cmocka_unit_test_setup_teardown(a_restart_is_asked_for_only_where_the_server_cannot_reload, fresh, tidy),

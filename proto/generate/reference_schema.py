@@ -19,6 +19,7 @@ FORMAT_NAMES = {
     "cron": "cron expression",
     "mac": "hardware address",
     "key32": "32-byte key",
+    "user_nkey": "public user nkey",
     "window": "time window",
     "ssh_key": "SSH key",
     "env_name": "variable name",

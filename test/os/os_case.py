@@ -7,14 +7,13 @@ import sys
 import time
 import unittest
 
-from os_bus import Bus
+from os_bus import Bus, Key
 from os_console import PATIENCE, Ended
 from os_disk import Disk
 from os_machine import Drive, Machine, missing_tools
 
 SOURCE = pathlib.Path(os.environ.get("MACULA_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
 OUTPUT = pathlib.Path(os.environ.get("MACULA_OS_OUTPUT") or SOURCE / "build-image" / "test")
-ADMIN_KEY = "/maculaos/identity/admin.nk"  # on the data partition
 NODE = "macula.rpc.io.macula.node"
 OPTIONS = {"shell": False, "keep": False}
 PANIC = r"Kernel panic"
@@ -76,6 +75,7 @@ class OsTest(unittest.TestCase):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.machines = []
+        self.key = Key.new()  # of this test's admin, whom the media of `medium` name
 
     def tearDown(self):
         running = [machine for machine in self.machines if machine.process]
@@ -122,26 +122,24 @@ class OsTest(unittest.TestCase):
                 self.assertEqual(machine.wait_end(60), "reset")
         raise machine.console.failed(f"was not up after {most} boots")
 
-    @staticmethod
-    def admin_seed(machine, disk):
-        """The admin's key, read from the disk of a machine that stands still for that moment."""
-        machine.qmp.call("stop")
-        try:
-            return disk.data_read(ADMIN_KEY).decode()
-        finally:
-            machine.qmp.call("cont")
-
-    @staticmethod
-    def bus(machine, seed=None, seconds=120):
-        """Connects to the node, which may still be starting."""
+    def bus(self, machine, key=None, seconds=120):
+        """Connects to the node, which may still be starting, as this test's admin."""
         deadline = time.monotonic() + seconds * PATIENCE
         while True:
             try:
-                return Bus(machine.ports["bus"], seed)
+                return Bus(machine.ports["bus"], (key or self.key).seed)
             except (ConnectionError, TimeoutError, ValueError, IndexError) as problem:
                 if time.monotonic() > deadline:
                     raise machine.console.failed(f"the bus does not answer: {problem}") from None
                 machine.console.expect_quiet(1)
+
+    def medium(self, name="configuration", key=None, more=""):
+        """A medium that gives a new node a configuration: the bus from outside for one admin. `more`: lines of YAML."""
+        text, image = self.folder / f"{name}.yaml", self.folder / f"{name}.img"
+        text.write_text(f"maculaos:\n  nats:\n    listen: 0.0.0.0:4222\n    admin_keys: [{(key or self.key).public()}]\n"
+                        f"  security:\n    require_credentials: true\n{more}")
+        subprocess.run([SOURCE / "images" / "configuration-medium", image, text], check=True)
+        return Drive(image, read_only=True)
 
     def iso(self, bus="cd"):
         return Drive(Images.of("iso"), bus, read_only=True)

@@ -175,8 +175,13 @@ class Keys(Folder):
         self.assertEqual(len(key.public()), 56)
         self.assertEqual(len(key.sign(b"nonce")), 86)
 
+    def test_a_new_key_is_whole_and_new(self):
+        key = Key.new()
+        self.assertEqual(Key(key.seed).public(), key.public())
+        self.assertNotEqual(Key.new().public(), key.public())
+
     def test_a_seed_with_a_wrong_letter_is_refused(self):
-        with self.assertRaisesRegex(AssertionError, "not the seed"):
+        with self.assertRaisesRegex(ValueError, "not the seed"):
             Key("SUAGMJH5XLGZKQQWAWKRZJIGMOU4HPFUYLXJMXOO5NLFEO2OOQJ5LPRDPA")
 
 

@@ -1,30 +1,34 @@
 """The images boot, on every firmware and board, from every kind of disk, and the node answers."""
+import subprocess
 import unittest
 
+from os_bus import Bus, Key
 from os_case import NODE, Images, OsTest, quick
 from os_disk import Disk
 from os_machine import Drive
-
-CONTROL = "macula.rpc.io.macula.config.patch"
 
 
 class Boot(OsTest):
     @quick
     def test_the_disk_image_boots_and_its_node_answers_the_admin_alone(self):
         disk = self.disk()
-        machine = self.machine(disk)
+        machine = self.machine(disk, self.medium())
         environment = self.up(machine)
         self.assertEqual((environment["mode"], environment["slot"], environment["pending"]), ("disk", "a", "0"))
         self.assertEqual(environment["verity"], "on")
-        with self.bus(machine, self.admin_seed(machine, disk)) as bus:
+        with self.bus(machine) as bus:
             self.assertIn("hostname", str(bus.json(NODE)))
-        with self.assertRaises((ConnectionError, AssertionError)), self.bus(machine, seconds=0) as nobody:
-            nobody.json(CONTROL, b'{"patch_json":"{}"}')
+        for stranger in (None, Key.new().seed):
+            with self.assertRaises(ConnectionError):
+                Bus(machine.ports["bus"], stranger)
 
     @quick
     def test_the_iso_boots_live_as_a_cd_under_uefi(self):
-        environment = self.up(self.machine(self.iso(), board="q35", firmware="ovmf"))
-        self.assertEqual(environment["mode"], "live")
+        machine = self.machine(self.iso(), self.medium(), board="q35", firmware="ovmf")
+        self.assertEqual(self.up(machine)["mode"], "live")
+        with self.bus(machine) as bus:
+            bus.json(NODE)
+            self.assertIn("io.nats.micro.v1.ping_response", str(bus.json("$SRV.PING")))
 
     def test_the_iso_boots_everywhere(self):
         for bus in ("cd", "usb"):
@@ -47,6 +51,35 @@ class Boot(OsTest):
     def test_the_qcow2_image_boots(self):
         overlay = Disk.overlay(Images.of("qcow2"), self.folder / "disk.qcow2", "qcow2")
         self.assertEqual(self.up(self.machine(Drive(overlay.path, format="qcow2")))["mode"], "disk")
+
+    def test_it_takes_a_configuration_once_lets_its_keys_log_in_and_ends_in_order(self):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / "ssh"], check=True)
+        ours = (self.folder / "ssh.pub").read_text().strip()
+        disk = self.disk()
+        machine = self.machine(disk, self.medium(more=f"ssh_authorized_keys:\n  - {ours}\nhostname: given\n"), name="first")
+        self.up(machine)
+        with self.bus(machine) as bus:
+            self.assertEqual(bus.json(NODE)["hostname"], "given")
+        self.assertEqual(self.ssh(machine, "id", "-un").stdout.strip(), "macula")
+        machine.console.line("doas poweroff || poweroff")
+        self.assertEqual(machine.wait_end(), "off")
+        self.assertEqual(disk.data_check(), "")
+        other = Key.new()
+        machine = self.machine(disk, self.medium("later", other, "hostname: later\n"), name="second")
+        machine.start()
+        with self.bus(machine, seconds=240) as bus:
+            self.assertEqual(bus.json(NODE)["hostname"], "given")
+        with self.assertRaises(ConnectionError):
+            Bus(machine.ports["bus"], other.seed)
+
+    def ssh(self, machine, *words):
+        """A command over the network with the test's key; waits for the server, which may still be starting."""
+        command = ["ssh", "-i", self.folder / "ssh", "-p", str(machine.ports["ssh"]), "-o", "BatchMode=yes", "-o", "ConnectTimeout=60",
+                   "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "ConnectionAttempts=60",
+                   "macula@127.0.0.1", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
 
     def test_it_boots_without_a_network(self):
         self.assertEqual(self.up(self.machine(self.disk(), network=False))["mode"], "disk")

@@ -13,15 +13,15 @@ CUTS = 20
 class Data(OsTest):
     def test_a_full_data_partition_does_not_stop_the_node(self):
         disk = self.disk()
-        machine = self.machine(disk)
+        machine = self.machine(disk, self.medium())
         self.up(machine)
-        seed = self.admin_seed(machine, disk)
+        machine.console.ok("sync")
         machine.stop()
         with disk.extracted("data", back=True) as file:
             self.fill(file)
         machine = self.machine(disk, name="full")
         self.up(machine)
-        with self.bus(machine, seed) as bus:
+        with self.bus(machine) as bus:
             bus.json(NODE)
 
     @staticmethod
@@ -53,7 +53,7 @@ class Data(OsTest):
         generator = seeded()
         before, disk = self.disk("before"), self.disk()
         record = self.folder / "first.record"
-        machine = self.machine(Drive(disk.path, record=record))
+        machine = self.machine(Drive(disk.path, record=record), self.medium())
         self.up(machine)
         machine.console.ok("sync")
         machine.power_cut()
@@ -61,9 +61,9 @@ class Data(OsTest):
         for number, count in enumerate(recording.moments(generator, CUTS)):
             with self.subTest(cut=number, write=count):
                 cut = recording.disk_after(count, before.path, self.folder / "cut.img", generator, torn=number % 2 == 1)
-                again = self.machine(cut, name=f"cut-{number}")
+                again = self.machine(cut, self.medium(), name=f"cut-{number}")
                 self.up(again)
-                with self.bus(again, self.admin_seed(again, cut)) as bus:
+                with self.bus(again) as bus:
                     bus.json(NODE)
                 again.stop()
 

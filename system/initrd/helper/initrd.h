@@ -18,6 +18,7 @@ int initrd_coldplug(int argc, char **argv);
 int initrd_modprobe(int argc, char **argv);
 int initrd_find(int argc, char **argv);
 int initrd_medium(int argc, char **argv);
+int initrd_configuration(int argc, char **argv);
 int initrd_verity(int argc, char **argv);
 int initrd_trailer(int argc, char **argv);
 int initrd_watchdog(int argc, char **argv);

@@ -13,6 +13,8 @@ static const struct {
     {"find", initrd_find,
      "[-t SECONDS] [-m MODULE]… ESP-PARTUUID NAME…: wait for partitions, by name, of that ESP's disk"},
     {"medium", initrd_medium, "[-t SECONDS] [-m MODULE]… ID DIRECTORY: wait for the live medium and mount it"},
+    {"configuration", initrd_configuration,
+     "LABEL FILE: copy config.yaml of a medium with that label; 1: there is none, 3: it cannot be used"},
     {"verity", initrd_verity,
      "DEVICE HASH:BLOCKS: a verified device over it, which restarts the machine on corruption"},
     {"trailer", initrd_trailer, "DEVICE: what the slot says it holds"},
