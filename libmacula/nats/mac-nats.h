@@ -1,10 +1,10 @@
 /* The nats-server's configuration, rendered from the node's configuration and the descriptors of the API.
  *
- * Two accounts. NODE holds the services (one nkey each), the admin key and the keys of nats.admin_keys; APP holds workloads, which need no
- * credentials unless security.require_credentials is set. APP imports each read-only procedure of the node. Each
- * procedure of a …Control service is imported too, but onto macula.denied.{realm}.{service}.{method}: there libmacula
- * answers DENIED at once and writes the audit event, so a denied call can never reach the handler, not even as the
- * reply subject of another request, and nobody waits for a time-out.
+ * Two accounts. NODE holds the services (one nkey each), the admin key and the keys of nats.admin_keys; APP holds
+ * workloads, which need no credentials unless security.require_credentials is set. APP imports each read-only procedure
+ * of the node. Each procedure of a …Control service is imported too, but onto macula.denied.{realm}.{service}.{method}:
+ * there libmacula answers DENIED at once and writes the audit event, so a denied call can never reach the handler, not
+ * even as the reply subject of another request, and nobody waits for a time-out.
  *
  * What it does not: workloads of one node are not protected from each other, and a workload that may make JetStream
  * streams can have the server store or repeat what it sees inside APP; what it can neither do is reach a …Control
