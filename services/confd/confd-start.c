@@ -183,6 +183,13 @@ mac_error *confd_start_load(confd_manager *manager) {
     return NULL;
 }
 
+mac_error *confd_start_offline(confd_manager *manager) {
+    mac_error *error = finish_store(manager);
+    if (!error)
+        load_current(manager);
+    return error;
+}
+
 /* ---- the boot phase ---- */
 
 typedef struct boot_run {

@@ -8,12 +8,22 @@ modes_shell() {
     reboot -f
 }
 
-# modes_program NAME: recovery or reset, as a process of its own: when it ends, however it does, the machine restarts.
+# modes_program NAME: recovery or reset, as a process of its own: when it ends, however it does, the machine restarts. A
+# reset that cannot be finished would fail the same way each time: a person gets the recovery.
 modes_program() {
     program=/usr/libexec/macula/$1
     report_hand_over
     [ -x "$program" ] || modes_shell "this initramfs has no $program"
-    mode=$mode slot=$slot esp_uuid=$esp_uuid setsid cttyhack "$program"
+    # A watchdog that was armed is fed by who waits; the recovery takes consoles of its own.
+    feed=
+    [ -z "${watchdog:-}" ] || feed='macula-initrd feed 86400'
+    if [ "$1" = recovery ]; then
+        # shellcheck disable=SC2086 # words
+        mode=$mode slot=$slot esp_uuid=$esp_uuid $feed setsid "$program"
+    elif ! mode=$mode slot=$slot esp_uuid=$esp_uuid setsid cttyhack "$program"; then
+        tell "cannot start: the factory reset was not finished"
+        modes_program recovery
+    fi
     tell "$1 has ended: restarting"
     sync
     reboot -f

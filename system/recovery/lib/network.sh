@@ -1,0 +1,35 @@
+# shellcheck shell=sh
+# Network: DHCP on every wired interface, and SSH with the keys of the node's administrators.
+
+# What the node knows, copied while its data are mounted to be read only: host key and authorised keys.
+network_keys() {
+    mkdir -p /root/.ssh /run/recovery/keys
+    chmod 700 /root /root/.ssh /run/recovery/keys
+    [ -n "${data:-}" ] && mount -t ext4 -o ro,noload,nodev,nosuid,noexec "$data" /run/recovery/keys 2>/dev/null || return 0
+    for file in home/macula root; do
+        cat "/run/recovery/keys/$file/.ssh/authorized_keys" 2>/dev/null
+    done >/root/.ssh/authorized_keys
+    chmod 600 /root/.ssh/authorized_keys
+    (umask 077 && cp /run/recovery/keys/maculaos/identity/ssh_host_ed25519 /etc/dropbear/host_key 2>/dev/null)
+    umount /run/recovery/keys
+}
+
+network_start() {
+    data=
+    # shellcheck source=/dev/null
+    [ ! -e /run/recovery/disk.env ] || . /run/recovery/disk.env
+    network_keys
+    ip link set lo up
+    for entry in /sys/class/net/*; do
+        [ -e "$entry/device" ] || continue
+        interface=${entry##*/}
+        ip link set "$interface" up
+        udhcpc -i "$interface" -s /usr/libexec/macula/recovery-lease -b -p "/run/recovery/dhcp.$interface" >/dev/null 2>&1 &
+    done
+    [ -s /root/.ssh/authorized_keys ] || return 0
+    # Keys only, no forwarding. Without the node's own host key one is made, and is another one the next time.
+    key='-R'
+    [ ! -s /etc/dropbear/host_key ] || key='-r /etc/dropbear/host_key'
+    # shellcheck disable=SC2086 # an option and its value
+    dropbear -s -j -k $key -P /run/recovery/dropbear.pid 2>/run/recovery/dropbear.log
+}
