@@ -94,14 +94,11 @@ uint64_t confd_boot_ms(void);
 /* Finishes what a crash left, takes a change that was not confirmed back, takes edits of files over. Afterwards
  * manager->document is set. */
 mac_error *confd_start_load(confd_manager *manager) MAC_MUST_USE;
-<<<<<<< HEAD
 /* What the schema cannot see of a document, by confd's own applicators: NULL, or all that is wrong. */
 mac_error *confd_check_own(confd_manager *manager, const confd_document *document) MAC_MUST_USE;
-=======
 /* The same for a node that is not running: files that were edited are left for its next start. manager->document may be
  * NULL afterwards: no generation is in force, or this version cannot use it (a note says why). */
 mac_error *confd_start_offline(confd_manager *manager) MAC_MUST_USE;
->>>>>>> bc6fe94 (Give the recovery its menu, commands, network and SSH)
 int confd_boot(mac_service *service);
 
 /* ---- confd-methods.c, confd-control-methods.c, confd-node-methods.c ---- */
