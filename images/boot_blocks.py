@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""boot_blocks.py state FILE... | tries FILE | mbr DISK CORE SECTOR
+"""boot_blocks.py state FILE... | tries FILE | settings FILE | mbr DISK CORE SECTOR
 
 state: writes a boot state block; fields as name=value arguments after the file.
 tries: writes a block that says that nothing was tried.
+settings: writes a script of comments, to be written over.
 mbr: puts GRUB's boot sector and core image into a disk image, as grub-bios-setup does, without a device.
 """
 import struct
@@ -55,6 +56,9 @@ def main():
         data = state(int(seq), "a", "-", "normal--", "none", verity(root_hash, int(blocks)), verity())
     elif command == "tries":
         data = tries()
+    elif command == "settings":
+        data = b"# Settings of this machine.\n"
+        data += b"#" * (SIZE - len(data) - 1) + b"\n"
     else:
         write_mbr(path, sys.argv[3], int(sys.argv[4]))
         return

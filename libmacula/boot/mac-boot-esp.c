@@ -24,8 +24,8 @@ struct mac_boot_esp {
     bool is_device;
 };
 
-static const char *const names[] = {"/grub/state-1", "/grub/state-2", "/grub/tries"};
-static const char *const short_names[] = {"STATE-1    ", "STATE-2    ", "TRIES      "};
+static const char *const names[] = {"/grub/state-1", "/grub/state-2", "/grub/tries", "/grub/local.cfg"};
+static const char *const short_names[] = {"STATE-1    ", "STATE-2    ", "TRIES      ", "LOCAL   CFG"};
 
 /* mac_error_from_errno speaks of the data partition and its directories; here it is the boot partition. */
 static mac_error *refused(int negative_errno, const char *what) {

@@ -20,6 +20,7 @@ typedef enum mac_boot_file {
     MAC_BOOT_STATE_1,
     MAC_BOOT_STATE_2,
     MAC_BOOT_TRIES_FILE,
+    MAC_BOOT_SETTINGS, /* local.cfg, a script that the menu runs: written once, when a disk is installed */
 } mac_boot_file;
 
 /* Opens an ESP: a block device, the image of a partition in a file, or a directory. Nothing is changed. */

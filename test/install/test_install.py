@@ -1,0 +1,222 @@
+"""What the installer writes, and what it refuses, with nothing but files."""
+import json
+import os
+import pathlib
+import re
+import stat
+import subprocess
+import tempfile
+
+import install_rig
+from install_rig import LEAST, MIB, InstallTest, Medium
+from os_disk import Disk, tool
+
+SECRET = "correct horse 7"
+CONFIG = f"""# mine
+hostname: edge-7
+ssh_authorized_keys: [github:octocat]
+maculaos:
+  password: {SECRET}
+  wifi:
+    - {{name: depot, passphrase: battery-staple}}
+"""
+
+
+class Installation(InstallTest):
+    def config(self, text=CONFIG):
+        path = self.folder / "node.yaml"
+        path.write_text(text)
+        return path
+
+    def test_a_disk_holds_everything_a_machine_starts_from(self):
+        self.assert_whole(self.install())
+
+    def test_the_smallest_disk_is_enough_and_less_is_refused_with_the_size_that_is_needed(self):
+        self.assert_whole(self.install(size=f"{LEAST}"))
+        self.image.unlink()
+        said = self.refused(5, "too small", "--image", self.image, "--size", f"{LEAST - MIB}", "--yes")
+        self.assertIn("1.3 GiB needed", said)
+        self.assertEqual(Disk(self.image).read(0, MIB), bytes(MIB))
+
+    def test_every_disk_has_identities_of_its_own(self):
+        first = {part.uuid for part in self.install().partitions().values()}
+        self.image.rename(self.folder / "first.img")
+        second = {part.uuid for part in self.install().partitions().values()}
+        self.assertEqual((len(first), len(second), first & second), (5, 5, set()))
+
+    def test_a_second_installation_begins_anew_whatever_was_there(self):
+        disk = self.install("--set", "hostname=old")
+        slot_b = disk["rootfs-B"]
+        disk.write(slot_b.start + slot_b.size - 4096, b'{"version":"1"}')
+        disk.data_write("/maculaos/secret", b"old")
+        disk = self.install("--set", "hostname=new")
+        self.assert_whole(disk)
+        self.assertNotIn("secret", disk.data_names("/maculaos"))
+        self.assertIn(b"hostname: new", disk.data_read("/maculaos/config.d/10-install.yaml"))
+
+    def test_the_configuration_is_the_file_as_it_was_with_its_secrets_replaced(self):
+        disk = self.install("--config", self.config())
+        text = disk.data_read("/maculaos/config.yaml").decode()
+        self.assertRegex(text, r'^# mine\nhostname: edge-7\n[^\0]*  password: "?\$y\$')
+        self.assertIn("passphrase: \"sealed:v1:", text)
+        self.assertEqual(disk.data_names("/maculaos"), [".configured", "config.yaml", "identity", "install"])
+
+    def test_no_secret_is_anywhere_on_the_disk_or_in_what_is_said(self):
+        done = self.run_install("--image", self.image, "--size", "2G", "--yes", "--config", self.config(), "--progress", "plain",
+                                command_line=f'maculaos.token="token-{SECRET}"')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for secret in (SECRET, "battery-staple"):
+            self.assertNotIn(secret, done.stdout + done.stderr)
+            self.assertEqual(subprocess.run(["grep", "-c", secret, self.image], capture_output=True, check=False).stdout.strip(), b"0")
+
+    def test_files_with_secrets_are_roots_alone(self):
+        disk = self.install("--config", self.config(), "--set", "maculaos.timezone=Europe/Berlin")
+        with disk.extracted("data") as file:
+            for name, mode in (("config.yaml", "0600"), ("config.d/10-install.yaml", "0600"), ("identity", "0700"),
+                               ("identity/seal.key", "0600")):
+                about = tool("debugfs", "-R", f"stat /maculaos/{name}", file).decode()
+                self.assertRegex(about, rf"Mode:\s+{mode}\b", name)
+                self.assertRegex(about, r"User:\s+0\s+Group:\s+0\b", name)
+
+    def test_answers_come_from_the_kernel_command_line_and_options(self):
+        disk = self.install("--set", "maculaos.keyboard=de-latin1", "--set", "maculaos.mesh.roles.gateway=true",
+                            command_line="quiet maculaos.hostname=edge-9 maculaos.install.tty=ttyS1 maculaos.install.debug")
+        text = disk.data_read("/maculaos/config.d/10-install.yaml").decode()
+        for line in ("hostname: edge-9", "keyboard: de-latin1", "gateway: true"):
+            self.assertIn(line, text)
+        self.assertNotIn("ttyS1", text)
+        self.assertIn(b'set args="console=ttyS1,115200 loglevel=7 macula.trace=1"\n', disk.esp_read("/grub/local.cfg"))
+        self.assertNotIn(".configured", disk.data_names("/maculaos"))
+
+    def test_the_log_stays_on_the_new_disk(self):
+        disk = self.install()
+        name, = disk.data_names("/maculaos/install")
+        log = disk.data_read(f"/maculaos/install/{name}").decode()
+        self.assertIn(self.medium.about["root_hash"], log)
+        self.assertIn("Writing MaculaOS 9.8.7 to slot a", log)
+
+    def test_the_result_can_be_read_by_a_program(self):
+        done = self.run_install("--image", self.image, "--size", "2G", "--yes", "-o", "json")
+        result = json.loads(done.stdout)
+        self.assertEqual((result["disk"]["path"], result["version"], result["root_hash"]),
+                         (str(self.image), "9.8.7", self.medium.about["root_hash"]))
+
+    def test_large_slots_get_room_for_growth(self):
+        medium = Medium(self.folder / "large", 100_000)
+        disk = self.install(size="3G", medium=medium)
+        self.assert_whole(disk, medium)
+        self.assertEqual(disk["rootfs-A"].size, 640 * MIB)
+
+    def test_a_dry_run_writes_nothing(self):
+        self.image.write_bytes(b"")
+        os.truncate(self.image, 2 << 30)
+        done = self.run_install("--image", self.image, "--dry-run", "--yes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Would install MaculaOS 9.8.7", done.stdout)
+        self.assertEqual(self.image.stat().st_blocks, 0)
+
+    def test_nothing_is_left_in_the_folders_it_works_in(self):
+        before = set(pathlib.Path("/run").glob("macula-install.*"))
+        self.install()
+        self.assertEqual(set(pathlib.Path("/run").glob("macula-install.*")) - before, set())
+
+
+class Refusals(InstallTest):
+    def image_of(self, size):
+        self.image.write_bytes(b"")
+        os.truncate(self.image, size)
+        return self.image
+
+    def test_without_a_terminal_it_wants_yes(self):
+        self.refused(5, "say --yes", "--image", self.image_of(2 << 30))
+        self.assertEqual(self.image.stat().st_blocks, 0)
+
+    def test_a_file_is_taken_for_a_disk_only_when_it_is_said_so(self):
+        self.refused(5, "say --image", self.image_of(2 << 30), "--yes")
+
+    def test_a_disk_that_is_not_there_is_named_with_those_that_are(self):
+        self.refused(1, "there is no disk /dev/nonesuch; there are:", "/dev/nonesuch", "--yes")
+
+    def test_what_is_no_disk_is_refused(self):
+        self.refused(5, "is no disk", "/dev/null", "--yes")
+        self.refused(5, "is no regular file", "--image", "/dev/null", "--yes")
+
+    def test_a_disk_in_use_is_refused(self):
+        mounted = json.loads(tool("lsblk", "-J", "-o", "PATH,TYPE,MOUNTPOINTS"))["blockdevices"]
+        disks = [d["path"] for d in mounted if d["type"] == "disk" and any(d["mountpoints"])]
+        if not disks:
+            self.skipTest("no disk of this machine is mounted as a whole")
+        self.refused(5, "cannot be installed to: ", disks[0], "--yes")
+
+    def test_an_image_that_another_installer_writes_is_refused(self):
+        import fcntl
+        with open(self.image_of(2 << 30), "rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.refused(5, "in use by another installer", "--image", self.image, "--yes")
+
+    def test_a_configuration_that_a_node_would_refuse_is_refused_with_the_place(self):
+        config = self.folder / "bad.yaml"
+        config.write_text("hostname: edge-7\nmaculaos:\n  timezoen: UTC\n")
+        said = self.refused(5, "timezoen", "--image", self.image_of(2 << 30), "--yes", "--config", config)
+        self.assertIn(":3:", said)
+        self.assertEqual(self.image.stat().st_blocks, 0)
+
+    def test_a_typing_mistake_on_the_kernel_command_line_stops_it(self):
+        self.refused(5, "hostnam", "--image", self.image_of(2 << 30), "--yes", command_line="maculaos.hostnam=x")
+        self.assertEqual(self.image.stat().st_blocks, 0)
+
+    def test_what_cannot_be_followed_is_refused_not_passed_over(self):
+        for option in ("no_format", "config_url=https://example.com/a.yaml", "iso_url=https://example.com/a.iso"):
+            self.refused(1, option.split("=")[0], "--image", self.image_of(2 << 30), "--yes", command_line=f"maculaos.install.{option}")
+
+    def test_a_damaged_medium_never_becomes_a_disk_that_starts(self):
+        medium = Medium(self.folder / "bad")
+        slot = medium.folder / "slot.img"
+        data = bytearray(slot.read_bytes())
+        data[123456] ^= 1
+        slot.write_bytes(data)
+        self.refused(5, "the medium is damaged", "--image", self.image, "--size", "2G", "--yes", medium=medium)
+        self.assertFalse(self.is_bootable(Disk(self.image)))
+
+    def test_a_root_hash_that_is_not_the_slots_never_becomes_a_disk_that_starts(self):
+        medium = Medium(self.folder / "bad")
+        medium.write_about(root_hash="5" * 64)
+        self.refused(5, "the medium is damaged", "--image", self.image, "--size", "2G", "--yes", medium=medium)
+        self.assertFalse(self.is_bootable(Disk(self.image)))
+
+    def test_a_medium_that_lacks_a_file_or_has_half_of_it_is_refused_before_anything_is_written(self):
+        for name, how in (("slot.json", ""), ("slot.img", "half"), ("esp.img.gz", "half"), ("boot.img", ""), ("slot.json", "{}")):
+            with self.subTest(name, how=how), tempfile.TemporaryDirectory() as folder:
+                medium = Medium(pathlib.Path(folder) / "bad")
+                file = medium.folder / name
+                if how == "half":
+                    os.truncate(file, file.stat().st_size // 2)
+                elif how:
+                    file.write_text(how)
+                else:
+                    file.unlink()
+                done = self.run_install("--image", self.image_of(2 << 30), "--yes", medium=medium)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(name, done.stderr)
+                self.assertEqual(self.image.stat().st_blocks, 0)
+
+    def test_usage_errors_are_exit_code_2(self):
+        for words in (["--size", "4G"], ["--size", "big", "--image", "x"], ["a", "b"], ["--image", "x", "y"],
+                      ["--reboot", "--power-off"], ["--nonesuch"], ["--progress", "no"], ["-o", "xml"]):
+            self.assertEqual(self.run_install(*words).returncode, 2, words)
+
+    def test_only_root_may_install(self):
+        done = subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", install_rig.PROGRAM, "--list"], capture_output=True,
+                              text=True, check=False, env=install_rig.ENVIRONMENT)
+        if done.returncode == 127 or "setpriv" in done.stderr or not os.access(install_rig.PROGRAM, os.X_OK):
+            self.skipTest("setpriv cannot be used here")
+        self.assertEqual(done.returncode, 6, done.stderr)
+
+    def test_the_list_can_be_read_by_a_program(self):
+        disks = json.loads(self.run_install("--list", "-o", "json").stdout)
+        self.assertTrue(all(stat.S_ISBLK(os.stat(disk["path"]).st_mode) for disk in disks), disks)
+        self.assertTrue(all(re.match("/dev/", disk["path"]) for disk in disks))
+
+
+if __name__ == "__main__":
+    install_rig.main()
