@@ -70,7 +70,7 @@ static void echo(bool on) {
         settings.c_lflag |= ECHO;
     else
         settings.c_lflag &= ~(tcflag_t)ECHO;
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &settings);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &settings);
 }
 
 static char *trimmed(char *line, size_t length) {
@@ -84,9 +84,10 @@ static char *trimmed(char *line, size_t length) {
 
 install_reply install_terminal_ask(const char *question, bool hidden, char **ret_answer) {
     char line[INSTALL_ANSWER_MAX + 1];
-    install_terminal_say("%s ", question);
+    /* First the echo, then the question: who answers at once shows nothing. */
     if (hidden)
         echo(false);
+    install_terminal_say("%s ", question);
     ssize_t length = read_line(line);
     if (hidden) {
         echo(true);

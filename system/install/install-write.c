@@ -1,15 +1,16 @@
 #include "install-write.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mac-fault.h"
-#include "install-hash.h"
 #include "install-report.h"
 #include "install-staging.h"
 #include "install-tools.h"
+#include "release/mac-hashtree.h"
 
 #define PIECE (1u << 20)
 #define FLUSH_EVERY 32u /* pieces: what is shown as progress is on the disk */
@@ -59,6 +60,26 @@ static mac_error *erase(const install_job *job) {
 
 /* ---- slots ---- */
 
+typedef EVP_MD_CTX sha256;
+MAC_DEFINE_AUTOPTR(sha256, EVP_MD_CTX_free)
+
+static sha256 *sha256_begin(void) {
+    sha256 *hash = EVP_MD_CTX_new();
+    if (!hash || !EVP_DigestInit_ex(hash, EVP_sha256(), NULL))
+        abort();
+    return hash;
+}
+
+static bool sha256_is(sha256 *hash, const char *expected) {
+    uint8_t digest[32];
+    char hex[65];
+    if (!EVP_DigestFinal_ex(hash, digest, NULL))
+        abort();
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    return strcmp(hex, expected) == 0;
+}
+
 static mac_error *damaged_medium(const install_job *job) {
     return mac_error_new(
         MACULA__V1__ERROR_CODE__INVALID, NULL,
@@ -69,13 +90,10 @@ static mac_error *damaged_medium(const install_job *job) {
 
 static mac_error *slot_copy(const install_job *job, uint8_t *piece) {
     uint64_t start = job->layout->partition[INSTALL_SLOT_A].start, size = job->medium->slot.size;
-    mac_error *error = NULL;
-    install_sha256 hash;
-    char found[65];
-    install_sha256_begin(&hash);
-    for (uint64_t at = 0; !error && at < size; at += PIECE) {
+    mac_autoptr(sha256) hash = sha256_begin();
+    for (uint64_t at = 0; at < size; at += PIECE) {
         size_t length = size - at < PIECE ? (size_t)(size - at) : PIECE;
-        error = check_stop(job);
+        mac_error *error = check_stop(job);
         if (!error)
             error = install_read(job->medium->slot_fd, job->medium->directory, at, piece, length);
         if (!error)
@@ -84,13 +102,12 @@ static mac_error *slot_copy(const install_job *job, uint8_t *piece) {
             error = install_flush(job->fd, job->disk->path);
         if (error)
             return error;
-        install_sha256_add(&hash, piece, length);
+        EVP_DigestUpdate(hash, piece, length);
         install_report_done(at + length, size);
-        if (at >= size / 2 && at - PIECE < size / 2)
+        if (at <= size / 2 && size / 2 < at + PIECE)
             MAC_FAULT_POINT("install.slot.half");
     }
-    install_sha256_end(&hash, found);
-    return error ? error : strcmp(found, job->medium->sha256) == 0 ? NULL : damaged_medium(job);
+    return sha256_is(hash, job->medium->sha256) ? NULL : damaged_medium(job);
 }
 
 /* Slot b is empty: neither a file system nor a trailer that is left of something else. */
@@ -110,39 +127,48 @@ static mac_error *slots_write(const install_job *job, uint8_t *piece) {
     return error;
 }
 
+static mac_error *trailer_verify(const install_job *job, uint8_t *piece) {
+    uint64_t end = job->layout->partition[INSTALL_SLOT_A].start + job->layout->partition[INSTALL_SLOT_A].size;
+    mac_error *error = install_read(job->fd, job->disk->path, end - MAC_BOOT_TRAILER, piece, MAC_BOOT_TRAILER);
+    if (!error && memcmp(piece, job->medium->trailer, MAC_BOOT_TRAILER) != 0)
+        return differs(job, "the trailer of slot a");
+    return error;
+}
+
+/* The blocks of data before `left` is 0 go into the tree. */
+static bool tree_add(mac_hashtree *tree, const uint8_t *piece, size_t length, uint64_t *left) {
+    size_t blocks = length / MAC_HASHTREE_BLOCK;
+    if (blocks > *left)
+        blocks = (size_t)*left;
+    *left -= blocks;
+    return blocks == 0 || mac_hashtree_update(tree, piece, blocks * MAC_HASHTREE_BLOCK);
+}
+
 static mac_error *slot_verify(const install_job *job, uint8_t *piece) {
-    uint64_t start = job->layout->partition[INSTALL_SLOT_A].start, size = job->medium->slot.size;
-    mac_autofree install_verity *tree = mac_malloc(sizeof *tree);
-    install_sha256 hash;
-    char found[65];
+    const mac_boot_slot *slot = &job->medium->slot;
+    uint64_t start = job->layout->partition[INSTALL_SLOT_A].start, left = slot->verity.blocks;
+    mac_autoptr(mac_hashtree) tree = mac_hashtree_new(slot->verity.blocks, NULL, NULL);
+    mac_autoptr(sha256) hash = sha256_begin();
+    char root[65] = "";
     install_report_step("Verifying slot a");
-    install_sha256_begin(&hash);
-    install_verity_begin(tree);
-    for (uint64_t at = 0; at < size; at += PIECE) {
-        size_t length = size - at < PIECE ? (size_t)(size - at) : PIECE;
+    for (uint64_t at = 0; at < slot->size; at += PIECE) {
+        size_t length = slot->size - at < PIECE ? (size_t)(slot->size - at) : PIECE;
         mac_error *error = check_stop(job);
         if (!error)
             error = install_read(job->fd, job->disk->path, start + at, piece, length);
+        if (!error && !tree_add(tree, piece, length, &left))
+            error = damaged_medium(job);
         if (error)
             return error;
-        install_sha256_add(&hash, piece, length);
-        for (size_t i = 0; i + INSTALL_BLOCK <= length && tree->blocks < job->medium->slot.verity.blocks;
-             i += INSTALL_BLOCK)
-            install_verity_add(tree, piece + i);
-        install_report_done(at + length, size);
+        EVP_DigestUpdate(hash, piece, length);
+        install_report_done(at + length, slot->size);
     }
-    install_sha256_end(&hash, found);
-    if (strcmp(found, job->medium->sha256) != 0)
+    if (!sha256_is(hash, job->medium->sha256))
         return differs(job, "slot a");
-    install_verity_end(tree, found);
-    if (strcmp(found, job->medium->slot.verity.hash) != 0)
+    if (left || !mac_hashtree_finish(tree, root) || strcmp(root, slot->verity.hash) != 0)
         return damaged_medium(job);
-    install_report_log("slot a: sha256 %s, root hash %s", job->medium->sha256, found);
-    uint64_t end = start + job->layout->partition[INSTALL_SLOT_A].size;
-    mac_error *error = install_read(job->fd, job->disk->path, end - MAC_BOOT_TRAILER, piece, MAC_BOOT_TRAILER);
-    return error                                                        ? error
-           : memcmp(piece, job->medium->trailer, MAC_BOOT_TRAILER) != 0 ? differs(job, "the trailer of slot a")
-                                                                        : NULL;
+    install_report_log("slot a: sha256 %s, root hash %s", job->medium->sha256, root);
+    return trailer_verify(job, piece);
 }
 
 /* ---- ESP and BIOS ---- */
