@@ -9,6 +9,9 @@
 #include "boot/mac-boot.h"
 #include "cli-output.h"
 #include "cli-session.h"
+#include "macula/v1/node.pb-c.h"
+
+#define RESET_BEGINS "The factory reset begins with the restart of this node."
 
 typedef struct session {
     mac_root *root;
@@ -242,12 +245,39 @@ static int ask_for_reset(cli_invocation *invocation, bool keep) {
     return answer < 0 ? CLI_USAGE : answer == 0 ? CLI_FAILED : CLI_OK;
 }
 
+/* Asks the node, which may be another machine. Its host name is fetched here: --confirm has said that it is meant. */
+static int reset_over_bus(cli_invocation *invocation, bool keep) {
+    int code;
+    mac_autoptr(cli_session) bus = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    if (!bus)
+        return code;
+    Macula__V1__NodeStatusRequest who = MACULA__V1__NODE_STATUS_REQUEST__INIT;
+    ProtobufCMessage *info = NULL, *answer = NULL;
+    mac_error *error = cli_call(bus, &macula__v1__node__descriptor, "Info", &who.base, &info);
+    if (error)
+        return cli_fail(error);
+    Macula__V1__FactoryResetRequest request = MACULA__V1__FACTORY_RESET_REQUEST__INIT;
+    mac_autofree char *author = cli_author(invocation);
+    const char *reason = cli_option_value(invocation, "reason");
+    request.author = author;
+    request.reason = (char *)(uintptr_t)(reason ? reason : "factory reset");
+    request.has_keep_data = request.keep_data = keep;
+    request.confirm = ((Macula__V1__NodeInfo *)info)->hostname;
+    error = cli_call(bus, &macula__v1__node_control__descriptor, "FactoryReset", &request.base, &answer);
+    protobuf_c_message_free_unpacked(info, NULL);
+    if (answer)
+        protobuf_c_message_free_unpacked(answer, NULL);
+    return done(error, RESET_BEGINS);
+}
+
 int cli_factory_reset(cli_invocation *invocation) {
     bool keep = cli_option_given(invocation, "keep-data");
     autosession s = {0};
     int code = ask_for_reset(invocation, keep);
     if (code != CLI_OK)
         return code;
+    if (geteuid() != 0 || cli_option_given(invocation, "server"))
+        return reset_over_bus(invocation, keep);
     mac_error *error = session_open(invocation, &s);
     if (!error && !mac_root_is_system(s.root))
         error = mac_error_new(MACULA__V1__ERROR_CODE__UNSUPPORTED, NULL,
@@ -258,7 +288,7 @@ int cli_factory_reset(cli_invocation *invocation) {
         mac_error_free(error); /* asked for before: the restart is what is left */
         error = NULL;
     }
-    code = done(error, "The factory reset begins with the restart of this node.");
+    code = done(error, RESET_BEGINS);
     if (code != CLI_OK)
         return code;
     fflush(NULL);

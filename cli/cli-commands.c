@@ -54,6 +54,7 @@ static const cli_option reboot_options[] = {
     POWER_OPTIONS, {"recovery", 0, NULL, "start the recovery, once; needs root", NULL}, {0}};
 static const cli_option reset_options[] = {{"confirm", 0, NULL, "yes, this node is to be erased", NULL},
                                            {"keep-data", 0, NULL, "keep what is in /var/lib/data", NULL},
+                                           {"reason", 0, "TEXT", "why, for the record of the node", NULL},
                                            {"yes", 'y', NULL, "do not ask", NULL},
                                            {0}};
 static const char *const boot_modes[] = {"normal", "recovery", "install", NULL};
@@ -266,8 +267,10 @@ const cli_command cli_commands[] = {
      .options = reset_options,
      .without_node = true,
      .summary = "Restarts this machine and erases configuration, keys, workloads and data.",
-     .details = "The running version stays. What was begun is finished at the next start if the power fails meanwhile. "
-                "Asks first, unless --yes is given.",
+     .details =
+         "The running version stays. What was begun is finished at the next start if the power fails meanwhile. "
+         "Asks first, unless --yes is given. Root of the machine needs no running node; others, and --server, ask over "
+         "the bus, with the admin key.",
      .example = "maculaos factory-reset --confirm --keep-data"},
 
     {.name = "services",

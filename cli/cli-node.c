@@ -15,6 +15,11 @@ static void row(const char *name, const char *value) {
         cli_print(CLI_PLAIN, "%-12s %s\n", name, value);
 }
 
+static void reset_show(const Macula__V1__ResetRecord *reset) {
+    mac_autofree char *time = cli_time(reset->time_ms);
+    cli_print(CLI_PLAIN, "%-12s at %s%s\n", "last reset", time, reset->kept_data ? ", user data stayed" : "");
+}
+
 static void info_show(const Macula__V1__NodeInfo *info) {
     mac_autofree char *up = cli_span(info->uptime_s),
                       *generation = mac_asprintf("%llu", (unsigned long long)info->generation);
@@ -42,6 +47,8 @@ static void info_show(const Macula__V1__NodeInfo *info) {
                   info->last_stop->author ? info->last_stop->author : "?", time,
                   info->last_stop->reason ? info->last_stop->reason : "no reason given");
     }
+    if (info->last_reset)
+        reset_show(info->last_reset);
 }
 
 int cli_node_info(cli_invocation *invocation) {

@@ -33,6 +33,11 @@ int confd_store_cancel_power(confd_store *store, const Macula__V1__PowerRecord *
     return confd_store_finish(store, result);
 }
 
+int confd_store_tell(confd_store *store, const char *topic, const ProtobufCMessage *event) {
+    int result = mac_store_begin(store->base);
+    return result < 0 ? result : confd_store_finish(store, mac_outbox_add(store->outbox, topic, event));
+}
+
 int confd_store_power_done(confd_store *store) {
     return mac_store_exec(store->base, "DELETE FROM power_due", "");
 }

@@ -108,6 +108,8 @@ int confd_store_confirm(confd_store *store, Macula__V1__ConfigEvent *event) MAC_
 int confd_store_revert(confd_store *store, const confd_sources *on_disk, Macula__V1__ConfigEvent *event) MAC_MUST_USE;
 /* An event of its own, without a change: config.rejected, config.drift. */
 int confd_store_event(confd_store *store, const char *topic, Macula__V1__ConfigEvent *event) MAC_MUST_USE;
+/* The same of the node, with a message of its own. */
+int confd_store_tell(confd_store *store, const char *topic, const ProtobufCMessage *event) MAC_MUST_USE;
 uint64_t confd_store_revision(confd_store *store);
 
 /* Writes the files that intents ask for (0600) and deletes the intents; also after a crash. */

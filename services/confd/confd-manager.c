@@ -10,6 +10,7 @@
 #include "confd-edits.h"
 #include "confd-pending.h"
 #include "confd-power.h"
+#include "confd-reset.h"
 #include "confd-sys.h"
 #include "confd-wish.h"
 #include "log/mac-log.h"
@@ -267,6 +268,7 @@ mac_error *confd_manager_start(mac_service *service, void **ret_object) {
     if (error)
         return error;
     confd_store_attach_bus(manager->store, manager->bus, on_event_stored, manager);
+    confd_reset_tell(manager);
     error = serve(manager);
     if (error)
         return error;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "boot/mac-boot.h"
 #include "confd-node.h"
 #include "confd-power.h"
 #include "confd-wish.h"
@@ -29,37 +30,33 @@ static void node_info(Macula__V1__Node_Service *service, const Macula__V1__NodeS
 
 /* ---- Reboot, Shutdown ---- */
 
-static void stop_node(confd_manager *manager, mac_request *request, const Macula__V1__PowerRequest *input,
-                      const char *action) {
-    /* 1. validate */
-    const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
+/* Who, why and when; NULL, or why the machine stays up. */
+static mac_error *check_stop(confd_manager *manager, const char *author, const char *reason, uint32_t delay_s) {
     mac_error *refused = confd_check_author(author);
-    if (refused) {
-        mac_request_fail_error(request, refused);
-        return;
-    }
-    if (!input->reason || !*input->reason || strlen(input->reason) > CONFD_MESSAGE_MAX) {
-        mac_request_fail(request, MACULA__V1__ERROR_CODE__INVALID, "reason",
-                         "expected a reason of at most %u bytes: the next person wants to know why", CONFD_MESSAGE_MAX);
-        return;
-    }
-    if (input->delay_s > CONFD_POWER_DELAY_MAX_S) {
-        mac_request_fail(request, MACULA__V1__ERROR_CODE__INVALID, "delay_s", "expected at most %u seconds, found %u",
-                         CONFD_POWER_DELAY_MAX_S, input->delay_s);
-        return;
-    }
-    if (manager->change && mac_root_is_system(manager->root)) {
-        mac_request_fail(request, MACULA__V1__ERROR_CODE__CONFLICT, NULL,
-                         "a change of the configuration is being applied: wait for it and try again");
-        return;
-    }
-    /* 2. record, then act */
+    if (refused)
+        return refused;
+    if (!reason || !*reason || strlen(reason) > CONFD_MESSAGE_MAX)
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "reason",
+                             "expected a reason of at most %u bytes: the next person wants to know why",
+                             CONFD_MESSAGE_MAX);
+    if (delay_s > CONFD_POWER_DELAY_MAX_S)
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "delay_s", "expected at most %u seconds, found %u",
+                             CONFD_POWER_DELAY_MAX_S, delay_s);
+    if (manager->change && mac_root_is_system(manager->root))
+        return mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
+                             "a change of the configuration is being applied: wait for it and try again");
+    return NULL;
+}
+
+/* Records it durably, answers, and starts the timer. Below another root than "/" there is no machine to stop, and the
+ * answer says so. */
+static void record_stop(confd_manager *manager, mac_request *request, const char *action, const char *author,
+                        const char *reason, uint32_t delay_s) {
     Macula__V1__PowerRecord record = MACULA__V1__POWER_RECORD__INIT;
-    mac_autofree char *recorded = mac_strdup(action);
-    record.action = recorded;
-    record.reason = input->reason;
+    record.action = (char *)(uintptr_t)action;
+    record.reason = (char *)(uintptr_t)reason;
     record.author = (char *)(uintptr_t)author;
-    uint64_t delay_ms = input->delay_s * 1000ULL + CONFD_POWER_GRACE_MS;
+    uint64_t delay_ms = delay_s * 1000ULL + CONFD_POWER_GRACE_MS;
     record.has_time_ms = record.has_due_ms = true;
     record.time_ms = mac_unix_ms();
     record.due_ms = record.time_ms + (int64_t)delay_ms;
@@ -70,9 +67,8 @@ static void stop_node(confd_manager *manager, mac_request *request, const Macula
         return;
     }
     mac_log_warning("the node goes down", "action=%s author=" MAC_LOG_Q("%s") " reason=" MAC_LOG_Q("%s"), action,
-                    author, input->reason);
+                    author, reason);
     confd_power_arm(manager);
-    /* 3. answer; below another root than "/" there is no machine to stop, and the answer says so */
     Macula__V1__PowerAnswer answer = MACULA__V1__POWER_ANSWER__INIT;
     mac_autofree char *only =
         mac_asprintf("%s (recorded only: this node runs below %s)", action, mac_root_directory(manager->root));
@@ -80,6 +76,16 @@ static void stop_node(confd_manager *manager, mac_request *request, const Macula
         record.action = only;
     answer.record = &record;
     mac_request_answer(request, &answer.base);
+}
+
+static void stop_node(confd_manager *manager, mac_request *request, const Macula__V1__PowerRequest *input,
+                      const char *action) {
+    const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
+    mac_error *refused = check_stop(manager, author, input->reason, input->delay_s);
+    if (refused)
+        mac_request_fail_error(request, refused);
+    else
+        record_stop(manager, request, action, author, input->reason, input->delay_s);
 }
 
 static void node_reboot(Macula__V1__NodeControl_Service *service, const Macula__V1__PowerRequest *input,
@@ -124,6 +130,53 @@ static void node_cancel(Macula__V1__NodeControl_Service *service, const Macula__
         closure(&answer, closure_data);
     }
     macula__v1__power_record__free_unpacked(next, NULL);
+}
+
+/* ---- FactoryReset ---- */
+
+/* The host name guards against the wrong window, not against malice. */
+static mac_error *check_reset(confd_manager *manager, const Macula__V1__FactoryResetRequest *input) {
+    Macula__V1__NodeInfo *info = confd_node_info(manager);
+    mac_error *error = NULL;
+    if (!info->hostname || !mac_streq(input->confirm, info->hostname))
+        error = mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "confirm",
+                              "a factory reset erases this node: say its host name, %s, to mean it",
+                              info->hostname ? info->hostname : "(it has none)");
+    macula__v1__node_info__free_unpacked(info, NULL);
+    if (!error && !mac_root_is_system(manager->root))
+        error = mac_error_new(MACULA__V1__ERROR_CODE__UNSUPPORTED, NULL,
+                              "a node below another root is reset by removing %s", mac_root_directory(manager->root));
+    return error;
+}
+
+/* Durable when this returns: the reset begins with the next start, whatever leads to it. */
+static mac_error *intend_reset(confd_manager *manager, bool keep_data) {
+    mac_autoptr(mac_boot) boot = NULL;
+    mac_error *error = mac_boot_open(manager->root, &boot);
+    if (!error)
+        error = mac_boot_set_reset(boot, keep_data ? MAC_BOOT_RESET_KEEP : MAC_BOOT_RESET_ALL);
+    if (error && error->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO) { /* asked for before: the restart is left */
+        mac_error_free(error);
+        error = NULL;
+    }
+    return error;
+}
+
+static void node_factory_reset(Macula__V1__NodeControl_Service *service, const Macula__V1__FactoryResetRequest *input,
+                               Macula__V1__PowerAnswer_Closure closure, void *closure_data) {
+    (void)closure;
+    confd_manager *manager = confd_manager_of(service, node_control);
+    mac_request *request = mac_request_from(closure_data);
+    const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
+    mac_error *error = check_stop(manager, author, input->reason, 0);
+    if (!error)
+        error = check_reset(manager, input);
+    if (!error)
+        error = intend_reset(manager, input->keep_data);
+    if (error)
+        mac_request_fail_error(request, error);
+    else
+        record_stop(manager, request, "factory-reset", author, input->reason, 0);
 }
 
 int confd_node_methods_serve(confd_manager *manager) {

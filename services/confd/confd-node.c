@@ -8,6 +8,7 @@
 #include "boot/mac-boot-running.h"
 #include "confd-cmdline.h"
 #include "confd-power.h"
+#include "confd-reset.h"
 
 #define SLOT_OPTION "macula.slot="
 
@@ -59,5 +60,6 @@ Macula__V1__NodeInfo *confd_node_info(confd_manager *manager) {
     info->next_stop = confd_power_next(manager);
     if (confd_store_power(manager->store, &info->last_stop) < 0)
         info->last_stop = NULL;
+    info->last_reset = confd_reset_read(manager->root);
     return info;
 }

@@ -12,7 +12,7 @@ static void on_timer(uv_timer_t *timer) {
     Macula__V1__PowerRecord *record = NULL;
     int result = confd_store_power(manager->store, &record);
     if (result == 0) {
-        enum confd_power what = mac_streq(record->action, "reboot") ? CONFD_REBOOT : CONFD_POWER_OFF;
+        enum confd_power what = mac_streq(record->action, "shutdown") ? CONFD_POWER_OFF : CONFD_REBOOT;
         result = confd_sys_power(manager->sys, what);
         macula__v1__power_record__free_unpacked(record, NULL);
     }

@@ -62,10 +62,38 @@ static void a_stop_that_waits_can_be_cancelled(void **state) {
     node_free(node);
 }
 
+static void a_factory_reset_wants_the_name_of_the_node_and_a_reason(void **state) {
+    (void)state;
+    confd_node *node = started();
+    assert_error(node, "node.factory_reset", "{\"confirm\":\"x\"}", INVALID, "expected a reason");
+    assert_error(node, "node.factory_reset", "{\"reason\":\"sold\"}", INVALID, "say its host name");
+    assert_error(node, "node.factory_reset", "{\"reason\":\"sold\",\"confirm\":\"another\"}", INVALID,
+                 "say its host name");
+    assert_done(node, "node", "{}");
+    assert_body(node, "next_stop", "(none)");
+    node_free(node);
+}
+
+static void a_node_tells_once_that_it_was_reset(void **state) {
+    (void)state;
+    const char *no_units[] = {NULL};
+    confd_node *node = node_new(no_units);
+    box_write(node->box, "/var/lib/maculaos/reset.json", "{\"time_ms\":1700000000123,\"kept_data\":true}\n");
+    node_start(node, NULL);
+    node_await_event(node, "node.reset", "\"kept_data\":true");
+    assert_done(node, "node", "{}");
+    assert_body(node, "last_reset.time_ms", "1700000000123");
+    mac_autofree char *text = box_read(node->box, "/var/lib/maculaos/reset.json");
+    assert_non_null(strstr(text, "\"told\":true"));
+    node_free(node);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stop_that_waits_is_not_forgotten_by_a_restart_of_confd),
         cmocka_unit_test(a_stop_that_waits_can_be_cancelled),
+        cmocka_unit_test(a_factory_reset_wants_the_name_of_the_node_and_a_reason),
+        cmocka_unit_test(a_node_tells_once_that_it_was_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
