@@ -30,6 +30,8 @@ typedef struct request {
     uint64_t deadline_ms;
     CURL *curl;
     struct curl_slist *headers;
+    const void *post; /* NULL: nothing is sent */
+    size_t post_length;
     char *shown; /* the URL as it may appear in messages */
     char *host;
     /* of the answer that is coming in */
@@ -190,6 +192,11 @@ static void set_up(request *r) {
     curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)r->limit);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, r->headers);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, r->reason);
+    if (r->post) {
+        curl_easy_setopt(curl, CURLOPT_POST, 1L);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->post_length);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->post);
+    }
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -256,8 +263,10 @@ static mac_error *fetch(request *r, long *ret_status, bool *ret_again) {
         error = fetch_once(r, url, &status, ret_again);
         if (error)
             break;
-        if (!is_redirect(status)) {
+        if (r->post || !is_redirect(status)) {
             *ret_status = status;
+            if (r->post && status >= 400 && status < 500 && status != 407 && status != 429)
+                return NULL;
             return status == 304 || (status >= 200 && status < 300) ? NULL : status_error(r, status, ret_again);
         }
         if (hops == MAC_HTTP_REDIRECTS_MAX)
@@ -317,24 +326,22 @@ static bool etag_is_valid(const char *etag) {
     return length > 0 && length <= ETAG_MAX;
 }
 
-mac_error *mac_http_get(const mac_http_options *options, mac_http_response *ret_response) {
+/* headers are taken. */
+static mac_error *perform(const mac_http_options *options, struct curl_slist *headers, const void *post, size_t length,
+                          mac_http_response *ret_response) {
     static bool initialised;
     if (!initialised && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "libcurl cannot be initialised");
     initialised = true;
-    if (options->etag && !etag_is_valid(options->etag))
-        return mac_error_new(INVALID, NULL, "the entity tag to compare with is none: expected visible characters");
-
     request r = {.options = options,
+                 .headers = headers,
+                 .post = post,
+                 .post_length = length,
                  .limit = options->limit ? options->limit : MAC_HTTP_LIMIT,
                  .timeout_ms = options->timeout_ms ? options->timeout_ms : MAC_HTTP_TIMEOUT_MS,
                  .connect_timeout_ms =
                      options->connect_timeout_ms ? options->connect_timeout_ms : MAC_HTTP_CONNECT_TIMEOUT_MS};
     r.deadline_ms = mac_now_ms() + r.timeout_ms;
-    if (options->etag) {
-        mac_autofree char *header = mac_asprintf("If-None-Match: %s", options->etag);
-        r.headers = curl_slist_append(NULL, header);
-    }
     r.curl = curl_easy_init();
     if (!r.curl)
         abort();
@@ -346,6 +353,25 @@ mac_error *mac_http_get(const mac_http_options *options, mac_http_response *ret_
     free(r.shown);
     free(r.host);
     return error;
+}
+
+mac_error *mac_http_get(const mac_http_options *options, mac_http_response *ret_response) {
+    struct curl_slist *headers = NULL;
+    if (options->etag && !etag_is_valid(options->etag))
+        return mac_error_new(INVALID, NULL, "the entity tag to compare with is none: expected visible characters");
+    if (options->etag) {
+        mac_autofree char *header = mac_asprintf("If-None-Match: %s", options->etag);
+        headers = curl_slist_append(NULL, header);
+    }
+    return perform(options, headers, NULL, 0, ret_response);
+}
+
+mac_error *mac_http_post(const mac_http_options *options, const char *content_type, const void *body, size_t length,
+                         mac_http_response *ret_response) {
+    mac_autofree char *header = mac_asprintf("Content-Type: %s", content_type);
+    struct curl_slist *headers = curl_slist_append(NULL, header);
+    headers = curl_slist_append(headers, "Expect:"); /* no waiting for "100 Continue" */
+    return perform(options, headers, body, length, ret_response);
 }
 
 void mac_http_response_deinit(mac_http_response *response) {

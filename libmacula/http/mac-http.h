@@ -35,6 +35,12 @@ typedef struct mac_http_response {
  * NOT_FOUND (404, 410), DENIED (401, 403, 407), INVALID (URL, certificate, redirect, other answers), TIMED_OUT,
  * EXHAUSTED (limit). Proxies from the environment (http_proxy, https_proxy, no_proxy). */
 mac_error *mac_http_get(const mac_http_options *options, mac_http_response *ret_response);
+
+/* Posts a body and takes the answer. An answer of the 4xx is a response, too, with its body, but for 407 and 429:
+ * whoever asks knows what a refusal says. Redirects are not followed. Connection failures and 5xx are tried again as
+ * above, so the server must take the same request twice for one. */
+mac_error *mac_http_post(const mac_http_options *options, const char *content_type, const void *body, size_t length,
+                         mac_http_response *ret_response);
 void mac_http_response_deinit(mac_http_response *response);
 
 #endif

@@ -35,6 +35,16 @@ static const struct {
     {"upgrader", "node", "reboot"},       /* into the new slot */
     {"supervisor", "config", "rollback"}, /* of a generation whose bus does not start */
     {"firstboot", "config", "apply"},     /* what the person at the set-up page chose */
+    {"firstboot", "config", "patch"},     /* the same over a configuration that was there before */
+    {"firstboot", "node", "reboot"},      /* when the set-up is complete */
+};
+
+/* Events of a service that another process tells of, beside its own. */
+static const struct {
+    const char *process;
+    const char *topic;
+} announcements[] = {
+    {"firstboot", "node.paired"},
 };
 
 static const char *owner_of(const char *service) {
@@ -128,6 +138,12 @@ void mac_nats_rules_service(const char *realm, const char *process, mac_nats_rul
     mac_strings_add(&rules->publish_allow, "_INBOX.>");
     mac_strings_add(&rules->publish_allow, "_R_.>");
     mac_strings_add(&rules->publish_allow, "_SVC.>");
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(announcements); i++) {
+        if (strcmp(announcements[i].process, process) != 0)
+            continue;
+        mac_strings_addf(&rules->publish_allow, "macula.pub.%s.%s", realm, announcements[i].topic);
+        mac_strings_addf(&rules->publish_allow, "macula.sub.%s.%s", realm, announcements[i].topic);
+    }
     if (strcmp(process, "confd") == 0) {
         mac_strings_addf(&rules->subscribe_allow, "macula.discover.%s", realm);
         mac_strings_addf(&rules->subscribe_allow, "macula.discover.%s.>", realm);

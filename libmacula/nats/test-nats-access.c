@@ -106,6 +106,8 @@ static const expectation publications[] = {
     {"confd", "app.srv.INFO", true},
     {"confd", PUB "node.stopping", true},
     {"confd", RPC "supervisor.restart", false},
+    {"confd", PUB "node.paired", true},
+    {"netd", PUB "node.paired", false},
     {"supervisor", PUB "supervisor.bus_failed", true},
     {"supervisor", RPC "config.patch", false},
     {"supervisor", RPC "config.rollback", true},

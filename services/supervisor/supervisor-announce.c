@@ -63,7 +63,7 @@ void supervisor_announce(supervisor_manager *manager) {
         return;
     for (size_t i = 0; i < manager->unit_count; i++) {
         const supervisor_unit *unit = &manager->units[i].unit;
-        ready += unit->state == SUPERVISOR_READY;
+        ready += unit->state == SUPERVISOR_READY || unit->state == SUPERVISOR_FINISHED;
         hopeless += unit->state == SUPERVISOR_FAILED || (unit->state == SUPERVISOR_STOPPED && blocked(manager, unit));
     }
     if (ready + hopeless < manager->unit_count)

@@ -81,9 +81,11 @@ static int prepare_unit(supervisor_task *task, char **ret_program, mac_strings *
 }
 
 static bool may_start(supervisor_manager *manager, const supervisor_unit *unit) {
-    for (size_t i = 0; i < unit->file->n_after; i++)
-        if (supervisor_manager_unit(manager, unit->file->after[i])->unit.state != SUPERVISOR_READY)
+    for (size_t i = 0; i < unit->file->n_after; i++) {
+        supervisor_state state = supervisor_manager_unit(manager, unit->file->after[i])->unit.state;
+        if (state != SUPERVISOR_READY && state != SUPERVISOR_FINISHED)
             return false;
+    }
     return true;
 }
 

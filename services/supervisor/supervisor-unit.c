@@ -42,6 +42,8 @@ const char *supervisor_state_name(supervisor_state state) {
         return "waiting";
     case SUPERVISOR_FAILED:
         return "failed";
+    case SUPERVISOR_FINISHED:
+        return "finished";
     }
     return "unknown";
 }
@@ -55,6 +57,7 @@ static mac_log_level level_of(const supervisor_unit *unit, supervisor_state from
     case SUPERVISOR_READY:
         return MAC_LOG_INFO;
     case SUPERVISOR_STOPPED:
+    case SUPERVISOR_FINISHED:
     case SUPERVISOR_STARTING:
     case SUPERVISOR_STOPPING:
         break;
@@ -149,6 +152,7 @@ void supervisor_unit_stop(supervisor_unit *unit) {
         break;
     case SUPERVISOR_WAITING:
     case SUPERVISOR_FAILED:
+    case SUPERVISOR_FINISHED:
         unit->ops.arm(unit, 0, unit->ops.data);
         enter(unit, SUPERVISOR_STOPPED);
         break;
@@ -171,6 +175,7 @@ void supervisor_unit_restart(supervisor_unit *unit) {
         unit->again = true;
         break;
     case SUPERVISOR_STOPPED:
+    case SUPERVISOR_FINISHED:
     case SUPERVISOR_WAITING:
     case SUPERVISOR_FAILED:
         spawn(unit);
@@ -190,6 +195,11 @@ void supervisor_unit_exited(supervisor_unit *unit, int wait_status) {
     set_text(&unit->message, unit->reason ? mac_take(&unit->reason) : describe(wait_status));
     if (!unit->wanted) {
         enter(unit, SUPERVISOR_STOPPED);
+        return;
+    }
+    if (unit->file->finishes && !unit->again && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {
+        unit->wanted = false;
+        enter(unit, SUPERVISOR_FINISHED);
         return;
     }
     unit->restarts++;
@@ -222,6 +232,7 @@ void supervisor_unit_timer(supervisor_unit *unit) {
         spawn(unit);
         break;
     case SUPERVISOR_STOPPED:
+    case SUPERVISOR_FINISHED:
     case SUPERVISOR_FAILED:
         break;
     }

@@ -9,6 +9,8 @@
  *      │                │ back-off is over: starting
  *      └── stopping ◀── stop, restart, STOPPING=1, a kill for a missed deadline
  *
+ * A unit whose file says `finishes` and that ends with exit code 0 is `finished`: only a restart starts it again.
+ *
  * Guarantees: at most one process at a time; every state that waits has a deadline, except waiting for the death that
  * SIGKILL brings; the back-off grows from policy.backoff_ms to policy.backoff_max_ms, plus up to a quarter of it by
  * chance, so that units which fail together do not come back together. A unit that was ready for policy.stable_ms
@@ -28,6 +30,7 @@ typedef enum supervisor_state {
     SUPERVISOR_STOPPING = MACULA__V1__UNIT_STATUS__STATE__stopping,
     SUPERVISOR_WAITING = MACULA__V1__UNIT_STATUS__STATE__waiting,
     SUPERVISOR_FAILED = MACULA__V1__UNIT_STATUS__STATE__failed,
+    SUPERVISOR_FINISHED = MACULA__V1__UNIT_STATUS__STATE__finished,
 } supervisor_state;
 
 typedef struct supervisor_unit supervisor_unit;

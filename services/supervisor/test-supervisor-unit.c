@@ -229,6 +229,31 @@ static void one_that_ends_by_itself_is_waited_for_and_started_again(void **state
     assert_int_equal(w->unit.state, SUPERVISOR_WAITING);
 }
 
+static void one_that_finishes_is_not_started_again_unless_somebody_asks(void **state) {
+    world *w = *state;
+    w->unit.file->finishes = true;
+    supervisor_unit_start(&w->unit);
+    supervisor_unit_said_ready(&w->unit);
+    supervisor_unit_said_stopping(&w->unit);
+    supervisor_unit_exited(&w->unit, EXITED(0));
+    assert_int_equal(w->unit.state, SUPERVISOR_FINISHED);
+    assert_int_equal(w->timer, 0);
+    supervisor_unit_restart(&w->unit);
+    assert_int_equal(w->unit.state, SUPERVISOR_STARTING);
+    supervisor_unit_exited(&w->unit, EXITED(0));
+    assert_int_equal(w->unit.state, SUPERVISOR_FINISHED);
+    supervisor_unit_stop(&w->unit);
+    assert_int_equal(w->unit.state, SUPERVISOR_STOPPED);
+}
+
+static void one_that_finishes_but_fails_is_started_again(void **state) {
+    world *w = *state;
+    w->unit.file->finishes = true;
+    supervisor_unit_start(&w->unit);
+    supervisor_unit_exited(&w->unit, EXITED(1));
+    assert_int_equal(w->unit.state, SUPERVISOR_WAITING);
+}
+
 static void a_program_that_cannot_be_started_is_tried_again(void **state) {
     world *w = *state;
     w->cannot_spawn = true;
@@ -265,6 +290,8 @@ int main(void) {
         TEST(a_restart_does_not_wait),
         TEST(a_stop_takes_a_restart_back_and_a_start_a_stop),
         TEST(one_that_ends_by_itself_is_waited_for_and_started_again),
+        TEST(one_that_finishes_is_not_started_again_unless_somebody_asks),
+        TEST(one_that_finishes_but_fails_is_started_again),
         TEST(a_program_that_cannot_be_started_is_tried_again),
         TEST(words_out_of_season_change_nothing),
     };

@@ -1,0 +1,66 @@
+/* What the node's own screen shows: address and code. In a file that root alone reads, for the greeting of the
+ * consoles; never in a log. */
+#include <errno.h>
+#include <string.h>
+
+#include "firstboot-manager.h"
+#include "firstboot-qr.h"
+#include "log/mac-log.h"
+
+#define CONSOLE_DIR "/run/macula/firstboot"
+#define CONSOLE_FILE CONSOLE_DIR "/console"
+
+/* By name where the name can be found (mDNS), else by address. A sandbox is reached by the loopback only. */
+static char *find_url(const firstboot_manager *manager) {
+    unsigned port = firstboot_server_port(manager->server);
+    mac_autofree char *suffix = port == 80 ? mac_strdup("") : mac_asprintf(":%u", port);
+    if (!mac_root_is_system(manager->root))
+        return mac_asprintf("http://127.0.0.1%s", suffix);
+    return mac_asprintf("http://%s.local%s", manager->facts.hostname, suffix);
+}
+
+static char *console_text(const firstboot_manager *manager) {
+    mac_autofree char *target = mac_asprintf("%s/?code=%s", manager->url, manager->door.code);
+    mac_autofree char *qr = firstboot_qr_console(target);
+    mac_buffer text = {0};
+    mac_buffer_printf(&text, "%s\n  Set up this node: scan the code, or open\n    %s\n", qr ? qr : "", manager->url);
+    if (mac_root_is_system(manager->root) && *manager->facts.address)
+        mac_buffer_printf(&text, "    or http://%s%s%s/\n", strchr(manager->facts.address, ':') ? "[" : "",
+                          manager->facts.address, strchr(manager->facts.address, ':') ? "]" : "");
+    mac_buffer_printf(&text, "  Code: %s\n", manager->door.code);
+    return mac_buffer_take(&text);
+}
+
+void firstboot_console_update(firstboot_manager *manager) {
+    if (!manager->server)
+        return;
+    char *url = find_url(manager);
+    if (!mac_streq(url, manager->url)) {
+        mac_log_info("the page for the set-up", "url=%s", url);
+        mac_autofree char *status = mac_asprintf("set this node up at %s", url);
+        mac_service_status(status);
+    }
+    free(manager->url);
+    manager->url = url;
+    firstboot_door_tick(&manager->door, mac_now_ms());
+    char *text = manager->draft.phase == FIRSTBOOT_DONE ? mac_strdup("") : console_text(manager);
+    if (mac_streq(text, manager->shown)) {
+        free(text);
+        return;
+    }
+    free(manager->shown);
+    manager->shown = text;
+    int result = mac_fs_mkdirs(manager->root, CONSOLE_DIR, 0700);
+    if (result == 0)
+        result = mac_fs_write(manager->root, CONSOLE_FILE, text, strlen(text), MAC_FS_PRIVATE_AS(MAC_FS_RELAXED));
+    if (result < 0)
+        mac_log_error("the consoles cannot show the code", "file=" CONSOLE_FILE " error=" MAC_LOG_Q("%s"),
+                      strerror(-result));
+}
+
+void firstboot_console_remove(firstboot_manager *manager) {
+    int result = mac_fs_remove_relaxed(manager->root, CONSOLE_FILE);
+    if (result < 0 && result != -ENOENT)
+        mac_log_warning("what the consoles show stays", "file=" CONSOLE_FILE " error=" MAC_LOG_Q("%s"),
+                        strerror(-result));
+}

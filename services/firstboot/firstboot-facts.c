@@ -1,0 +1,167 @@
+#include "firstboot-facts.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "firstboot-peer.h"
+
+#define ZONES_FILE "/usr/share/zoneinfo/zone.tab" /* country, place, name, remark: tzdata's own list */
+#define ZONES_LIMIT (256u << 10)
+
+static int compare_text(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void read_zones(mac_root *root, mac_strings *zones) {
+    mac_autofree char *text = NULL;
+    mac_autoptr(mac_root) system = NULL;
+    /* A sandbox has no /usr of its own. */
+    if (mac_fs_read(root, ZONES_FILE, ZONES_LIMIT, &text, NULL) < 0 &&
+        (mac_root_open(NULL, false, &system) < 0 || mac_fs_read(system, ZONES_FILE, ZONES_LIMIT, &text, NULL) < 0))
+        return;
+    mac_strings_add(zones, "UTC");
+    char *rest = text;
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+        if (*line == '#' || !strsep(&line, "\t") || !strsep(&line, "\t"))
+            continue;
+        const char *name = strsep(&line, "\t");
+        if (name && *name)
+            mac_strings_add(zones, name);
+    }
+    qsort(zones->items, zones->count, sizeof *zones->items, compare_text);
+}
+
+void firstboot_facts_init(firstboot_facts *facts, mac_root *root) {
+    static const char *const keyboards[] = {"us", "gb", "de", "de-latin1", "fr", "be", "ch", "es", "it",
+                                            "pt", "br", "nl", "dk",        "no", "se", "fi", "pl", "cz",
+                                            "hu", "ro", "ru", "ua",        "tr", "jp", "kr"};
+    static const char *const locales[] = {"C.UTF-8",     "en_US.UTF-8", "en_GB.UTF-8", "de_DE.UTF-8", "fr_FR.UTF-8",
+                                          "nl_NL.UTF-8", "nl_BE.UTF-8", "es_ES.UTF-8", "it_IT.UTF-8", "pt_PT.UTF-8",
+                                          "pt_BR.UTF-8", "pl_PL.UTF-8", "cs_CZ.UTF-8", "sv_SE.UTF-8", "da_DK.UTF-8",
+                                          "nb_NO.UTF-8", "fi_FI.UTF-8", "tr_TR.UTF-8", "ja_JP.UTF-8", "zh_CN.UTF-8"};
+    *facts = (firstboot_facts){0};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(keyboards); i++)
+        mac_strings_add(&facts->keyboards, keyboards[i]);
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(locales); i++)
+        mac_strings_add(&facts->locales, locales[i]);
+    read_zones(root, &facts->zones);
+    firstboot_facts_refresh(facts, root);
+}
+
+static void forget(firstboot_facts *facts) {
+    for (size_t i = 0; i < facts->interface_count; i++)
+        mac_strings_deinit(&facts->interfaces[i].addresses);
+    facts->interface_count = 0;
+    facts->wireless = facts->public_address = false;
+    free(mac_take(&facts->hostname));
+    free(mac_take(&facts->address));
+}
+
+/* As the kernel knows it; in a sandbox as its file says. */
+static char *find_hostname(mac_root *root) {
+    char name[256] = "";
+    mac_autofree char *text = NULL;
+    if (!mac_root_is_system(root) && mac_fs_read(root, "/etc/hostname", sizeof name - 1, &text, NULL) == 0 && *text) {
+        text[strcspn(text, " \t\r\n")] = '\0';
+        return mac_take(&text);
+    }
+    if (gethostname(name, sizeof name - 1) < 0 || !*name)
+        return mac_strdup("macula");
+    return mac_strdup(name);
+}
+
+static bool is_wireless(const char *name) {
+    mac_autofree char *path = mac_asprintf("/sys/class/net/%s/wireless", name);
+    return access(path, F_OK) == 0;
+}
+
+static bool is_ours(const char *name) {
+    /* Loopback and what containers make are nobody's choice. */
+    static const char *const others[] = {"lo", "veth", "cni", "flannel", "docker", "virbr", "wg", "tun", "tap"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(others); i++)
+        if (mac_starts_with(name, others[i]))
+            return false;
+    return strlen(name) < 16;
+}
+
+static firstboot_interface *interface_named(firstboot_facts *facts, const char *name) {
+    for (size_t i = 0; i < facts->interface_count; i++)
+        if (mac_streq(facts->interfaces[i].name, name))
+            return &facts->interfaces[i];
+    if (facts->interface_count == FIRSTBOOT_INTERFACES_MAX)
+        return NULL;
+    firstboot_interface *interface = &facts->interfaces[facts->interface_count++];
+    *interface = (firstboot_interface){.wireless = is_wireless(name)};
+    snprintf(interface->name, sizeof interface->name, "%s", name);
+    facts->wireless = facts->wireless || interface->wireless;
+    return interface;
+}
+
+static unsigned prefix_of(const struct sockaddr *mask) {
+    bool four = mask->sa_family == AF_INET;
+    const uint8_t *bytes = four ? (const uint8_t *)&((const struct sockaddr_in *)(const void *)mask)->sin_addr
+                                : ((const struct sockaddr_in6 *)(const void *)mask)->sin6_addr.s6_addr;
+    unsigned bits = 0;
+    for (unsigned i = 0; i < (four ? 4u : 16u); i++)
+        bits += (unsigned)__builtin_popcount(bytes[i]);
+    return bits;
+}
+
+static void add_address(firstboot_facts *facts, firstboot_interface *interface, const struct ifaddrs *entry) {
+    char text[INET6_ADDRSTRLEN];
+    int family = entry->ifa_addr->sa_family;
+    const void *bytes = family == AF_INET
+                            ? (const void *)&((const struct sockaddr_in *)(const void *)entry->ifa_addr)->sin_addr
+                            : &((const struct sockaddr_in6 *)(const void *)entry->ifa_addr)->sin6_addr;
+    if ((family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)bytes)) ||
+        !inet_ntop(family, bytes, text, sizeof text))
+        return;
+    mac_strings_addf(&interface->addresses, "%s/%u", text, prefix_of(entry->ifa_netmask));
+    if (!firstboot_peer_allowed(entry->ifa_addr, NULL, 0))
+        facts->public_address = true;
+    if (!facts->address || (family == AF_INET && strchr(facts->address, ':'))) {
+        free(facts->address);
+        facts->address = mac_strdup(text);
+    }
+}
+
+void firstboot_facts_refresh(firstboot_facts *facts, mac_root *root) {
+    struct ifaddrs *list = NULL;
+    forget(facts);
+    facts->hostname = find_hostname(root);
+    if (getifaddrs(&list) < 0)
+        list = NULL;
+    for (const struct ifaddrs *entry = list; entry; entry = entry->ifa_next) {
+        firstboot_interface *interface = is_ours(entry->ifa_name) ? interface_named(facts, entry->ifa_name) : NULL;
+        if (!interface)
+            continue;
+        interface->up = interface->up || (entry->ifa_flags & IFF_RUNNING);
+        if (entry->ifa_addr && entry->ifa_netmask &&
+            (entry->ifa_addr->sa_family == AF_INET || entry->ifa_addr->sa_family == AF_INET6))
+            add_address(facts, interface, entry);
+    }
+    if (list)
+        freeifaddrs(list);
+    if (!facts->address)
+        facts->address = mac_strdup("");
+}
+
+const firstboot_interface *firstboot_facts_interface(const firstboot_facts *facts, const char *name) {
+    for (size_t i = 0; i < facts->interface_count; i++)
+        if (mac_streq(facts->interfaces[i].name, name))
+            return &facts->interfaces[i];
+    return NULL;
+}
+
+void firstboot_facts_deinit(firstboot_facts *facts) {
+    forget(facts);
+    mac_strings_deinit(&facts->zones);
+    mac_strings_deinit(&facts->keyboards);
+    mac_strings_deinit(&facts->locales);
+}

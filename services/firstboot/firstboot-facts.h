@@ -1,0 +1,34 @@
+/* What was found on this machine: its name, its interfaces, the choices that there are. */
+#ifndef FIRSTBOOT_FACTS_H
+#define FIRSTBOOT_FACTS_H
+
+#include "fs/mac-fs.h"
+
+#define FIRSTBOOT_INTERFACES_MAX 32 /* more are not shown */
+
+typedef struct firstboot_interface {
+    char name[16];
+    bool up, wireless;
+    mac_strings addresses; /* with prefix length, link-local ones of IPv6 left out */
+} firstboot_interface;
+
+typedef struct firstboot_facts {
+    char *hostname;
+    firstboot_interface interfaces[FIRSTBOOT_INTERFACES_MAX];
+    size_t interface_count;
+    bool wireless;         /* there is a Wi-Fi device */
+    bool public_address;   /* one of the addresses is neither private nor link-local */
+    char *address;         /* the one to be shown, "" when there is none; IPv4 rather than IPv6 */
+    mac_strings zones;     /* empty: not known on this system */
+    mac_strings keyboards; /* common layouts, as suggestions */
+    mac_strings locales;
+} firstboot_facts;
+
+/* What does not change while we run: lists. */
+void firstboot_facts_init(firstboot_facts *facts, mac_root *root);
+/* What may: name, interfaces, addresses. */
+void firstboot_facts_refresh(firstboot_facts *facts, mac_root *root);
+const firstboot_interface *firstboot_facts_interface(const firstboot_facts *facts, const char *name);
+void firstboot_facts_deinit(firstboot_facts *facts);
+
+#endif

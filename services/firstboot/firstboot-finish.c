@@ -1,0 +1,205 @@
+#include "firstboot-finish.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/mac-fault.h"
+#include "firstboot-manager.h"
+#include "log/mac-log.h"
+
+#define BUS_LOOK_MS 100
+#define BUS_LIMIT_MS 60000
+#define APPLY_MS 180000
+#define CONFIG_FILE FIRSTBOOT_STATE_DIR "/config.yaml"
+#define AUTHOR "first boot"
+
+static void tell(firstboot_finisher *finish, unsigned percent, const char *message) {
+    finish->percent = percent;
+    finish->message = message;
+    mac_log_info("finishing", "percent=%u step=" MAC_LOG_Q("%s"), percent, message);
+    mac_service_status(message);
+}
+
+/* ---- the bus ---- */
+
+static void on_bus_look(uv_timer_t *timer) {
+    firstboot_finisher *finish = timer->data;
+    if (mac_bus_current_state(finish->options.bus) != MAC_BUS_CONNECTED)
+        return;
+    uv_timer_stop(timer);
+    mac_flow_next(finish->flow);
+}
+
+static void wait_for_bus(mac_flow *flow, void *data) {
+    (void)flow;
+    firstboot_finisher *finish = data;
+    tell(finish, 10, T(FINISH_CHECKING));
+    uv_timer_start(&finish->timer, on_bus_look, 0, BUS_LOOK_MS);
+}
+
+/* ---- the configuration ---- */
+
+static void on_applied(const Macula__V1__ConfigOutcome *outcome, void *data) {
+    firstboot_finisher *finish = data;
+    if (!finish->flow)
+        return;
+    if (!outcome) {
+        mac_flow_fail(finish->flow, mac_error_copy(mac_client_error(&finish->config)));
+        return;
+    }
+    finish->generation = outcome->generation;
+    MAC_FAULT_POINT("firstboot.finish.applied");
+    mac_flow_next(finish->flow);
+}
+
+/* Where somebody has put a configuration already, what was answered comes over it; else it is the configuration. */
+static void apply(mac_flow *flow, void *data) {
+    (void)flow;
+    firstboot_finisher *finish = data;
+    const firstboot_draft *draft = finish->options.draft;
+    mac_autoptr(json_t) document = firstboot_answers_document(draft->values, NULL);
+    struct stat status;
+    bool patch = mac_fs_stat(draft->root, CONFIG_FILE, &status) == 0 && status.st_size > 0;
+    char *text =
+        patch ? json_dumps(document, JSON_COMPACT) : mac_codec_to_yaml(document, &macula__v1__document__descriptor);
+    char digest[65];
+    mac_sha256_hex(text, strlen(text), digest);
+    mac_autofree char *job = mac_asprintf("first-boot-%s-%.16s", patch ? "patch" : "apply", digest);
+    Macula__V1__ChangeOptions options = MACULA__V1__CHANGE_OPTIONS__INIT;
+    options.author = (char *)(uintptr_t)AUTHOR;
+    options.message = (char *)(uintptr_t) "set up at first boot";
+    options.job = job;
+    tell(finish, 30, T(FINISH_APPLYING));
+    if (patch) {
+        Macula__V1__ConfigPatchRequest request = MACULA__V1__CONFIG_PATCH_REQUEST__INIT;
+        request.patch_json = text;
+        request.options = &options;
+        macula__v1__config_control__patch(&finish->config.base, &request, on_applied, finish);
+    } else {
+        Macula__V1__ConfigApplyRequest request = MACULA__V1__CONFIG_APPLY_REQUEST__INIT;
+        request.text = text;
+        request.name = (char *)(uintptr_t) "config.yaml";
+        request.options = &options;
+        macula__v1__config_control__apply(&finish->config.base, &request, on_applied, finish);
+    }
+    mac_wipe(text, strlen(text));
+    free(text);
+}
+
+/* ---- the mark ---- */
+
+static void mark(mac_flow *flow, void *data) {
+    firstboot_finisher *finish = data;
+    firstboot_draft *draft = finish->options.draft;
+    tell(finish, 80, T(FINISH_MARKING));
+    mac_autofree char *text = mac_asprintf("generation=%llu\n", (unsigned long long)finish->generation);
+    int result = mac_fs_write(draft->root, FIRSTBOOT_CONFIGURED, text, strlen(text), MAC_FS_KEEP);
+    if (result < 0) {
+        mac_flow_fail(flow, mac_error_from_errno(result, FIRSTBOOT_CONFIGURED " cannot be written"));
+        return;
+    }
+    MAC_FAULT_POINT("firstboot.finish.marked");
+    /* What is left would be removed by the next start. */
+    if (firstboot_draft_remove(draft) < 0)
+        mac_log_warning("the draft stays", "file=" FIRSTBOOT_DRAFT);
+    draft->phase = FIRSTBOOT_DONE;
+    finish->options.on_configured(finish->generation, finish->options.data);
+    mac_flow_next(flow);
+}
+
+/* ---- the restart ---- */
+
+static void on_restarting(const Macula__V1__PowerAnswer *answer, void *data) {
+    firstboot_finisher *finish = data;
+    if (!finish->flow)
+        return;
+    if (!answer)
+        mac_log_error("the node is configured but does not restart",
+                      "error=" MAC_LOG_Q("%s") " remedy=" MAC_LOG_Q("%s"), mac_client_error(&finish->node)->message,
+                      "maculaos node reboot");
+    mac_flow_next(finish->flow);
+}
+
+static void restart(mac_flow *flow, void *data) {
+    firstboot_finisher *finish = data;
+    if (!finish->options.draft->reboot) {
+        tell(finish, 100, T(FINISH_DONE));
+        mac_flow_next(flow);
+        return;
+    }
+    tell(finish, 90, T(FINISH_RESTARTING));
+    Macula__V1__PowerRequest request = MACULA__V1__POWER_REQUEST__INIT;
+    request.reason = (char *)(uintptr_t) "the node was set up";
+    request.author = (char *)(uintptr_t)AUTHOR;
+    request.has_delay_s = true;
+    request.delay_s = 3; /* time for the page that says so */
+    macula__v1__node_control__reboot(&finish->node.base, &request, on_restarting, finish);
+}
+
+/* ---- all of it ---- */
+
+static const mac_step steps[] = {
+    {"bus", wait_for_bus, NULL, BUS_LIMIT_MS, false},
+    {"apply", apply, NULL, APPLY_MS, false},
+    {"mark", mark, NULL, 0, false},
+    {"restart", restart, NULL, 30000, false},
+    {NULL, NULL, NULL, 0, false},
+};
+
+static mac_problems *problems_of(const mac_error *error) {
+    mac_problems *problems = mac_problems_new();
+    if (error->problems && mac_problems_errors(error->problems) > 0)
+        mac_problems_join(problems, error->problems);
+    else
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, error->path, "%s", error->message);
+    return problems;
+}
+
+static void on_flow_end(mac_flow *flow, const mac_error *error, void *data) {
+    (void)flow;
+    firstboot_finisher *finish = data;
+    finish->flow = NULL;
+    uv_timer_stop(&finish->timer);
+    finish->percent = error ? 0 : 100;
+    if (error) {
+        mac_log_error("the set-up could not be finished", "error=" MAC_LOG_Q("%s"), error->message);
+        finish->problems = problems_of(error);
+    }
+    finish->options.on_end(finish->problems, finish->options.data);
+}
+
+void firstboot_finish_init(firstboot_finisher *finish, const firstboot_finish_options *options) {
+    *finish = (firstboot_finisher){.options = *options, .message = ""};
+    uv_timer_init(options->loop, &finish->timer);
+    finish->timer.data = finish;
+    mac_client_init(&finish->config, options->bus, &macula__v1__config_control__descriptor, NULL);
+    finish->config.deadline_ms = APPLY_MS;
+    mac_client_init(&finish->node, options->bus, &macula__v1__node_control__descriptor, NULL);
+}
+
+void firstboot_finish_start(firstboot_finisher *finish) {
+    if (finish->flow)
+        return;
+    mac_problems_free(mac_take(&finish->problems));
+    finish->flow = mac_flow_start(finish->options.loop, steps, finish, NULL, on_flow_end);
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    firstboot_finisher *finish = handle->data;
+    finish->timer_closed = true;
+}
+
+void firstboot_finish_close(firstboot_finisher *finish) {
+    if (finish->flow)
+        mac_flow_cancel(finish->flow, "the service ends");
+    if (!uv_is_closing((uv_handle_t *)&finish->timer))
+        uv_close((uv_handle_t *)&finish->timer, on_timer_closed);
+}
+
+bool firstboot_finish_idle(const firstboot_finisher *finish) {
+    return !finish->flow && finish->timer_closed;
+}
+
+void firstboot_finish_deinit(firstboot_finisher *finish) {
+    mac_problems_free(finish->problems);
+}

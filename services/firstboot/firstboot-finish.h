@@ -1,0 +1,50 @@
+/* The end of the set-up: configuration, mark, event, restart; in this order, each step durable before the next begins.
+ *
+ *   bus ──▶ apply ──▶ mark ──▶ restart
+ *
+ * The draft says `finishing` before the first step. A start that finds that goes through the steps again: confd knows
+ * the job by its id, which is made of the configuration, and answers as it did; the mark is the same file. So a power
+ * cut anywhere leaves a node that is either still asking, or finishes by itself at its next start. Fault points
+ * firstboot.finish.applied, firstboot.finish.marked. */
+#ifndef FIRSTBOOT_FINISH_H
+#define FIRSTBOOT_FINISH_H
+
+#include <uv.h>
+
+#include "bus/mac-bus.h"
+#include "firstboot-draft.h"
+#include "flow/mac-flow.h"
+#include "macula/v1/config.pb-c.h"
+#include "macula/v1/node.pb-c.h"
+
+typedef struct firstboot_finish_options {
+    uv_loop_t *loop;
+    mac_bus *bus;
+    firstboot_draft *draft;
+    /* The node is configured: `generation` is in force. Tells everybody. */
+    void (*on_configured)(uint64_t generation, void *data);
+    /* Over: problems NULL, or why nothing was changed (owned by the callee). */
+    void (*on_end)(mac_problems *problems, void *data);
+    void *data;
+} firstboot_finish_options;
+
+typedef struct firstboot_finisher {
+    firstboot_finish_options options;
+    unsigned percent;
+    const char *message;
+    mac_problems *problems; /* of the last attempt; NULL: none, or it went well */
+    mac_flow *flow;
+    mac_client config, node;
+    uv_timer_t timer;
+    uint64_t generation;
+    bool timer_closed;
+} firstboot_finisher;
+
+void firstboot_finish_init(firstboot_finisher *finish, const firstboot_finish_options *options);
+/* Runs the steps. Nothing when they run already. */
+void firstboot_finish_start(firstboot_finisher *finish);
+void firstboot_finish_close(firstboot_finisher *finish);
+bool firstboot_finish_idle(const firstboot_finisher *finish);
+void firstboot_finish_deinit(firstboot_finisher *finish);
+
+#endif

@@ -1,0 +1,275 @@
+#include "firstboot-manager.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "firstboot-routes.h"
+#include "log/mac-log.h"
+
+#define RESOLVED_FILE "/run/macula/config.pb"
+#define RESOLVED_LIMIT (4u << 20)
+#define NODE_KEY FIRSTBOOT_STATE_DIR "/identity/node.nk"
+#define PORTAL "https://portal.macula.io"
+#define PORT 80
+#define TICK_MS 2000
+#define LINGER_MS 60000 /* after the end the page leads on for so long */
+
+/* ---- what a page shows ---- */
+
+firstboot_view firstboot_manager_view(firstboot_manager *manager, const firstboot_session *session) {
+    const firstboot_pairing *pairing = &manager->pairing;
+    firstboot_door_tick(&manager->door, mac_now_ms());
+    return (firstboot_view){
+        .facts = &manager->facts,
+        .draft = &manager->draft,
+        .session = session,
+        .code = manager->door.code,
+        .url = manager->url,
+        .pairing = {pairing->state, pairing->portal, pairing->error, pairing->user_name, pairing->organisation,
+                    pairing->authorise_url, pairing->node_code},
+        .finish = {manager->finish.percent, manager->finish.message, manager->finish.problems},
+    };
+}
+
+/* ---- answers ---- */
+
+int firstboot_manager_submit(firstboot_manager *manager, const firstboot_step *step, const firstboot_form *form,
+                             mac_problems *problems, json_t **ret_values) {
+    json_t *values = firstboot_answers_take(step, manager->draft.values, form);
+    int result = manager->draft.phase == FIRSTBOOT_ASKING ? 0 : -EBUSY;
+    if (result == 0)
+        result = firstboot_answers_check(step, values, &manager->facts, problems);
+    if (result == 0 && firstboot_answers_protect(values) < 0) {
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, "password", "it cannot be used as a password");
+        result = -EINVAL;
+    }
+    if (result == 0)
+        result = firstboot_draft_keep(&manager->draft, step, values);
+    *ret_values = values;
+    return result;
+}
+
+static void on_configured(uint64_t generation, void *data) {
+    firstboot_manager *manager = data;
+    Macula__V1__NodePairedEvent event = MACULA__V1__NODE_PAIRED_EVENT__INIT;
+    mac_autofree char *hostname = mac_strdup(firstboot_answer(manager->draft.values, "hostname"));
+    event.node_id = manager->pairing.node_id;
+    event.hostname = *hostname ? hostname : manager->facts.hostname;
+    event.has_portal = event.has_generation = event.has_time_ms = true;
+    event.portal = manager->pairing.state == MACULA__V1__FIRSTBOOT_STATUS__PAIRING__paired;
+    event.user_name = manager->pairing.user_name;
+    event.organisation = manager->pairing.organisation;
+    event.generation = generation;
+    event.time_ms = mac_unix_ms();
+    if (mac_bus_publish(manager->bus, "node.paired", &event.base) < 0)
+        mac_log_warning("the event node.paired could not be published", "generation=%llu",
+                        (unsigned long long)generation);
+    mac_log_info("the node is configured", "generation=%llu portal=%s", (unsigned long long)generation,
+                 event.portal ? "yes" : "no");
+}
+
+static void on_end_timer(uv_timer_t *timer) {
+    firstboot_manager *manager = timer->data;
+    mac_service_quit(manager->service, 0);
+}
+
+static void on_finished(mac_problems *problems, void *data) {
+    firstboot_manager *manager = data;
+    if (manager->stopping)
+        return;
+    if (problems && manager->draft.phase == FIRSTBOOT_FINISHING) {
+        int result = firstboot_draft_phase(&manager->draft, FIRSTBOOT_ASKING, manager->draft.reboot);
+        if (result < 0) /* it would finish by itself at the next start: say so, and ask all the same */
+            manager->draft.phase = FIRSTBOOT_ASKING;
+        return;
+    }
+    firstboot_console_update(manager);
+    const char *linger = getenv("MACULA_FIRSTBOOT_LINGER_MS");
+    uv_timer_start(&manager->end, on_end_timer, linger ? strtoull(linger, NULL, 10) : LINGER_MS, 0);
+}
+
+int firstboot_manager_finish(firstboot_manager *manager, bool reboot) {
+    if (manager->draft.phase != FIRSTBOOT_ASKING)
+        return -EALREADY;
+    if (firstboot_draft_next(&manager->draft))
+        return -EINVAL;
+    int result = firstboot_draft_phase(&manager->draft, FIRSTBOOT_FINISHING, reboot);
+    if (result == 0)
+        firstboot_finish_start(&manager->finish);
+    return result;
+}
+
+/* ---- starting ---- */
+
+static void read_document(firstboot_manager *manager) {
+    mac_autofree char *data = NULL;
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    ProtobufCMessage *message = NULL;
+    size_t length = 0;
+    if (mac_fs_read(manager->root, RESOLVED_FILE, RESOLVED_LIMIT, &data, &length) == 0 &&
+        mac_codec_unpack(&macula__v1__document__descriptor, data, length, problems, &message) == 0)
+        manager->document = (Macula__V1__Document *)message;
+}
+
+static const Macula__V1__FirstBootSection *section(const firstboot_manager *manager) {
+    static const Macula__V1__FirstBootSection defaults = MACULA__V1__FIRST_BOOT_SECTION__INIT;
+    const Macula__V1__MaculaosSection *maculaos = manager->document ? manager->document->maculaos : NULL;
+    return maculaos && maculaos->first_boot ? maculaos->first_boot : &defaults;
+}
+
+static const char *future_hostname(void *data) {
+    firstboot_manager *manager = data;
+    const char *name = firstboot_answer(manager->draft.values, "hostname");
+    return *name ? name : manager->facts.hostname;
+}
+
+static void on_pairing(void *data) {
+    firstboot_console_update(data);
+}
+
+static mac_error *start_pairing(firstboot_manager *manager) {
+    char node_id[MAC_NKEY_PUBLIC_SIZE];
+    char *seed = NULL;
+    int result = mac_nkey_load(manager->root, NODE_KEY, true, &seed, node_id);
+    mac_nkey_seed_free(seed);
+    if (result < 0)
+        return mac_error_from_errno(result, NODE_KEY " cannot be read or made");
+    const char *portal = getenv("MACULA_PORTAL");
+    firstboot_pairing_options options = {.loop = manager->loop,
+                                         .root = manager->root,
+                                         .seal = manager->draft.seal,
+                                         .portal = portal && *portal ? portal : section(manager)->portal,
+                                         .node_id = node_id,
+                                         .ca_file = getenv("MACULA_CA_FILE"),
+                                         .hostname = future_hostname,
+                                         .on_change = on_pairing,
+                                         .data = manager};
+    if (!options.portal || !*options.portal)
+        options.portal = PORTAL;
+    firstboot_pairing_init(&manager->pairing, &options);
+    return NULL;
+}
+
+static mac_error *start_server(firstboot_manager *manager) {
+    const char *port = getenv("MACULA_FIRSTBOOT_PORT");
+    bool system = mac_root_is_system(manager->root);
+    const Macula__V1__FirstBootSection *rules = section(manager);
+    firstboot_server_options options = {.loop = manager->loop,
+                                        .port = (uint16_t)(port     ? strtoul(port, NULL, 10)
+                                                           : system ? PORT
+                                                                    : 0),
+                                        .or_free = true,
+                                        .local = !system && !getenv("MACULA_FIRSTBOOT_OUTSIDE"),
+                                        .networks = rules->allow_from,
+                                        .network_count = rules->n_allow_from,
+                                        .handle = firstboot_routes_handle,
+                                        .data = manager};
+    return firstboot_server_start(&options, &manager->server);
+}
+
+static void on_tick(uv_timer_t *timer) {
+    firstboot_manager *manager = timer->data;
+    firstboot_facts_refresh(&manager->facts, manager->root);
+    firstboot_console_update(manager);
+}
+
+static void init_timer(firstboot_manager *manager, uv_timer_t *timer) {
+    uv_timer_init(manager->loop, timer);
+    timer->data = manager;
+    manager->handles++;
+}
+
+static mac_error *start_all(firstboot_manager *manager) {
+    mac_error *error = firstboot_draft_open(manager->root, &manager->draft);
+    if (error)
+        return error;
+    read_document(manager);
+    firstboot_facts_init(&manager->facts, manager->root);
+    firstboot_door_init(&manager->door, mac_now_ms());
+    error = start_pairing(manager);
+    if (error)
+        return error;
+    firstboot_finish_options finish = {.loop = manager->loop,
+                                       .bus = manager->bus,
+                                       .draft = &manager->draft,
+                                       .on_configured = on_configured,
+                                       .on_end = on_finished,
+                                       .data = manager};
+    firstboot_finish_init(&manager->finish, &finish);
+    error = start_server(manager);
+    if (!error && firstboot_methods_serve(manager) < 0)
+        error = mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "the procedures cannot be served");
+    return error;
+}
+
+mac_error *firstboot_manager_start(mac_service *service, void **ret_object) {
+    firstboot_manager *manager = mac_calloc(1, sizeof *manager);
+    struct stat status;
+    manager->service = service;
+    manager->loop = mac_service_loop(service);
+    manager->bus = mac_service_bus(service);
+    manager->root = mac_service_root(service);
+    if (mac_fs_stat(manager->root, FIRSTBOOT_CONFIGURED, &status) == 0) {
+        mac_log_info("the node is configured: nothing to do", "file=" FIRSTBOOT_CONFIGURED);
+        free(manager);
+        mac_service_quit(service, 0);
+        return NULL;
+    }
+    mac_error *error = start_all(manager);
+    if (error) /* the process ends at once: what was opened goes with it */
+        return error;
+    init_timer(manager, &manager->ticks);
+    init_timer(manager, &manager->end);
+    uv_timer_start(&manager->ticks, on_tick, 0, TICK_MS);
+    if (manager->draft.phase == FIRSTBOOT_FINISHING)
+        firstboot_finish_start(&manager->finish);
+    *ret_object = manager;
+    return NULL;
+}
+
+/* ---- ending ---- */
+
+static void say_stopped(firstboot_manager *manager) {
+    if (manager->handles == 0 && firstboot_pairing_idle(&manager->pairing) && firstboot_finish_idle(&manager->finish))
+        mac_service_stopped(manager->service);
+}
+
+static void on_stop_look(uv_timer_t *timer);
+
+static void on_closed(uv_handle_t *handle) {
+    firstboot_manager *manager = handle->data;
+    manager->handles--;
+    say_stopped(manager);
+}
+
+/* The worker and the flow end by themselves, soon. */
+static void on_stop_look(uv_timer_t *timer) {
+    firstboot_manager *manager = timer->data;
+    if (firstboot_pairing_idle(&manager->pairing) && firstboot_finish_idle(&manager->finish))
+        uv_close((uv_handle_t *)timer, on_closed);
+}
+
+void firstboot_manager_stop(mac_service *service, void *object) {
+    (void)service;
+    firstboot_manager *manager = object;
+    manager->stopping = true;
+    firstboot_server_stop(mac_take(&manager->server));
+    firstboot_pairing_close(&manager->pairing);
+    firstboot_finish_close(&manager->finish);
+    firstboot_console_remove(manager);
+    uv_close((uv_handle_t *)&manager->end, on_closed);
+    uv_timer_start(&manager->ticks, on_stop_look, 0, 10);
+}
+
+void firstboot_manager_free(void *object) {
+    firstboot_manager *manager = object;
+    firstboot_pairing_deinit(&manager->pairing);
+    firstboot_finish_deinit(&manager->finish);
+    firstboot_draft_close(&manager->draft);
+    firstboot_facts_deinit(&manager->facts);
+    if (manager->document)
+        macula__v1__document__free_unpacked(manager->document, NULL);
+    free(manager->url);
+    free(manager->shown);
+    free(manager);
+}

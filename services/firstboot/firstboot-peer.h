@@ -1,0 +1,22 @@
+/* Which hosts may open the page, and under which names: a node that is not configured is for the people beside it. */
+#ifndef FIRSTBOOT_PEER_H
+#define FIRSTBOOT_PEER_H
+
+#include <sys/socket.h>
+
+#include "base/mac-base.h"
+
+#define FIRSTBOOT_PEER_SIZE 48
+
+/* Loopback, private (RFC 1918, RFC 4193) and link-local addresses of both families, IPv4 in IPv6 as IPv4; and what is
+ * in one of `networks` (address/prefix). */
+bool firstboot_peer_allowed(const struct sockaddr *address, char *const *networks, size_t count);
+/* Whom an attempt is counted for: the address, of IPv6 its /64. */
+void firstboot_peer_name(const struct sockaddr *address, char ret_name[FIRSTBOOT_PEER_SIZE]);
+/* Whether a Host header may name this node: an address, localhost, a name in .local, or one that begins with the node's
+ * own name. Everything else is somebody else's page that was made to lead here (DNS rebinding). */
+bool firstboot_peer_host(const char *host, const char *hostname);
+/* Whether an Origin header (scheme://host[:port]) is that of the page at this Host. */
+bool firstboot_peer_origin(const char *origin, const char *host);
+
+#endif

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""A node is set up by a browser without JavaScript, and does not forget how far it was."""
+import re
+import stat
+import unittest
+
+from node_harness import Node
+from setup_page import CONSOLE, Page
+
+
+class Wizard(unittest.TestCase):
+    def test_the_whole_way_configures_the_node_in_one_generation(self):
+        with Node() as node:
+            page = Page(node)
+            before = node.generation()
+            page.get("/")
+            page.enter()
+            page.answer_all()
+            with node.events("node.paired", count=1) as events:
+                page.finish()
+                event = events.wait(r'"hostname"\s*:\s*"edge-7"')
+                self.assertTrue(event)
+            self.assertTrue(node.path("/var/lib/maculaos/.configured").exists())
+            self.assertEqual(node.generation(), before + 1)
+            self.assertEqual(node.get("maculaos.timezone"), "Europe/Berlin")
+            history = node.cli("config", "history", "-o", "json").ok().json()
+            self.assertEqual(history["generations"][0]["author"], "first boot")
+            self.assertIn("The node is configured", page.get("/").text)
+
+    def test_when_it_is_over_the_process_ends_and_the_supervisor_leaves_it_so(self):
+        with Node(env={"MACULA_FIRSTBOOT_LINGER_MS": "0"}) as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.answer_all()
+            page.finish()
+            self.wait_until_finished(node)
+            node.stop()
+            node.start()
+            self.wait_until_finished(node)
+            self.assertFalse(node.path(CONSOLE).exists())
+
+    def wait_until_finished(self, node):
+        for _ in range(600):
+            status = node.cli("services", "processes", "-o", "json").ok().json()
+            unit = next(unit for unit in status["units"] if unit["name"] == "firstboot")
+            if unit["state"] == "finished":
+                return
+        self.fail(f"firstboot is {unit['state']}")
+
+    def test_wrong_answers_are_said_beside_their_fields_and_nothing_is_kept(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.get("/system")
+            answer = page.post("/system", hostname="not_a_name", timezone="Europe/Berlin", keyboard="de", locale="x y",
+                               password="", ssh_keys="nonsense")
+            self.assertEqual(answer.status, 422)
+            self.assertEqual(sorted(answer.errors()), ["hostname", "locale", "ssh_keys"])
+            self.assertIn('value="not_a_name"', answer.text)
+            self.assertEqual(sorted(page.post("/system", hostname="a", timezone="Nowhere/Else", password="", ssh_keys="").errors()),
+                             ["password", "timezone"])
+            self.assertNotIn("not_a_name", page.get("/system").text)
+
+    def test_a_fixed_address_is_checked_as_yaml_is(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.get("/network")
+            self.assertEqual(sorted(page.post("/network", net_mode="static", net_interface="nope0").errors()),
+                             ["net_address", "net_interface"])
+            found = re.search(r'<datalist id="net_interface-list"><option value="([^"]+)">', page.last.text)
+            if not found:
+                self.skipTest("this machine has no network interface but the loopback")
+            answer = page.post("/network", net_mode="static", net_interface=found.group(1), net_address="192.168.7.300/24",
+                               net_gateway="gate", net_dns="1.1.1.1 x")
+            self.assertEqual(sorted(answer.errors()), ["net_address", "net_dns", "net_gateway"])
+
+    def test_another_browser_and_a_restart_go_on_where_it_was(self):
+        with Node() as node:
+            first = Page(node)
+            first.get("/")
+            first.enter()
+            first.get("/network")
+            first.post("/network", net_mode="wifi", wifi_name="depot", wifi_passphrase="correct-horse")
+            second = Page(node)
+            second.get("/")
+            self.assertIn("System", second.enter().text)
+            self.assertIn('value="depot"', second.get("/network").text)
+            self.assertNotIn("correct-horse", second.last.text)
+            node.kill()
+            node.start()
+            third = Page(node)
+            third.get("/")
+            self.assertIn("Go on with: System", third.enter().text)
+            self.assertIn('value="depot"', third.get("/network").text)
+
+    def test_two_browsers_do_not_overwrite_each_other(self):
+        with Node() as node:
+            first, second = Page(node), Page(node)
+            for page in (first, second):
+                page.get("/")
+                page.enter()
+                page.get("/mesh")
+            first.post("/mesh", realm="com.example.first")
+            answer = second.post("/mesh", realm="com.example.second")
+            self.assertEqual(answer.status, 409)
+            self.assertIn("another browser", answer.text)
+            self.assertIn('value="com.example.first"', answer.text)
+
+    def test_what_is_kept_is_sealed_and_nobody_elses(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.answer_all(password="a very secret word")
+            for path in node.path("/var/lib/maculaos").rglob("*"):
+                if path.is_file():
+                    self.assertNotIn(b"a very secret word", path.read_bytes(), path)
+            draft = node.path("/var/lib/maculaos/firstboot/draft")
+            self.assertEqual(stat.S_IMODE(draft.stat().st_mode), 0o600)
+            self.assertEqual(stat.S_IMODE(draft.parent.stat().st_mode), 0o700)
+            self.assertTrue(draft.read_text().startswith("sealed:v1:"))
+            self.assertEqual(stat.S_IMODE(node.path(CONSOLE).stat().st_mode), 0o600)
+
+    def test_the_code_is_in_no_log(self):
+        with Node() as node:
+            page = Page(node)
+            codes = [page.code()]
+            page.get("/")
+            page.enter()
+            codes.append(page.code())
+            page.get("/")
+            self.assertIn(codes[1], page.last.text)
+            log = "\n".join(node.runner.lines.drain())
+            for code in codes:
+                self.assertNotIn(code, log)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
