@@ -6,7 +6,7 @@ set(CONFD_APPLICATOR_SOURCES
     confd-apply-files.c confd-apply-hostname.c confd-apply-k3s.c confd-apply-kernel.c confd-apply-ntp.c
     confd-apply-settings.c confd-apply-ssh.c confd-apply-users.c confd-content.c confd-files.c confd-keycache.c
     confd-keyfetch.c confd-manifest.c confd-run.c confd-sshkeys.c confd-sys-linux.c confd-sys-record.c confd-sys.c
-    confd-undo.c)
+    confd-target.c confd-undo.c)
 macula_library(confd_apply SOURCES ${CONFD_APPLICATOR_SOURCES}
                LINK mac_base mac_log mac_fs mac_crypto mac_codec mac_flow macula_proto PkgConfig::UV PkgConfig::JANSSON
                     PkgConfig::ZLIB)

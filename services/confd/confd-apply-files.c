@@ -4,109 +4,19 @@
  * replaced comes back (confd-manifest.h). Refused are paths into the kernel's file systems and into the state of the
  * suite itself, also when a symbolic link leads there: the directory is opened and asked where it really is. */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "codec/mac-codec.h"
 #include "confd-accounts.h"
 #include "confd-applicator.h"
 #include "confd-content.h"
 #include "confd-files.h"
 #include "confd-manifest.h"
+#include "confd-target.h"
 
 #define KEY "write_files"
 
 static const char *const paths[] = {KEY, NULL};
-
-static const char *const forbidden[] = {
-    "/proc",
-    "/sys",
-    "/dev",
-    "/run/macula",
-    "/var/lib/maculaos/identity",
-    "/var/lib/maculaos/generations",
-    "/var/lib/maculaos/credentials",
-    CONFD_APPLIED_DIR,
-};
-
-/* Files that another key makes: writing them here too, each apply would undo the other. */
-static const struct {
-    const char *path, *key;
-} made_elsewhere[] = {
-    {"/etc/hostname", "hostname"},
-    {"/etc/timezone", "maculaos.timezone"},
-    {"/etc/localtime", "maculaos.timezone"},
-    {"/etc/passwd", "maculaos.users"},
-    {"/etc/shadow", "maculaos.users"},
-    {"/etc/group", "maculaos.users"},
-    {"/etc/profile.d/maculaos.sh", "maculaos.environment"},
-};
-
-static bool is_below(const char *path, const char *directory) {
-    size_t length = strlen(directory);
-    return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
-}
-
-static bool is_forbidden(const char *path) {
-    for (size_t i = 0; i < MAC_ARRAY_SIZE(forbidden); i++)
-        if (is_below(path, forbidden[i]))
-            return true;
-    return false;
-}
-
-/* Absolute, no empty, . or .. component, no control character, no slash at the end. */
-static bool is_path(const char *path) {
-    if (path[0] != '/' || strlen(path) >= PATH_MAX || confd_has_control(path))
-        return false;
-    for (const char *part = path; *part; part += strcspn(part, "/")) {
-        part++;
-        size_t length = strcspn(part, "/");
-        if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
-            return false;
-    }
-    return true;
-}
-
-/* Where an open directory is, as the node spells it; NULL if it cannot be told. */
-static char *real_directory(mac_root *root, int fd) {
-    char link[64], target[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, target, sizeof target - 1);
-    if (length < 0)
-        return NULL;
-    target[length] = '\0';
-    if (mac_root_is_system(root))
-        return mac_strdup(target);
-    mac_autofd top = -1;
-    char base[PATH_MAX];
-    if (mac_fs_open(root, "/", O_PATH | O_DIRECTORY, 0, &top) < 0)
-        return NULL;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", top);
-    length = readlink(link, base, sizeof base - 1);
-    if (length < 0)
-        return NULL;
-    base[length] = '\0';
-    return is_below(target, base) ? mac_strdup(target + length) : NULL;
-}
-
-/* Whether the nearest directory that exists above `path` is really, all links followed, one that may be written to. */
-static bool leads_to_forbidden(mac_root *root, const char *path) {
-    mac_autofree char *parent = mac_strdup(path);
-    for (char *slash; (slash = strrchr(parent, '/')) && slash > parent;) {
-        *slash = '\0';
-        mac_autofd fd = -1;
-        int r = mac_fs_open(root, parent, O_PATH | O_DIRECTORY, 0, &fd);
-        if (r == -ENOENT)
-            continue;
-        if (r < 0)
-            return r == -ELOOP;
-        mac_autofree char *real = real_directory(root, fd);
-        mac_autofree char *full = mac_asprintf("%s/%s", real ? real : "", path + strlen(parent) + 1);
-        return !real || is_forbidden(full);
-    }
-    return false;
-}
 
 static bool is_overridden(const Macula__V1__Document *document, size_t index) {
     for (size_t i = index + 1; i < document->n_write_files; i++)
@@ -115,22 +25,19 @@ static bool is_overridden(const Macula__V1__Document *document, size_t index) {
     return false;
 }
 
-static bool is_listed(const Macula__V1__Document *document, const char *path) {
-    for (size_t i = 0; i < document->n_write_files; i++)
-        if (mac_streq(document->write_files[i]->path, path))
-            return true;
-    return false;
+/* Whether an owner ("user" or "user:group") names this user. */
+static bool owner_is(const char *owner, const char *user) {
+    size_t length = user ? strlen(user) : 0;
+    return length && strncmp(owner, user, length) == 0 && strchr(":", owner[length]);
 }
 
 /* A user of the document who has no account yet will have one when the files are written. */
 static bool is_future_user(const Macula__V1__Document *document, const char *owner) {
     const Macula__V1__MaculaosSection *section = confd_section(document);
-    for (size_t i = 0; i < section->n_users; i++) {
-        size_t length = section->users[i]->name ? strlen(section->users[i]->name) : 0;
-        if (length && strncmp(owner, section->users[i]->name, length) == 0 && strchr(":", owner[length]))
+    for (size_t i = 0; i < section->n_users; i++)
+        if (owner_is(owner, section->users[i]->name))
             return true;
-    }
-    return section->password && is_below(owner, CONFD_LOGIN_USER);
+    return section->password && owner_is(owner, CONFD_LOGIN_USER);
 }
 
 /* Octal, at most 07777, not 0. */
@@ -147,25 +54,8 @@ static int parse_mode(const char *text, mode_t *ret_mode) {
     return 0;
 }
 
-static void check_path(const confd_context *context, const char *path, const char *key, mac_problems *problems) {
-    if (!is_path(path)) {
-        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key,
-                         "expected the absolute path of a file, without . or .. and without control characters");
-        return;
-    }
-    if (is_forbidden(path) || leads_to_forbidden(context->root, path))
-        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key,
-                         "%s is (or leads, by a symbolic link) where the kernel or MaculaOS itself keeps its state; "
-                         "choose another path",
-                         path);
-    for (size_t i = 0; i < MAC_ARRAY_SIZE(made_elsewhere); i++)
-        if (mac_streq(path, made_elsewhere[i].path))
-            mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "%s is made from %s; set that key instead", path,
-                             made_elsewhere[i].key);
-}
-
-static void check_entry(const confd_context *context, const confd_accounts *accounts, size_t index,
-                        mac_problems *problems) {
+static void check_entry(const confd_context *context, const confd_accounts *accounts, const confd_manifest *manifest,
+                        size_t index, mac_problems *problems) {
     const Macula__V1__WriteFile *file = context->document->write_files[index];
     mac_autofree char *key = mac_asprintf(KEY "[%zu]", index);
     mac_autofree char *data = NULL;
@@ -173,7 +63,9 @@ static void check_entry(const confd_context *context, const confd_accounts *acco
     mode_t mode;
     uid_t uid;
     gid_t gid;
-    check_path(context, file->path ? file->path : "", key, problems);
+    mac_autofree char *obstacle = confd_target_obstacle(context, manifest, file->path ? file->path : "");
+    if (obstacle)
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "%s", obstacle);
     int r = confd_content_decode(file->content, file->encoding, &data, &length);
     if (r == -EFBIG)
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "the content is larger than %u MiB when decoded",
@@ -189,13 +81,36 @@ static void check_entry(const confd_context *context, const confd_accounts *acco
                          file->owner);
 }
 
+/* Of two entries one of which needs the other's file as a directory. */
+static void check_conflicts(const Macula__V1__Document *document, mac_problems *problems) {
+    mac_autoptr(json_t) entries = json_object();
+    for (size_t i = 0; i < document->n_write_files; i++)
+        if (document->write_files[i]->path)
+            json_object_set_new(entries, document->write_files[i]->path, json_integer((json_int_t)i));
+    for (size_t i = 0; i < document->n_write_files; i++) {
+        const char *path = document->write_files[i]->path;
+        mac_autofree char *key = mac_asprintf(KEY "[%zu]", i), *above = mac_strdup(path ? path : "");
+        for (char *slash; (slash = strrchr(above, '/')) && slash > above;) {
+            *slash = '\0';
+            const json_t *other = json_object_get(entries, above);
+            if (other)
+                mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key,
+                                 "%s is a file by " KEY "[%lld], so nothing can be below it", above,
+                                 (long long)json_integer_value(other));
+        }
+    }
+}
+
 static void check(const confd_context *context, mac_problems *problems) {
     confd_autoaccounts accounts = {0};
+    confd_automanifest manifest = {0};
     int r = confd_accounts_load(&accounts, context->root);
     if (r < 0)
         mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, KEY, "owners cannot be checked: %s", strerror(-r));
+    r = confd_manifest_load(&manifest, context->root);
     for (size_t i = 0; i < context->document->n_write_files; i++)
-        check_entry(context, &accounts, i, problems);
+        check_entry(context, &accounts, r == 0 ? &manifest : NULL, i, problems);
+    check_conflicts(context->document, problems);
 }
 
 /* One entry, ready to be written. */
@@ -215,8 +130,9 @@ static mac_error *prepare(const confd_context *context, const confd_accounts *ac
     gid_t gid = 0;
     char *data = NULL;
     size_t length = 0;
-    if (!is_path(file->path) || is_forbidden(file->path) || leads_to_forbidden(context->root, file->path))
-        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, key, "%s may not be written", file->path);
+    mac_autofree char *obstacle = confd_target_obstacle(context, NULL, file->path);
+    if (obstacle)
+        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, key, "%s", obstacle);
     if (parse_mode(file->permissions, &mode) < 0)
         return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, key, "expected permissions in octal, such as 0644");
     int r = confd_accounts_owner(accounts, file->owner, &uid, &gid);
@@ -257,7 +173,7 @@ static int inspect(const confd_context *context, confd_findings *findings) {
     const char *path;
     json_t *value;
     json_object_foreach (manifest.files, path, value) {
-        if (!is_listed(context->document, path))
+        if (!confd_target_listed(context->document, path))
             confd_findings_add(findings, KEY, path, "(absent)", "(no longer configured)");
     }
     return 0;
@@ -281,7 +197,7 @@ static mac_error *drop_unlisted(confd_run *run, const confd_context *context, co
     const char *path;
     json_t *value;
     json_object_foreach (manifest->files, path, value) {
-        if (!is_listed(context->document, path))
+        if (!confd_target_listed(context->document, path))
             mac_strings_add(&gone, path);
     }
     mac_error *error = NULL;

@@ -158,7 +158,7 @@ static void a_link_leads_neither_out_nor_into_what_is_forbidden(void **state) {
     put_link(node, "/etc/sneaky", "/var/lib/maculaos");
     one_file(node, "/etc/sneaky/identity/admin.nk", "mine");
     assert_true(is_refused(node, &confd_apply_files, "symbolic link"));
-    apply_fails(node, &confd_apply_files, "may not be written");
+    apply_fails(node, &confd_apply_files, "MaculaOS itself");
     assert_file(node, "/var/lib/maculaos/identity/admin.nk", "seed");
 
     put_link(node, "/etc/missing", "../var/lib/maculaos/generations"); /* not even when it does not exist yet */
@@ -251,7 +251,43 @@ static void a_directory_is_not_replaced(void **state) {
     test_node *node = *state;
     assert_int_equal(mac_fs_mkdirs(node->context.root, "/etc/d", 0755), 0);
     one_file(node, "/etc/d", "x");
-    apply_fails(node, &confd_apply_files, "not a regular file");
+    assert_true(is_refused(node, &confd_apply_files, "/etc/d is a directory"));
+    apply_fails(node, &confd_apply_files, "/etc/d is a directory");
+}
+
+static void what_is_in_the_way_is_said_before_anything_happens(void **state) {
+    test_node *node = *state;
+    put_link(node, "/etc/nowhere", "/outside/of/this/root");
+    put_link(node, "/etc/loop", "/etc/loop");
+    put_link(node, "/etc/tofile", "/etc/file");
+    put_file(node, "/etc/file", "x");
+    one_file(node, "/etc/nowhere/x", "x");
+    assert_true(is_refused(node, &confd_apply_files,
+                           "/etc/nowhere is a symbolic link to /outside/of/this/root, and there is no such directory"));
+    apply_fails(node, &confd_apply_files, "no such directory on this node");
+    files[0].path = "/etc/loop/x";
+    assert_true(is_refused(node, &confd_apply_files, "loop of symbolic links"));
+    files[0].path = "/etc/tofile/x";
+    assert_true(is_refused(node, &confd_apply_files, "which is no directory"));
+    files[0].path = "/etc/file/a/b";
+    assert_true(is_refused(node, &confd_apply_files, "/etc/file is a file, so nothing can be below it"));
+    write_files(node, 3);
+    files[0].path = "/opt/a/b";
+    files[1].path = "/opt/ab";
+    files[2].path = "/opt/a";
+    assert_true(is_refused(node, &confd_apply_files, "/opt/a is a file by write_files[2]"));
+    files[2].path = "/opt/abc";
+    assert_true(is_accepted(node, &confd_apply_files));
+}
+
+static void a_file_of_ours_gives_way_to_a_directory(void **state) {
+    test_node *node = *state;
+    one_file(node, "/etc/thing", "x");
+    apply_well(node, &confd_apply_files);
+    one_file(node, "/etc/thing/part", "y");
+    assert_true(is_accepted(node, &confd_apply_files));
+    apply_well(node, &confd_apply_files);
+    assert_file(node, "/etc/thing/part", "y");
 }
 
 static void at_boot_one_bad_file_does_not_keep_the_others_away(void **state) {
@@ -307,6 +343,8 @@ int main(void) {
         TEST(a_drift_that_is_mended_does_not_become_the_original),
         TEST(after_an_upgrade_the_original_is_the_new_image_s),
         TEST(a_directory_is_not_replaced),
+        TEST(what_is_in_the_way_is_said_before_anything_happens),
+        TEST(a_file_of_ours_gives_way_to_a_directory),
         TEST(at_boot_one_bad_file_does_not_keep_the_others_away),
         TEST(files_survive_a_kill_at_every_step),
         TEST(removal_survives_a_kill_at_every_step),
