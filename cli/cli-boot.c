@@ -28,7 +28,7 @@ static mac_error *session_open(const cli_invocation *invocation, session *ret_se
     mac_autofree char *directory = cli_root_directory(invocation);
     int result = mac_root_open(*directory ? directory : NULL, false, &ret_session->root);
     if (result < 0)
-        return mac_error_from_errno(result, "the root directory %s cannot be opened", directory);
+        return mac_error_from_errno(result, "the root directory %s cannot be opened (--root, MACULA_ROOT)", directory);
     if (!*directory && geteuid() != 0)
         return mac_error_new(MACULA__V1__ERROR_CODE__DENIED, NULL,
                              "the boot state of this machine is read and written by root only");

@@ -34,12 +34,30 @@ static void services_table(const Macula__V1__DiscoverAnswer *answer) {
     cli_table_print(table);
 }
 
+/* Words joined by dots; with wildcards, * for one word and > for the rest. */
+static bool subject_is_good(const char *subject, bool wildcards) {
+    for (const char *word = subject;; word++) {
+        size_t length = strcspn(word, ".");
+        bool wild = length == 1 && (*word == '*' || (*word == '>' && !word[length]));
+        if (length == 0 || (strcspn(word, " \t\r\n*>") < length && !(wild && wildcards)))
+            return false;
+        word += length;
+        if (!*word)
+            return true;
+    }
+}
+
 int cli_services(cli_invocation *invocation) {
     int code;
+    const char *pattern = cli_argument(invocation, 0);
+    if (pattern && !subject_is_good(pattern, true)) {
+        cli_error("\"%s\" is not a pattern of procedures: expected words joined by dots, such as config.* or sensor.>",
+                  pattern);
+        return CLI_USAGE;
+    }
     mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
     if (!session)
         return code;
-    const char *pattern = cli_argument(invocation, 0);
     mac_autofree char *subject =
         mac_asprintf("macula.discover.%s.%s", cli_session_realm(session), pattern ? pattern : ">");
     mac_autofree char *text = NULL;
@@ -135,13 +153,6 @@ static cli_identity identity_for(const char *procedure) {
     return whole || procedure_is_ours(procedure) ? CLI_ADMIN_IF_READABLE : CLI_WORKLOAD;
 }
 
-/* Words joined by dots, without wildcards. */
-static bool procedure_is_name(const char *procedure) {
-    size_t length = strlen(procedure);
-    return length > 0 && !strpbrk(procedure, " \t\r\n*>") && !strstr(procedure, "..") && procedure[0] != '.' &&
-           procedure[length - 1] != '.';
-}
-
 /* A JSON answer is shown as JSON or YAML; anything else as it came. */
 static void answer_show(const char *text) {
     json_error_t where;
@@ -161,7 +172,7 @@ int cli_call_command(cli_invocation *invocation) {
     const char *procedure = cli_argument(invocation, 0);
     const char *body = cli_argument(invocation, 1) ? cli_argument(invocation, 1) : "";
     size_t length;
-    if (!procedure_is_name(procedure)) {
+    if (!subject_is_good(procedure, false)) {
         cli_error("\"%s\" is not the name of a procedure: expected service.method such as config.get; see: maculaos "
                   "services",
                   procedure);
@@ -170,12 +181,20 @@ int cli_call_command(cli_invocation *invocation) {
     mac_error *error = mac_streq(body, "-") ? cli_read_text("-", &from_stdin, &length) : NULL;
     if (error)
         return cli_fail(error);
+    /* Others may take anything; the node takes JSON, and says no more than that it is none. */
+    mac_autoptr(json_t) request = NULL;
+    mac_problems *problems = mac_problems_new();
+    const char *given = from_stdin ? from_stdin : body;
+    if (*given && procedure_is_ours(procedure) &&
+        mac_codec_parse_json("request", given, strlen(given), problems, &request) < 0)
+        return cli_fail(mac_error_from_problems(problems));
+    mac_problems_free(problems);
     int code;
     mac_autoptr(cli_session) session = cli_session_open(invocation, identity_for(procedure), &code);
     if (!session)
         return code;
     mac_autofree char *subject = procedure_subject(session, procedure);
-    error = cli_call_raw(session, subject, from_stdin ? from_stdin : body, &text);
+    error = cli_call_raw(session, subject, given, &text);
     if (error)
         return cli_fail(error);
     answer_show(text);
@@ -184,7 +203,7 @@ int cli_call_command(cli_invocation *invocation) {
 
 struct watching {
     uint64_t left; /* 0: no end */
-    bool done;
+    bool done, late;
 };
 
 static void on_event(const mac_event *event, void *data) {
@@ -218,6 +237,13 @@ static void on_listening(const mac_answer *answer, void *data) {
         cli_progress("listening");
 }
 
+static void on_late(const mac_answer *answer, void *data) {
+    struct watching *watching = data;
+    if (answer->error->code != MACULA__V1__ERROR_CODE__TIMED_OUT)
+        return; /* the session ends */
+    watching->late = watching->done = true;
+}
+
 int cli_events(cli_invocation *invocation) {
     int code;
     struct watching watching = {0};
@@ -238,6 +264,14 @@ int cli_events(cli_invocation *invocation) {
         }
     }
     mac_bus_flush(cli_session_bus(session), on_listening, NULL);
+    mac_call *limit = cli_option_given(invocation, "timeout")
+                          ? mac_bus_pause(cli_session_bus(session), cli_session_deadline(session), on_late, &watching)
+                          : NULL;
     cli_session_run_until(session, &watching.done);
-    return CLI_OK;
+    if (limit && !watching.late)
+        mac_call_cancel(limit);
+    if (!watching.late || !watching.left)
+        return CLI_OK;
+    cli_error("%llu more events were waited for", (unsigned long long)watching.left);
+    return CLI_TIMED_OUT;
 }

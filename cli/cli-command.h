@@ -54,6 +54,8 @@ extern const cli_option cli_global_options[];
 /* What was given for an option of the command or a global one; NULL when it was not. A switch given is "". */
 const char *cli_option_value(const cli_invocation *invocation, const char *name);
 bool cli_option_given(const cli_invocation *invocation, const char *name);
+/* The largest number that cli_option_number is asked for where there is no bound of its own. */
+#define CLI_NUMBER_MAX 999999999999999999u
 /* A number in a range: true and *ret, or false after having said what is wrong. Untouched when not given. */
 bool cli_option_number(const cli_invocation *invocation, const char *name, uint64_t least, uint64_t most,
                        uint64_t *ret);

@@ -317,6 +317,8 @@ const cli_command cli_commands[] = {
      .options = render_options,
      .without_node = true,
      .summary = "Prints the configuration of the node's NATS server.",
+     .details = "With the port that the running node's bus has, or MACULA_NATS_PORT asks for, when that is not the "
+                "configured one. Secrets are shown as ********.",
      .example = "maculaos nats render\nmaculaos nats render -f node.yaml"},
     {.name = "nats permissions",
      .arguments = "",

@@ -121,8 +121,13 @@ static void fish_command(const cli_command *command) {
 }
 
 static void fish_group(const char *word, bool group) {
+    mac_autobuffer help = {0};
+    mac_autofree char *prefix = mac_asprintf("%s ", word);
+    for (const cli_command *command = cli_commands; group && command->name; command++)
+        if (mac_starts_with(command->name, prefix))
+            mac_buffer_printf(&help, "%s%s", help.length ? ", " : "", command->name + strlen(prefix));
     if (group)
-        fish_line("__fish_use_subcommand", "-a", word, "");
+        fish_line("__fish_use_subcommand", "-a", word, help.data);
 }
 
 static void fish(void) {

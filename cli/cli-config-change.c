@@ -14,7 +14,7 @@
 bool cli_change_options(const cli_invocation *invocation, Macula__V1__ChangeOptions *ret_options, char **ret_author) {
     Macula__V1__ChangeOptions options = MACULA__V1__CHANGE_OPTIONS__INIT;
     uint64_t expected = 0;
-    if (!cli_option_number(invocation, "expect", 1, UINT64_MAX - 1, &expected) ||
+    if (!cli_option_number(invocation, "expect", 1, CLI_NUMBER_MAX, &expected) ||
         !cli_option_seconds(invocation, "confirm", &options.confirm_s))
         return false;
     options.has_expected_generation = expected > 0;
@@ -37,8 +37,29 @@ static void services_show(const Macula__V1__ConfigOutcome *outcome) {
     }
 }
 
+/* Quoted for the shell. */
+static void append_quoted(mac_buffer *out, const char *text) {
+    mac_buffer_text(out, "'");
+    for (; *text; text++)
+        mac_buffer_append(out, *text == '\'' ? "'\\''" : text, *text == '\'' ? 4 : 1);
+    mac_buffer_text(out, "'");
+}
+
+/* " --author NAME", when `config confirm` would not say that name by itself. */
+static char *author_option(const char *author) {
+    mac_autofree char *mine = cli_login();
+    mac_buffer out = {0};
+    if (author && !mac_streq(author, mine)) {
+        mac_buffer_text(&out, " --author ");
+        append_quoted(&out, author);
+    }
+    return mac_buffer_take(&out);
+}
+
 int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome) {
-    int code = outcome->nothing_to_do ? CLI_NOTHING_TO_DO : outcome->reboot_required ? CLI_REBOOT_REQUIRED : CLI_OK;
+    int code = outcome->nothing_to_do                          ? CLI_NOTHING_TO_DO
+               : outcome->reboot_required && !outcome->dry_run ? CLI_REBOOT_REQUIRED
+                                                               : CLI_OK;
     if (cli_output_json() || cli_output_yaml()) {
         cli_print_message(&outcome->base);
         return code;
@@ -59,11 +80,13 @@ int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome) {
         cli_print(CLI_GREEN, "Generation %llu is in force.\n", (unsigned long long)outcome->generation);
     if (outcome->pending) {
         mac_autofree char *left = cli_span(outcome->pending->remaining_s);
-        cli_print(CLI_YELLOW, "Confirm it within %s, or generation %llu comes back: maculaos config confirm\n", left,
-                  (unsigned long long)outcome->pending->previous);
+        mac_autofree char *author = author_option(outcome->pending->author);
+        cli_print(CLI_YELLOW, "Confirm it within %s, or generation %llu comes back: maculaos config confirm%s\n", left,
+                  (unsigned long long)outcome->pending->previous, author);
     }
     if (outcome->reboot_required)
-        cli_print(CLI_YELLOW, "Some of it takes effect after a restart: maculaos node reboot\n");
+        cli_print(CLI_YELLOW, outcome->dry_run ? "Some of it would take effect after a restart.\n"
+                                               : "Some of it takes effect after a restart: maculaos node reboot\n");
     return code;
 }
 
@@ -191,7 +214,8 @@ int cli_config_rollback(cli_invocation *invocation) {
     mac_autofree char *author = NULL;
     const char *number = cli_argument(invocation, 0);
     char *end = NULL;
-    if (number && (!(request.generation = strtoull(number, &end, 10)) || *end || *number == '-')) {
+    if (number && (!(request.generation = strtoull(number, &end, 10)) || *end || *number == '-' ||
+                   request.generation > CLI_NUMBER_MAX)) {
         cli_error("expected the number of a generation (see: maculaos config history), found \"%s\"", number);
         return CLI_USAGE;
     }
@@ -206,7 +230,7 @@ int cli_config_confirm(cli_invocation *invocation) {
     Macula__V1__ConfigConfirmRequest request = MACULA__V1__CONFIG_CONFIRM_REQUEST__INIT;
     mac_autofree char *author = cli_author(invocation);
     uint64_t generation = 0;
-    if (!cli_option_number(invocation, "generation", 1, UINT64_MAX - 1, &generation))
+    if (!cli_option_number(invocation, "generation", 1, CLI_NUMBER_MAX, &generation))
         return CLI_USAGE;
     request.author = author;
     request.has_generation = generation > 0;

@@ -49,6 +49,12 @@ static int editor_run(const char *path) {
             return -errno;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+        cli_error("there is no editor \"%s\" here: name one in VISUAL or EDITOR, such as EDITOR=nano; nothing was "
+                  "applied. Without one: maculaos config apply FILE",
+                  editor);
+        return -ENOENT;
+    }
     cli_error("the editor \"%s\" ended with a failure; nothing was applied", editor);
     return -ECANCELED;
 }

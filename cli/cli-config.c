@@ -32,7 +32,7 @@ static bool generation_argument(const cli_invocation *invocation, size_t index, 
         return true;
     char *end;
     *ret = strtoull(text, &end, 10);
-    if (*end || !*ret || *text == '-') {
+    if (*end || !*ret || *text == '-' || *ret > CLI_NUMBER_MAX) {
         cli_error("expected the number of a generation (see: maculaos config history), found \"%s\"", text);
         return false;
     }
@@ -57,7 +57,7 @@ static int get_show(const ProtobufCMessage *message) {
 int cli_config_get(cli_invocation *invocation) {
     Macula__V1__ConfigGetRequest request = MACULA__V1__CONFIG_GET_REQUEST__INIT;
     uint64_t generation = 0;
-    if (!cli_option_number(invocation, "generation", 1, UINT64_MAX - 1, &generation))
+    if (!cli_option_number(invocation, "generation", 1, CLI_NUMBER_MAX, &generation))
         return CLI_USAGE;
     request.path = (char *)cli_argument(invocation, 0);
     request.has_generation = generation > 0;
@@ -145,7 +145,7 @@ int cli_config_history(cli_invocation *invocation) {
     Macula__V1__ConfigHistoryRequest request = MACULA__V1__CONFIG_HISTORY_REQUEST__INIT;
     uint64_t limit = 50, before = 0;
     if (!cli_option_number(invocation, "limit", 1, 1000, &limit) ||
-        !cli_option_number(invocation, "before", 1, UINT64_MAX - 1, &before))
+        !cli_option_number(invocation, "before", 1, CLI_NUMBER_MAX, &before))
         return CLI_USAGE;
     request.has_limit = true;
     request.limit = (uint32_t)limit;

@@ -68,15 +68,18 @@ static void command_roff(const cli_command *command) {
     printf(".fi\n.SH SEE ALSO\n.BR maculaos (1)\n");
 }
 
+static void summary_roff(const cli_command *command) {
+    printf(".TP\n\\fB%s\\fR %s\n", command->name, command->arguments);
+    roff(command->summary);
+}
+
 static void overview_roff(void) {
     header("maculaos");
     printf(".SH NAME\nmaculaos \\- looks after a MaculaOS node\n.SH SYNOPSIS\n.B maculaos\nCOMMAND [ARGUMENTS] "
            "[OPTIONS]\n");
     printf(".SH COMMANDS\n");
-    for (const cli_command *command = cli_commands; command->name; command++) {
-        printf(".TP\n\\fB%s\\fR %s\n", command->name, command->arguments);
-        roff(command->summary);
-    }
+    for (const cli_command *command = cli_commands; command->name; command++)
+        summary_roff(command);
     printf(".SH OPTIONS\n");
     options_roff(cli_global_options);
     printf(".SH EXIT STATUS\n0 ok, 1 failed, 2 usage, 3 nothing to do, 4 reboot required, 5 rejected, 6 denied, "
@@ -84,6 +87,28 @@ static void overview_roff(void) {
     printf(".SH ENVIRONMENT\n.TP\n.B MACULA_ROOT\nRoot directory of the node.\n.TP\n.B MACULA_SERVER\nURL of the "
            "node's bus.\n"
            ".TP\n.B NO_COLOR\nNo colour, whatever its value.\n");
+}
+
+/* The commands that begin with this word; false when none does. */
+static bool group_roff(const char *group) {
+    mac_autofree char *prefix = mac_asprintf("%s ", group), *page = mac_asprintf("maculaos %s", group);
+    mac_autofree char *title = page_title(page);
+    bool any = false;
+    for (const cli_command *command = cli_commands; command->name; command++) {
+        if (!mac_starts_with(command->name, prefix))
+            continue;
+        if (!any) {
+            header(page);
+            printf(".SH NAME\n%s \\- commands of maculaos\n.SH SYNOPSIS\n.B %s\nCOMMAND [ARGUMENTS] "
+                   "[OPTIONS]\n.SH COMMANDS\n",
+                   title, page);
+        }
+        any = true;
+        summary_roff(command);
+    }
+    if (any)
+        printf(".SH SEE ALSO\n.BR maculaos (1)\n");
+    return any;
 }
 
 /* One page as a file of its own; 0 or a negative errno. */
@@ -129,6 +154,8 @@ int cli_man_run(cli_invocation *invocation) {
             command_roff(command);
             return CLI_OK;
         }
+    if (group_roff(name))
+        return CLI_OK;
     cli_error("no command \"%s\"; see: maculaos --help", name);
     return CLI_USAGE;
 }

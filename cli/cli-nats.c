@@ -14,6 +14,7 @@
 #define RESOLVED_FILE "/run/macula/config.pb"
 #define IDENTITY_DIR "/var/lib/maculaos/identity"
 #define RUNTIME_DIR "/run/macula"
+#define SERVER_FILE RUNTIME_DIR "/server.url"
 #define KEYS_MAX (MAC_NATS_SERVICES_MAX + 2)
 
 struct keys {
@@ -88,8 +89,43 @@ static mac_error *document_of_file(const char *file, ProtobufCMessage **ret_docu
     return NULL;
 }
 
+/* The port that the running node's bus has, else (or for a file) the one that MACULA_NATS_PORT asks for; 0: neither.
+ * False after having said what is wrong. */
+static bool port_in_use(mac_root *root, bool of_node, uint16_t *ret_port) {
+    mac_autofree char *url = NULL, *host = NULL;
+    const char *asked = getenv("MACULA_NATS_PORT");
+    *ret_port = 0;
+    if (of_node && mac_fs_read(root, SERVER_FILE, 4096, &url, NULL) == 0) {
+        url[strcspn(url, "\r\n")] = '\0';
+        const char *address = strstr(url, "://");
+        if (address && mac_nats_listen_split(address + 3, &host, ret_port) == 0)
+            return true;
+    }
+    if (!asked || !*asked)
+        return true;
+    char *end;
+    unsigned long number = strtoul(asked, &end, 10);
+    if (*end || number < 1 || number > 65535) {
+        cli_error("MACULA_NATS_PORT: expected a port from 1 to 65535, found \"%s\"", asked);
+        return false;
+    }
+    *ret_port = (uint16_t)number;
+    return true;
+}
+
+/* Where the bus listens when its port is not the configured one; NULL: where the document says. */
+static char *listen_address(const Macula__V1__Document *document, uint16_t port) {
+    mac_autofree char *host = NULL;
+    uint16_t configured = 0;
+    if (!port || mac_nats_listen_split(mac_nats_listen(document), &host, &configured) < 0 || port == configured)
+        return NULL;
+    char *listen = mac_asprintf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    cli_note("the bus listens on %s; the configuration says %s", listen, mac_nats_listen(document));
+    return listen;
+}
+
 /* Renders with every secret masked: what is shown on a screen ends in tickets. */
-static int render(mac_root *root, ProtobufCMessage *message, const struct keys *keys) {
+static int render(mac_root *root, ProtobufCMessage *message, const struct keys *keys, uint16_t port) {
     json_t *tree = mac_codec_tree(message, MAC_CODEC_MASK);
     mac_problems *problems = mac_problems_new();
     ProtobufCMessage *masked = NULL;
@@ -99,7 +135,9 @@ static int render(mac_root *root, ProtobufCMessage *message, const struct keys *
     if (r == 0) {
         const Macula__V1__Document *document = (const Macula__V1__Document *)masked;
         mac_autofree char *runtime = mac_root_path(root, RUNTIME_DIR);
+        mac_autofree char *listen = listen_address(document, port);
         mac_nats_input input = {.document = document,
+                                .listen = listen,
                                 .realm = mac_nats_realm(document),
                                 .keys = keys->list,
                                 .runtime_directory = runtime,
@@ -125,10 +163,13 @@ int cli_nats_render(cli_invocation *invocation) {
     mac_autoptr(mac_root) root = NULL;
     int r = mac_root_open(*directory ? directory : NULL, false, &root);
     if (r < 0) {
-        cli_error("%s: %s", directory, strerror(-r));
-        return CLI_FAILED;
+        return cli_fail(mac_error_from_errno(r, "the root directory %s cannot be opened (--root, MACULA_ROOT)",
+                                             *directory ? directory : "/"));
     }
     const char *file = cli_option_value(invocation, "file");
+    uint16_t port = 0;
+    if (!port_in_use(root, !file, &port))
+        return CLI_USAGE;
     ProtobufCMessage *document = NULL;
     mac_error *error = file ? document_of_file(file, &document) : document_of_node(root, &document);
     if (!document)
@@ -139,7 +180,7 @@ int cli_nats_render(cli_invocation *invocation) {
     if (r < 0 && !(file && r == -ENOENT))
         code = cli_fail(mac_error_from_errno(r, "reading the node's keys in %s", IDENTITY_DIR));
     else
-        code = render(root, document, &keys);
+        code = render(root, document, &keys, port);
     keys_deinit(&keys);
     protobuf_c_message_free_unpacked(document, NULL);
     return code;

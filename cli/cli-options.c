@@ -38,8 +38,10 @@ bool cli_option_number(const cli_invocation *invocation, const char *name, uint6
     char *end;
     unsigned long long number = strtoull(text, &end, 10);
     if (!*text || *end || text[0] == '-' || number < least || number > most) {
-        cli_error("--%s: expected a whole number from %llu to %llu, found \"%s\"", name, (unsigned long long)least,
-                  (unsigned long long)most, text);
+        mac_autofree char *upper = most >= CLI_NUMBER_MAX ? mac_strdup(" on, of at most 18 digits")
+                                                          : mac_asprintf(" to %llu", (unsigned long long)most);
+        cli_error("--%s: expected a whole number from %llu%s, found \"%s\"", name, (unsigned long long)least, upper,
+                  text);
         return false;
     }
     *ret = number;
@@ -177,19 +179,49 @@ static size_t words_before_options(int argc, char **argv, char **words, size_t m
     return count;
 }
 
-static int unknown_command(char *const *words, size_t count) {
-    if (count == 0) {
-        cli_help_all();
-        return CLI_USAGE;
+/* No command, or one that is not known: `option` is the first word with a dash. */
+static int unknown_command(char *const *words, size_t count, const char *option) {
+    bool help = !cli_output_json(), is_group = count > 0 && group_exists(words[0]);
+    if (count == 0 && option && !option_find(NULL, option + 2, strcspn(option + 2, "="), '\0') &&
+        !option_find(NULL, "", 0, option[1])) {
+        cli_error("unknown option %s; see: maculaos --help", option);
+        help = false;
+    } else if (count == 0 && !help) {
+        cli_error("a command is missing; see: maculaos --help");
+    } else if (is_group && count > 1) {
+        cli_error("unknown command: maculaos %s %s", words[0], words[1]);
+    } else if (is_group && !help) {
+        cli_error("a command is missing; see: maculaos %s --help", words[0]);
+    } else if (count > 0 && !is_group) {
+        cli_error("unknown command \"%s\"; see: maculaos --help", words[0]);
+        help = false;
     }
-    if (group_exists(words[0])) {
-        if (count > 1)
-            cli_error("unknown command: maculaos %s %s", words[0], words[1]);
+    if (help && is_group)
         cli_help_group(words[0]);
-        return CLI_USAGE;
-    }
-    cli_error("unknown command \"%s\"; see: maculaos --help", words[0]);
+    else if (help)
+        cli_help_all();
     return CLI_USAGE;
+}
+
+/* --help, -h or the word help before all others: prints what it is asked for and sets the exit code. */
+static bool help_wanted(int argc, char **argv, char *const *words, size_t count, int *ret_code) {
+    bool asked = count > 0 && mac_streq(words[0], "help");
+    size_t skip = asked, taken = 0;
+    for (int i = 1; i < argc && !mac_streq(argv[i], "--"); i++)
+        asked |= mac_streq(argv[i], "--help") || mac_streq(argv[i], "-h");
+    if (!asked)
+        return false;
+    *ret_code = CLI_OK;
+    const cli_command *command = command_find(words + skip, count - skip, &taken);
+    if (command && (taken == count - skip || !skip))
+        cli_help_command(command);
+    else if (count == skip)
+        cli_help_all();
+    else if (count == skip + 1 && group_exists(words[skip]))
+        cli_help_group(words[skip]);
+    else
+        *ret_code = unknown_command(words + skip, count - skip, NULL);
+    return true;
 }
 
 static int arguments_parse(cli_invocation *invocation, int argc, char **argv, size_t skip) {
@@ -221,35 +253,32 @@ static int arguments_check(const cli_invocation *invocation) {
     return CLI_USAGE;
 }
 
-int cli_run(int argc, char **argv) {
-    char *words[2];
-    size_t count = words_before_options(argc, argv, words, 2), taken = 0;
+static int run(int argc, char **argv) {
+    char *words[3] = {NULL};
+    size_t count = words_before_options(argc, argv, words, 3), taken = 0;
     mac_autofree const char **arguments = mac_calloc((size_t)argc + 1, sizeof *arguments);
     cli_invocation invocation = {.command = command_find(words, count, &taken), .arguments = arguments};
-
-    bool wants_help = false;
-    for (int i = 1; i < argc && !mac_streq(argv[i], "--"); i++)
-        wants_help |= mac_streq(argv[i], "--help") || mac_streq(argv[i], "-h");
-    if (wants_help && (invocation.command || count == 0 || group_exists(words[0]))) {
-        if (invocation.command)
-            cli_help_command(invocation.command);
-        else if (count > 0)
-            cli_help_group(words[0]);
-        else
-            cli_help_all();
-        return CLI_OK;
-    }
+    int code;
+    if (help_wanted(argc, argv, words, count, &code))
+        return code;
     if (!invocation.command && count == 0 && argc > 1 && mac_streq(argv[1], "--version")) {
         printf("maculaos %s\n", MACULA_VERSION);
         return CLI_OK;
     }
     if (!invocation.command)
-        return unknown_command(words, count);
-    int code = arguments_parse(&invocation, argc, argv, taken);
+        return unknown_command(words, count, argc > 1 && argv[1][0] == '-' && argv[1][1] ? argv[1] : NULL);
+    code = arguments_parse(&invocation, argc, argv, taken);
     if (code == CLI_OK)
         code = arguments_check(&invocation);
     if (code != CLI_OK)
         return code;
     cli_output_init(cli_option_value(&invocation, "output"), cli_option_value(&invocation, "progress"));
     return invocation.command->run(&invocation);
+}
+
+int cli_run(int argc, char **argv) {
+    cli_output_guess(argc, argv);
+    int code = run(argc, argv);
+    cli_output_end(code);
+    return code;
 }

@@ -16,6 +16,8 @@ static struct {
     int format;
     int progress;
     bool progress_shown;
+    bool json_printed;
+    mac_buffer said; /* with -o json: the errors so far, a line each, for whoever reads no standard error */
 } output;
 
 void cli_output_init(const char *format, const char *progress) {
@@ -26,6 +28,16 @@ void cli_output_init(const char *format, const char *progress) {
         output.progress = PROGRESS_PLAIN;
     else
         output.progress = isatty(2) ? PROGRESS_LINE : PROGRESS_NONE;
+}
+
+void cli_output_guess(int argc, char **argv) {
+    for (int i = 1; i < argc && !mac_streq(argv[i], "--"); i++) {
+        const char *word = argv[i], *next = i + 1 < argc ? argv[i + 1] : "";
+        bool json = mac_streq(word, "-ojson") || mac_streq(word, "--output=json") ||
+                    ((mac_streq(word, "-o") || mac_streq(word, "--output")) && mac_streq(next, "json"));
+        if (json)
+            output.format = OUTPUT_JSON;
+    }
 }
 
 bool cli_output_json(void) {
@@ -101,14 +113,70 @@ MAC_PRINTF(3, 0) static void say(cli_style style, const char *word, const char *
 void cli_error(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    say(CLI_RED, "maculaos: ", format, arguments);
+    if (cli_output_json() && !output.json_printed) {
+        mac_autofree char *text = mac_vasprintf(format, arguments);
+        mac_buffer_printf(&output.said, "%s%s", output.said.length ? "; " : "", text);
+    } else {
+        say(CLI_RED, "maculaos: ", format, arguments);
+    }
     va_end(arguments);
+}
+
+static Macula__V1__ErrorCode code_of_exit(int exit_code) {
+    switch ((cli_exit)exit_code) {
+    case CLI_USAGE:
+        return MACULA__V1__ERROR_CODE__INVALID;
+    case CLI_REJECTED:
+        return MACULA__V1__ERROR_CODE__REJECTED;
+    case CLI_DENIED:
+        return MACULA__V1__ERROR_CODE__DENIED;
+    case CLI_UNREACHABLE:
+        return MACULA__V1__ERROR_CODE__UNAVAILABLE;
+    case CLI_TIMED_OUT:
+        return MACULA__V1__ERROR_CODE__TIMED_OUT;
+    case CLI_ROLLED_BACK:
+        return MACULA__V1__ERROR_CODE__ROLLED_BACK;
+    case CLI_NOTHING_TO_DO:
+        return MACULA__V1__ERROR_CODE__NOTHING_TO_DO;
+    case CLI_OK:
+    case CLI_FAILED:
+    case CLI_REBOOT_REQUIRED:
+        break;
+    }
+    return MACULA__V1__ERROR_CODE__INTERNAL;
+}
+
+static void print_error(const mac_error *error, int exit_code) {
+    Macula__V1__Error *wire = mac_error_to_wire(error);
+    json_t *tree = json_pack("{s:o, s:i}", "error", mac_codec_tree(&wire->base, 0), "exit_code", exit_code);
+    cli_print_tree(tree);
+    json_decref(tree);
+    macula__v1__error__free_unpacked(wire, NULL);
+}
+
+void cli_output_end(int exit_code) {
+    cli_progress_end();
+    if (output.said.length && output.json_printed) {
+        cli_error("%s", output.said.data);
+    } else if (output.said.length) {
+        mac_error *error = mac_error_new(code_of_exit(exit_code), NULL, "%s", output.said.data);
+        print_error(error, exit_code);
+        mac_error_free(error);
+    }
+    mac_buffer_deinit(&output.said);
 }
 
 void cli_warning(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     say(CLI_YELLOW, "warning: ", format, arguments);
+    va_end(arguments);
+}
+
+void cli_note(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say(CLI_PLAIN, "note: ", format, arguments);
     va_end(arguments);
 }
 
@@ -122,20 +190,32 @@ void cli_problems(const mac_problems *problems) {
     }
 }
 
+/* What the message says beyond the first of the problems, which stand above it; NULL: nothing. */
+static const char *rest_of_message(const mac_error *error) {
+    for (size_t i = 0; i < mac_problems_count(error->problems); i++) {
+        mac_autofree char *line = mac_problem_format(mac_problems_get(error->problems, i));
+        if (!mac_starts_with(error->message, line))
+            continue;
+        const char *rest = error->message + strlen(line), *more = strstr(rest, " more)");
+        if (mac_starts_with(rest, " (and ") && more)
+            rest = more + strlen(" more)");
+        rest += strspn(rest, "; ");
+        return *rest ? rest : NULL;
+    }
+    return error->message;
+}
+
 int cli_fail(mac_error *error) {
     int code = mac_error_exit(error->code);
     if (cli_output_json()) {
-        Macula__V1__Error *wire = mac_error_to_wire(error);
-        json_t *tree = json_pack("{s:o, s:i}", "error", mac_codec_tree(&wire->base, 0), "exit_code", code);
-        cli_print_tree(tree);
-        json_decref(tree);
-        macula__v1__error__free_unpacked(wire, NULL);
+        print_error(error, code);
     } else {
         if (mac_problems_count(error->problems) > 0)
             cli_problems(error->problems);
-        if (mac_problems_count(error->problems) != 1)
-            cli_error("%s%s%s", error->path && !strstr(error->message, error->path) ? error->path : "",
-                      error->path && !strstr(error->message, error->path) ? ": " : "", error->message);
+        const char *message = rest_of_message(error);
+        bool names_path = !error->path || !message || strstr(message, error->path) || message != error->message;
+        if (message)
+            cli_error("%s%s%s", names_path ? "" : error->path, names_path ? "" : ": ", message);
     }
     mac_error_free(error);
     return code;
@@ -176,6 +256,7 @@ void cli_print_tree(json_t *tree) {
     }
     mac_autofree char *text = cli_json_text(tree, JSON_INDENT(2));
     puts(text);
+    output.json_printed = true;
 }
 
 void cli_print_message(const ProtobufCMessage *message) {

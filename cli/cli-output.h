@@ -8,6 +8,10 @@
 
 /* From -o and --progress (may be NULL) and the terminal; colour only on a terminal and without NO_COLOR. */
 void cli_output_init(const char *output, const char *progress);
+/* Before the options are parsed: whether -o json stands there, so that mistakes in them are JSON, too. */
+void cli_output_guess(int argc, char **argv);
+/* The end of a command: with -o json what cli_error said is an answer in JSON, unless there has been one. */
+void cli_output_end(int exit_code);
 bool cli_output_json(void);
 bool cli_output_yaml(void);
 /* Whether standard output (1) or error (2) shows colour. */
@@ -19,9 +23,11 @@ typedef enum cli_style { CLI_PLAIN, CLI_BOLD, CLI_DIM, CLI_GREEN, CLI_YELLOW, CL
 void cli_print(cli_style style, const char *format, ...) MAC_PRINTF(2, 3);
 /* A text of several lines, which are kept; ends the last one. */
 void cli_print_text(const char *text);
-/* "maculaos: …" in red on standard error. */
+/* "maculaos: …" in red on standard error; with -o json kept for cli_output_end. */
 void cli_error(const char *format, ...) MAC_PRINTF(1, 2);
 void cli_warning(const char *format, ...) MAC_PRINTF(1, 2);
+/* What is good to know, on standard error. */
+void cli_note(const char *format, ...) MAC_PRINTF(1, 2);
 
 /* Says why a request failed, with every place of a document (and as JSON with -o json); returns the exit code. Takes
  * the error. */

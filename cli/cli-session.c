@@ -8,6 +8,7 @@
 #include "cli-output.h"
 #include "codec/mac-codec.h"
 #include "crypto/mac-crypto.h"
+#include "macula/v1/supervisor.pb-c.h"
 
 #define SERVER_FILE "/run/macula/server.url"
 #define REALM_FILE "/run/macula/realm"
@@ -16,6 +17,8 @@
 #define DEFAULT_SERVER "nats://127.0.0.1:4222"
 #define DEFAULT_REALM "io.macula"
 #define SANDBOX "run/node" /* what `make node` uses */
+#define STATUS_MS 2000     /* for the supervisor to say how the services are */
+#define AGAIN_MS 100       /* between two attempts while a service starts */
 
 struct cli_session {
     uv_loop_t loop;
@@ -90,10 +93,15 @@ static bool url_is_good(const char *url) {
 
 char *cli_author(const cli_invocation *invocation) {
     const char *given = cli_option_value(invocation, "author");
-    if (!given)
-        given = getenv("SUDO_USER");
-    if (given && *given)
-        return mac_strdup(given);
+    return given && *given ? mac_strdup(given) : cli_login();
+}
+
+char *cli_login(void) {
+    const char *sudo = getenv("SUDO_USER"), *doas = getenv("DOAS_USER");
+    if (sudo && *sudo)
+        return mac_strdup(sudo);
+    if (doas && *doas)
+        return mac_strdup(doas);
     struct passwd *user = getpwuid(getuid());
     return user ? mac_strdup(user->pw_name) : mac_asprintf("uid %u", (unsigned)getuid());
 }
@@ -179,7 +187,9 @@ cli_session *cli_session_open(const cli_invocation *invocation, cli_identity ide
     mac_autofree char *url = server_url(invocation, root);
     if (!url) {
         *ret_code = cli_fail(mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
-                                           "no node runs in %s; start it with: maculaos node run --root %s",
+                                           root ? "no node runs in %s; start it with: maculaos node run --root %s"
+                                                : "there is no directory %s (--root, MACULA_ROOT); a node is made in "
+                                                  "a new one by: maculaos node run --root %s",
                                            *directory ? directory : "/", *directory ? directory : "/"));
         return NULL;
     }
@@ -203,6 +213,7 @@ cli_session *cli_session_open(const cli_invocation *invocation, cli_identity ide
                                                   .name = session->admin ? "admin" : "cli",
                                                   .realm = session->realm,
                                                   .seed = seed,
+                                                  .workload = identity == CLI_WORKLOAD,
                                                   .once = true,
                                                   .on_state = on_state,
                                                   .data = session});
@@ -265,6 +276,7 @@ struct waiting {
     ProtobufCMessage *message;
     char *text;
     mac_error *error;
+    bool unserved;
 };
 
 static void on_answer(const mac_answer *answer, void *data) {
@@ -274,6 +286,7 @@ static void on_answer(const mac_answer *answer, void *data) {
     waiting->done = true;
     if (answer->error) {
         waiting->error = mac_error_copy(answer->error);
+        waiting->unserved = answer->unserved;
         return;
     }
     if (!waiting->type) {
@@ -287,10 +300,10 @@ static void on_answer(const mac_answer *answer, void *data) {
         mac_problems_free(problems);
 }
 
-static mac_error *wait_for(cli_session *session, struct waiting *waiting, const char *subject, const void *body,
-                           size_t length, bool is_protobuf) {
-    mac_call *call = mac_bus_request(session->bus, subject, body, length, is_protobuf, false, session->deadline_ms,
-                                     on_answer, waiting);
+static mac_error *wait_once(cli_session *session, struct waiting *waiting, const char *subject, const void *body,
+                            size_t length, bool is_protobuf, unsigned deadline_ms) {
+    mac_call *call =
+        mac_bus_request(session->bus, subject, body, length, is_protobuf, false, deadline_ms, on_answer, waiting);
     if (!cli_session_run_until(session, &waiting->done)) {
         mac_call_cancel(call);
         mac_error_free(waiting->error);
@@ -298,6 +311,53 @@ static mac_error *wait_for(cli_session *session, struct waiting *waiting, const 
                              "interrupted; what was asked for may still be going on");
     }
     return waiting->error;
+}
+
+/* Whether the supervisor says that one of the services is on its way back. */
+static bool service_starts(cli_session *session) {
+    struct waiting waiting = {.type = &macula__v1__supervisor_status__descriptor};
+    mac_autofree char *subject = mac_bus_subject(session->realm, "supervisor", "status");
+    mac_error *error = wait_once(session, &waiting, subject, "", 0, true, STATUS_MS);
+    bool starts = false;
+    if (!error) {
+        const Macula__V1__SupervisorStatus *status = (const Macula__V1__SupervisorStatus *)waiting.message;
+        for (size_t i = 0; i < status->n_units; i++)
+            starts |= status->units[i]->state == MACULA__V1__UNIT_STATUS__STATE__starting ||
+                      status->units[i]->state == MACULA__V1__UNIT_STATUS__STATE__stopping ||
+                      status->units[i]->state == MACULA__V1__UNIT_STATUS__STATE__waiting;
+        protobuf_c_message_free_unpacked(waiting.message, NULL);
+    }
+    mac_error_free(error);
+    return starts;
+}
+
+static void on_paused(const mac_answer *answer, void *data) {
+    (void)answer;
+    *(bool *)data = true;
+}
+
+/* Nobody serves it: as long as a service is being started it may be that one, so it is asked again, in time; and once
+ * more when all are ready, as it may have become so meanwhile. Nobody has got the request, so nothing is done twice. */
+static mac_error *wait_for(cli_session *session, struct waiting *waiting, const char *subject, const void *body,
+                           size_t length, bool is_protobuf) {
+    uint64_t end = mac_now_ms() + session->deadline_ms;
+    for (bool starts = true;;) {
+        uint64_t now = mac_now_ms();
+        mac_error *error =
+            wait_once(session, waiting, subject, body, length, is_protobuf, now < end ? (unsigned)(end - now) : 1);
+        bool again = waiting->unserved && session->admin && starts && mac_now_ms() + AGAIN_MS < end;
+        if (!error || !again)
+            return error;
+        starts = service_starts(session);
+        bool paused = false;
+        mac_call *pause = starts ? mac_bus_pause(session->bus, AGAIN_MS, on_paused, &paused) : NULL;
+        if (pause && !cli_session_run_until(session, &paused)) {
+            mac_call_cancel(pause);
+            return error;
+        }
+        mac_error_free(error);
+        *waiting = (struct waiting){.type = waiting->type};
+    }
 }
 
 mac_error *cli_call(cli_session *session, const ProtobufCServiceDescriptor *service, const char *method,

@@ -32,6 +32,8 @@ char *cli_root_directory(const cli_invocation *invocation);
 char *cli_realm(mac_root *root);
 /* Who asks: --author, else the person's login name; caller frees. */
 char *cli_author(const cli_invocation *invocation);
+/* The login name, of whoever called sudo or doas; caller frees. */
+char *cli_login(void);
 
 /* Calls a method by its descriptor and waits. NULL: answered, *ret_answer is the caller's (free with
  * protobuf_c_message_free_unpacked). Else the error, the caller's as well. */

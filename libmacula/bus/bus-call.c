@@ -227,7 +227,8 @@ static void on_nobody(mac_call *call) {
     mac_autoptr(mac_error) error =
         mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "nobody serves %s now", call->subject);
     call->answered = true; /* by the server: nothing else is under way */
-    call_fail(call, error);
+    mac_answer answer = {.error = error, .unserved = true};
+    call_end(call, &answer);
 }
 
 static void on_slot_message(bus_source *source, natsMsg *message, void *data) {
@@ -340,7 +341,7 @@ mac_call *mac_bus_pause(mac_bus *bus, unsigned ms, mac_answer_callback callback,
 /* ---- life ---- */
 
 void bus_calls_init(mac_bus *bus) {
-    bus->calls.plain_inbox = !bus->seed;
+    bus->calls.plain_inbox = bus->calls.plain_first;
     uv_timer_init(bus->loop, &bus->calls.timer);
     bus->calls.timer.data = bus;
 }

@@ -149,6 +149,7 @@ typedef struct bus_calls {
     uint64_t number;    /* of the last call */
     char *inbox;        /* "_SVC.confd.<nonce>" */
     bool plain_inbox;   /* "_INBOX.confd.<nonce>": what a workload may subscribe */
+    bool plain_first;   /* the kind that is tried first */
 } bus_calls;
 
 void bus_calls_init(mac_bus *bus);

@@ -297,8 +297,8 @@ void bus_link_look(mac_bus *bus) {
 void bus_link_inbox_refused(mac_bus *bus, const char *message) {
     if (bus->state == MAC_BUS_CONNECTED || !bus->connection || bus->closing)
         return;
-    if (bus->calls.plain_inbox == !bus->seed) {  /* the first kind that was tried */
-        bus_call_discard(mac_take(&bus->ready)); /* the only one: callers wait for CONNECTED */
+    if (bus->calls.plain_inbox == bus->calls.plain_first) { /* the first kind that was tried */
+        bus_call_discard(mac_take(&bus->ready));            /* the only one: callers wait for CONNECTED */
         bus_calls_disconnect(bus);
         bus->calls.plain_inbox = !bus->calls.plain_inbox;
         bus->ready = bus_call_flush(bus, BUS_READY_TIMEOUT_MS, on_ready, bus);

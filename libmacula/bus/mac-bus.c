@@ -86,6 +86,7 @@ mac_bus *mac_bus_new(const mac_bus_options *options) {
                      .state = MAC_BUS_CONNECTING,
                      .started_ms = mac_unix_ms()};
     bus_random_name(bus->nonce);
+    bus->calls.plain_first = !options->seed || options->workload;
     init_handles(bus);
     bus_calls_init(bus);
     bus->violation_number = bus_violation_register(bus, &bus->wake);

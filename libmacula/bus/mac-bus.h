@@ -46,6 +46,7 @@ typedef struct mac_bus_options {
     const char *name; /* of the client, shown by the server and in audit events; also the inbox: _SVC.<name>.> */
     const char *realm;
     const char *seed; /* nkey seed text; NULL: anonymous */
+    bool workload;    /* the seed is a workload's: its inbox is _INBOX.<name>.> from the first */
     bool once;        /* give up at the first failure (command line) instead of retrying */
     /* Every change of state, and every failed attempt (CONNECTING); error says why (UNAVAILABLE, DENIED …), NULL when
      * connected or closed on request. Never from within mac_bus_start. */
@@ -55,7 +56,8 @@ typedef struct mac_bus_options {
 
 mac_bus *mac_bus_new(const mac_bus_options *options);
 /* Connects from the loop. Connecting blocks the loop: not noticeably on the loopback, at most 2 s elsewhere. With a
- * seed the inbox is _SVC.<name>.>, without one (or when the server refuses that) _INBOX.<name>.>. */
+ * seed the inbox is _SVC.<name>.>, without one (or with a workload's, or when the server refuses that)
+ * _INBOX.<name>.>. */
 void mac_bus_start(mac_bus *bus);
 /* Pending calls end with CANCELLED, requests whose handlers have not answered yet are answered UNAVAILABLE; what has
  * been published is sent; then it disconnects and frees. on_closed (may be NULL) comes last, from the loop, within half
@@ -134,7 +136,8 @@ typedef struct mac_answer {
     const char *subject;
     /* NULL: a success; else the service's error, UNAVAILABLE (no responders), DENIED, TIMED_OUT … */
     const mac_error *error;
-    bool last; /* the call is over: the callback does not come again */
+    bool unserved; /* UNAVAILABLE because nobody serves it: nobody has got the request */
+    bool last;     /* the call is over: the callback does not come again */
 } mac_answer;
 typedef void (*mac_answer_callback)(const mac_answer *answer, void *data);
 /* body: JSON text, or protobuf when is_protobuf. deadline_ms 0: the default. When many is set, the call is ended only

@@ -246,7 +246,7 @@ static mac_error *load_identity(mac_service *service) {
 
 static mac_error *open_root(mac_service *service) {
     int r = mac_root_open(service->options.root, true, &service->root);
-    return r < 0 ? mac_error_from_errno(r, "%s: the root directory cannot be opened (--root)",
+    return r < 0 ? mac_error_from_errno(r, "%s: the root directory cannot be opened (--root, MACULA_ROOT)",
                                         service->options.root ? service->options.root : "/")
                  : NULL;
 }

@@ -47,8 +47,8 @@ static char *marker_path(const command_list *list) {
     return mac_asprintf(CONFD_APPLIED_RUN_DIR "/%s", list->name);
 }
 
-/* What the marker says once this list has run in this boot. */
-static char *marker_text(const command_list *list) {
+/* What the marker says once this list has run in this boot, or has been told of as one that does not run here. */
+static char *marker_text(const confd_context *context, const command_list *list) {
     char boot[64] = "";
     FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
     if (file) {
@@ -62,16 +62,16 @@ static char *marker_text(const command_list *list) {
         mac_buffer_printf(&text, "%s\n%s\n", list->items[i]->command, list->items[i]->timeout);
     char digest[65];
     mac_sha256_hex(text.data ? text.data : "", text.length, digest);
-    return mac_asprintf("%s %s\n", boot, digest);
+    return mac_asprintf("%s%s %s\n", may_run(context) ? "" : "skipped ", boot, digest);
 }
 
-static bool has_run(const confd_context *context, const command_list *list) {
-    mac_autofree char *path = marker_path(list), *wanted = marker_text(list), *found = NULL;
+static bool is_done(const confd_context *context, const command_list *list) {
+    mac_autofree char *path = marker_path(list), *wanted = marker_text(context, list), *found = NULL;
     return confd_text_read(context->root, path, &found) == 0 && mac_streq(found, wanted);
 }
 
 static void plan_list(const confd_context *context, command_list list, mac_strings *actions) {
-    if (list.count == 0 || has_run(context, &list))
+    if (list.count == 0 || is_done(context, &list))
         return;
     for (size_t i = 0; i < list.count; i++)
         mac_strings_addf(actions, may_run(context) ? "run %s[%zu]" : "skip %s[%zu]: not on a real root", list.name, i);
@@ -106,7 +106,7 @@ static void build_environment(command_job *job) {
 
 static void job_end(command_job *job) {
     confd_run *run = job->run;
-    mac_autofree char *path = marker_path(&job->list), *text = marker_text(&job->list);
+    mac_autofree char *path = marker_path(&job->list), *text = marker_text(job->context, &job->list);
     mac_error *error = NULL;
     if (!job->cancelled)
         error = confd_run_write_file(run, path, text, strlen(text), MAC_FS_PRIVATE, CONFD_QUIET);
@@ -201,7 +201,8 @@ static void apply_list(confd_run *run, const confd_context *context, command_lis
                        "commands are not run below %s, as they would act on this machine; set MACULA_RUN_COMMANDS=1 to "
                        "run them",
                        mac_root_directory(context->root));
-        confd_run_done(run, NULL);
+        mac_autofree char *path = marker_path(&list), *text = marker_text(context, &list);
+        confd_run_done(run, confd_run_write_file(run, path, text, strlen(text), MAC_FS_PRIVATE, CONFD_QUIET));
         return;
     }
     command_job *job = mac_calloc(1, sizeof *job);

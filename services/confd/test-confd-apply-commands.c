@@ -124,14 +124,19 @@ static void below_another_root_commands_only_run_when_asked_for(void **state) {
     test_node *node = *state;
     commands(node, 1, "echo x > count", "", "");
     unsetenv("MACULA_RUN_COMMANDS");
+    mac_autostrings actions = {0}, later = {0};
+    confd_apply_run_cmd.plan(&node->context, &actions);
+    assert_non_null(strstr(actions.items[0], "skip"));
     start(node, &confd_apply_run_cmd);
     assert_null(node->error);
     assert_true(has_note(node, "MACULA_RUN_COMMANDS=1"));
     keep(node);
     assert_no_file(node, "/count");
-    mac_autostrings actions = {0};
-    confd_apply_run_cmd.plan(&node->context, &actions);
-    assert_non_null(strstr(actions.items[0], "skip"));
+    confd_apply_run_cmd.plan(&node->context, &later);
+    assert_int_equal(later.count, 0); /* it has been said */
+    setenv("MACULA_RUN_COMMANDS", "1", 1);
+    confd_apply_run_cmd.plan(&node->context, &later);
+    assert_string_equal(later.items[0], "run run_cmd[0]");
 }
 
 static void a_plan_runs_nothing(void **state) {

@@ -1,8 +1,11 @@
 /* Changes that concern other services: those are asked, told, and may refuse, fail, be silent or dead. */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include "confd-applicator.h"
 #include "test-confd-service.h"
 
 static const char *const no_units[] = {NULL};
@@ -224,7 +227,10 @@ static void own_failures_take_everything_back(void **state) {
     (void)state;
     confd_node *node = node_started(no_units);
     assert_done(node, "config.apply", "{\"text\":\"hostname: a\\n\"}");
-    assert_int_equal(mac_fs_mkdirs(node->box->root, "/etc/broken.conf/x", 0755), 0);
+    /* Too large to be kept, which is seen when it is about to be replaced. */
+    mac_autofd large = -1;
+    assert_int_equal(mac_fs_open(node->box->root, "/etc/broken.conf", O_CREAT | O_WRONLY, 0644, &large), 0);
+    assert_int_equal(ftruncate(large, (off_t)CONFD_SAVE_MAX + 1), 0);
     assert_error(node, "config.apply",
                  "{\"text\":\"hostname: b\\nwrite_files: [{path: /etc/broken.conf, content: x}]\\n\"}", ROLLED_BACK,
                  "broken.conf");

@@ -30,12 +30,13 @@ static char *absolute(const char *path) {
     return mac_asprintf("%s/%s", here, path);
 }
 
-static bool number(const char *text, unsigned long min, unsigned long max, unsigned long *ret_value) {
+static bool number(const char *name, const char *text, unsigned long min, unsigned long max, unsigned long *ret_value) {
     char *end;
     errno = 0;
     unsigned long value = strtoul(text, &end, 10);
     if (errno || *end || end == text || value < min || value > max) {
-        fprintf(stderr, "macula-supervisor: a number from %lu to %lu expected, found \"%s\"\n", min, max, text);
+        fprintf(stderr, "macula-supervisor: %s: expected a number from %lu to %lu, found \"%s\"\n", name, min, max,
+                text);
         return false;
     }
     *ret_value = value;
@@ -70,10 +71,11 @@ int main(int argc, char **argv) {
         }
     }
     supervisor_options options = {.policy = SUPERVISOR_POLICY};
-    if (port && *port && !number(port, 1, 65535, &value))
+    const char *port_name = port == getenv("MACULA_NATS_PORT") ? "MACULA_NATS_PORT" : "--port";
+    if (port && *port && !number(port_name, port, 1, 65535, &value))
         return 2;
     options.port = (uint16_t)value;
-    if (backoff && !number(backoff, 1, 60000, &value))
+    if (backoff && !number("--backoff", backoff, 1, 60000, &value))
         return 2;
     if (backoff)
         options.policy.backoff_ms = value;

@@ -81,7 +81,10 @@ mac_error *supervisor_prepare_root(supervisor_host *host, int *ret_lock) {
     const char *directory = host->options.root;
     int result = mac_root_open(directory, true, &host->root);
     if (result < 0)
-        return mac_error_from_errno(result, "the root directory %s cannot be opened", directory ? directory : "/");
+        return mac_error_from_errno(result,
+                                    "the root directory %s can be neither opened nor made (name another one with "
+                                    "--root or MACULA_ROOT)",
+                                    directory ? directory : "/");
     mac_error *error = make_directories(host->root);
     if (!error)
         error = take_lock(host->root, ret_lock);
