@@ -248,7 +248,9 @@ static mac_error *prepare(installation *it) {
         error = check_section(section_of(document));
     if (error)
         return error;
-    it->silent = it->options->yes || section_of(document)->silent;
+    it->silent = it->options->yes || (section_of(document)->silent && !it->options->ask);
+    if (it->options->if_silent && !it->silent)
+        return mac_error_new(MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "nothing says that it is to be silent");
     error = choose_disk(it, section_of(document));
     if (!error && !it->options->dry_run)
         error = ask(it);
@@ -317,6 +319,10 @@ int install_run(const install_options *options) {
     if (!error) {
         (void)mac_boot_running_read(it.root, &it.running);
         error = options->list ? list(&it) : install(&it);
+    }
+    if (error && error->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO) {
+        mac_error_free(error);
+        return 3;
     }
     return error ? install_report_error(error, options->json) : 0;
 }

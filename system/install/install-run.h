@@ -10,7 +10,7 @@ typedef struct install_options {
     const char *disk, *image, *config, *medium; /* NULL: not given */
     uint64_t size;                              /* of the image; 0: not given */
     mac_strings set;
-    bool yes, dry_run, list, json, reboot, power_off;
+    bool yes, ask, if_silent, dry_run, list, json, reboot, power_off;
     install_progress progress;
 } install_options;
 

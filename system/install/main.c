@@ -21,6 +21,8 @@ static const char help[] =
     "                     one key of the configuration, over the file; may be repeated\n"
     "  -y, --yes          ask nothing\n"
     "  -n, --dry-run      check everything and show what would be done; nothing is written\n"
+    "      --ask          ask although the configuration says silent\n"
+    "      --if-silent    do nothing unless the configuration says silent (exit code 3)\n"
     "  -l, --list         show the disks, and why one cannot be used\n"
     "      --reboot, --power-off\n"
     "                     what to do when it is done\n"
@@ -31,12 +33,13 @@ static const char help[] =
     "The same can be set on the kernel command line (maculaos.install.device=/dev/vda maculaos.install.silent …) and "
     "in the\n"
     "section `install` of the configuration.\n"
-    "Exit codes: 0 done, 1 failed or left, 2 usage, 5 refused (disk or configuration), 6 only root may do this.\n"
+    "Exit codes: 0 done, 1 failed or left, 2 usage, 3 nothing to do, 5 refused (disk or configuration), 6 only root "
+    "may do this.\n"
     "Examples: macula-install\n"
     "          macula-install /dev/nvme0n1 --config node.yaml --yes --power-off\n"
     "          macula-install --image node.img --size 4G --medium /mnt/live --set hostname=edge-7 --yes\n";
 
-enum { IMAGE = 256, SIZE, REBOOT, POWER_OFF, MEDIUM, PROGRESS };
+enum { IMAGE = 256, SIZE, REBOOT, POWER_OFF, MEDIUM, PROGRESS, ASK, IF_SILENT };
 
 static const struct option known[] = {
     {"image", required_argument, NULL, IMAGE},
@@ -48,6 +51,8 @@ static const struct option known[] = {
     {"list", no_argument, NULL, 'l'},
     {"reboot", no_argument, NULL, REBOOT},
     {"power-off", no_argument, NULL, POWER_OFF},
+    {"ask", no_argument, NULL, ASK},
+    {"if-silent", no_argument, NULL, IF_SILENT},
     {"medium", required_argument, NULL, MEDIUM},
     {"progress", required_argument, NULL, PROGRESS},
     {"output", required_argument, NULL, 'o'},
@@ -94,6 +99,10 @@ static bool parse_one(int option, install_options *options) {
         return options->reboot = true;
     case POWER_OFF:
         return options->power_off = true;
+    case ASK:
+        return options->ask = true;
+    case IF_SILENT:
+        return options->if_silent = true;
     case MEDIUM:
         options->medium = optarg;
         return true;
@@ -121,6 +130,8 @@ static const char *contradiction(const install_options *options, int argc) {
         return "--image stands in place of a disk: give one of them";
     if (options->size && !options->image)
         return "--size is for --image";
+    if (options->ask && (options->yes || options->if_silent))
+        return "--ask, or --yes or --if-silent, not both";
     return options->reboot && options->power_off ? "--reboot or --power-off, not both" : NULL;
 }
 
