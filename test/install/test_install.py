@@ -5,6 +5,7 @@ import pathlib
 import re
 import stat
 import subprocess
+import sys
 import tempfile
 
 import install_rig
@@ -216,6 +217,48 @@ class Refusals(InstallTest):
         disks = json.loads(self.run_install("--list", "-o", "json").stdout)
         self.assertTrue(all(stat.S_ISBLK(os.stat(disk["path"]).st_mode) for disk in disks), disks)
         self.assertTrue(all(re.match("/dev/", disk["path"]) for disk in disks))
+
+
+class Failures(InstallTest):
+    def in_mounts(self, prepare, *words):
+        """Runs the installer where `prepare` (shell) was done in a mount namespace of its own; skipped where that is not permitted."""
+        script = f"{prepare} || exit 99; \"$@\"; code=$?; head -c 512 disk.img >{self.folder}/first; exit $code"
+        done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", install_rig.PROGRAM, *words], capture_output=True, text=True,
+                              env=install_rig.ENVIRONMENT, check=False, timeout=120, cwd=self.folder)
+        if done.returncode == 99 or "unshare" in done.stderr:
+            self.skipTest(f"mounting is not permitted here: {done.stderr}")
+        return done
+
+    def test_a_disk_that_takes_no_more_is_named_and_does_not_start(self):
+        medium = Medium(self.folder / "long", 20_000)
+        done = self.in_mounts("mkdir full && mount -t tmpfs -o size=20M tmpfs full && cd full && truncate -s 2G disk.img",
+                              "--medium", medium.folder, "--image", "disk.img", "--yes")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("disk.img: there is no room for what is to be written", done.stderr)
+        self.assertEqual((self.folder / "first").read_bytes(), bytes(512))
+
+    def test_a_disk_that_gives_back_something_else_never_starts(self):
+        medium = Medium(self.folder / "long", 20_000)
+        self.image.write_bytes(b"")
+        os.truncate(self.image, 2 << 30)
+        wrong = medium.slot[100] ^ 255
+        liar = subprocess.Popen([sys.executable, "-c", "import os\nfile = os.open(%r, os.O_WRONLY)\nprint(flush=True)\n"
+                                 "while True: os.pwrite(file, bytes([%d]), %d)" % (str(self.image), wrong, 66 * MIB + 100)],
+                                stdout=subprocess.PIPE)
+        try:
+            liar.stdout.readline()
+            self.refused(1, "does not give back what was written", "--image", self.image, "--yes", medium=medium)
+        finally:
+            liar.kill()
+            liar.communicate()
+        self.assertFalse(self.is_bootable(Disk(self.image)))
+
+    def test_without_a_program_that_it_needs_it_says_which_and_writes_nothing(self):
+        done = self.in_mounts("mkdir empty && mount --bind empty /usr/sbin", "--medium", self.medium.folder, "--image", "disk.img",
+                              "--size", "2G", "--yes")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("sfdisk cannot be started", done.stderr)
+        self.assertEqual(Disk(self.image).read(0, MIB), bytes(MIB))
 
 
 if __name__ == "__main__":
