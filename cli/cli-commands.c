@@ -2,6 +2,7 @@
 #include "cli-boot.h"
 #include "cli-command.h"
 #include "cli-config.h"
+#include "cli-net.h"
 #include "cli-node.h"
 
 static const char *const outputs[] = {"text", "json", "yaml", NULL};
@@ -67,6 +68,12 @@ static const cli_option run_options[] = {{"port", 'p', "N", "port of the bus (MA
 static const cli_option man_options[] = {{"write", 'w', "DIR", "write the pages of all commands into DIR", NULL}, {0}};
 static const cli_option cancel_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
 static const cli_option restart_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
+
+static const cli_option net_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
+static const cli_option net_down_options[] = {
+    {"author", 0, "NAME", "who, in place of your login name", NULL},
+    {"force", 0, NULL, "also when the node then has no way to its gateway", NULL},
+    {0}};
 
 const cli_command cli_commands[] = {
     {.name = "config get",
@@ -191,6 +198,54 @@ const cli_command cli_commands[] = {
      .without_node = true,
      .summary = "Applies the configuration's boot phase, without a bus; the init system calls it.",
      .example = "maculaos config boot"},
+
+    {.name = "net status",
+     .arguments = "",
+     .run = cli_net_status,
+     .summary = "Shows interfaces, addresses, gateways, name servers and the firewall.",
+     .example = "maculaos net status\nmaculaos net status -o json | jq '.links[] | {name, addresses}'"},
+    {.name = "net peers",
+     .arguments = "",
+     .run = cli_net_peers,
+     .summary = "Shows the nodes that announce themselves in the local network.",
+     .example = "maculaos net peers"},
+    {.name = "net diag",
+     .arguments = "",
+     .run = cli_net_diag,
+     .summary = "Looks for what is wrong with the network, from the cable to the name servers.",
+     .details = "Exit code 1 when a check fails. Each one that fails says what to do.",
+     .example = "maculaos net diag"},
+    {.name = "net renew",
+     .arguments = "[INTERFACE]",
+     .most = 1,
+     .run = cli_net_renew,
+     .options = net_options,
+     .summary = "Asks for addresses by DHCP again.",
+     .example = "maculaos net renew\nmaculaos net renew eth0"},
+    {.name = "net up",
+     .arguments = "INTERFACE",
+     .least = 1,
+     .most = 1,
+     .run = cli_net_up,
+     .options = net_options,
+     .summary = "Lets an interface up that `net down` holds down.",
+     .example = "maculaos net up eth1"},
+    {.name = "net down",
+     .arguments = "INTERFACE",
+     .least = 1,
+     .most = 1,
+     .run = cli_net_down,
+     .options = net_down_options,
+     .summary = "Holds an interface down until `net up` or the next start of the node.",
+     .details = "The interface that has the node's only gateway is refused without --force.",
+     .example = "maculaos net down eth1"},
+    {.name = "net scan",
+     .arguments = "[INTERFACE]",
+     .most = 1,
+     .run = cli_net_scan,
+     .options = net_options,
+     .summary = "Shows the Wi-Fi networks that can be heard.",
+     .example = "maculaos net scan"},
 
     {.name = "node info",
      .arguments = "",

@@ -1,0 +1,123 @@
+#include "netd-manager.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "codec/mac-codec.h"
+#include "log/mac-log.h"
+
+#define DOCUMENT_FILE "/run/macula/config.pb" /* confd writes it before anybody starts */
+#define DOCUMENT_MAX (4u << 20)
+
+/* ---- the configuration ---- */
+
+static Macula__V1__Document *load_document(netd_manager *manager) {
+    mac_autofree char *data = NULL;
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    ProtobufCMessage *message = NULL;
+    size_t length = 0;
+    int r = mac_fs_read(manager->root, DOCUMENT_FILE, DOCUMENT_MAX, &data, &length);
+    if (r == 0)
+        r = mac_codec_unpack(&macula__v1__document__descriptor, data, length, problems, &message);
+    if (r < 0)
+        mac_log_warning("the configuration cannot be read: the network gets its defaults",
+                        "file=" DOCUMENT_FILE " error=" MAC_LOG_Q("%s"), strerror(-r));
+    return (Macula__V1__Document *)message;
+}
+
+void netd_manager_take(netd_manager *manager, Macula__V1__Document *document) {
+    Macula__V1__Document *before = manager->document;
+    manager->document = document;
+    netd_network_set(manager->network, document);
+    if (before)
+        macula__v1__document__free_unpacked(before, NULL);
+}
+
+/* The name of the node, roles and the bus's port concern netd, but other services apply them. */
+static void on_config_changed(const mac_event *event, void *data) {
+    netd_manager *manager = data;
+    (void)event;
+    Macula__V1__Document *document = load_document(manager);
+    if (document)
+        netd_manager_take(manager, document);
+}
+
+/* ---- events ---- */
+
+void netd_manager_tell(netd_manager *manager, const netd_network_event *event) {
+    Macula__V1__NetEvent message = MACULA__V1__NET_EVENT__INIT;
+    mac_autofree char *topic = mac_asprintf("net.%s", event->topic);
+    message.what = (char *)event->what;
+    message.interface = (char *)event->interface;
+    message.subject = (char *)event->subject;
+    message.reason = (char *)event->reason;
+    message.has_time_ms = true;
+    message.time_ms = mac_unix_ms();
+    mac_log_info("network event", "topic=%s what=%s interface=%s subject=" MAC_LOG_Q("%s") " reason=" MAC_LOG_Q("%s"),
+                 topic, event->what, event->interface ? event->interface : "-", event->subject ? event->subject : "",
+                 event->reason ? event->reason : "");
+    (void)!mac_bus_publish(manager->bus, topic, &message.base); /* an event is a hint: the status is the truth */
+}
+
+static void on_network_event(const netd_network_event *event, void *data) {
+    netd_manager_tell(data, event);
+}
+
+static void on_network_change(void *data) {
+    netd_manager *manager = data;
+    const netd_state *state = netd_network_state(manager->network);
+    size_t up = 0;
+    for (size_t i = 0; i < state->link_count; i++)
+        up += state->links[i].carrier && !state->links[i].loopback;
+    mac_autofree char *status = mac_asprintf("%zu links up, %zu routes", up, state->route_count);
+    mac_service_status(status);
+}
+
+/* ---- life ---- */
+
+static mac_error *serve(netd_manager *manager) {
+    netd_methods_init(manager);
+    netd_control_methods_init(manager);
+    netd_participant_init(manager);
+    if (mac_bus_serve(manager->bus, &manager->net.base, NULL, "Addresses, names and the firewall of this node") < 0 ||
+        mac_bus_serve(manager->bus, &manager->control.base, NULL, NULL) < 0 ||
+        mac_bus_serve(manager->bus, &manager->participant.base, "participant.netd", NULL) < 0)
+        return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "the procedures of net cannot be served");
+    mac_autofree char *subject = mac_asprintf("macula.pub.%s.config.changed", mac_service_realm(manager->service));
+    int r = mac_bus_subscribe(manager->bus, subject, on_config_changed, manager, &manager->changes);
+    return r < 0 ? mac_error_from_errno(r, "%s cannot be subscribed to", subject) : NULL;
+}
+
+void netd_manager_free(void *object) {
+    netd_manager *manager = object;
+    if (manager->changes)
+        mac_bus_unsubscribe(manager->changes);
+    netd_network_free(manager->network);
+    netd_sys_free(manager->sys);
+    if (manager->document)
+        macula__v1__document__free_unpacked(manager->document, NULL);
+    free(manager);
+}
+
+mac_error *netd_manager_start(mac_service *service, void **ret_object) {
+    netd_manager *manager = mac_calloc(1, sizeof *manager);
+    mac_error *error = NULL;
+    *manager = (netd_manager){.service = service,
+                              .root = mac_service_root(service),
+                              .loop = mac_service_loop(service),
+                              .bus = mac_service_bus(service)};
+    *ret_object = manager;
+    manager->sys = netd_sys_new(manager->root, manager->loop, &error);
+    if (manager->sys)
+        manager->network = netd_network_new(&(netd_network_options){.root = manager->root,
+                                                                    .loop = manager->loop,
+                                                                    .sys = manager->sys,
+                                                                    .on_event = on_network_event,
+                                                                    .on_change = on_network_change,
+                                                                    .data = manager},
+                                            &error);
+    /* The network does not wait for the bus. */
+    if (!error)
+        netd_manager_take(manager, load_document(manager));
+    return error ? error : serve(manager);
+}

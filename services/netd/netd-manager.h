@@ -1,0 +1,38 @@
+/* The root object of netd. */
+#ifndef NETD_MANAGER_H
+#define NETD_MANAGER_H
+
+#include "macula/v1/config.pb-c.h"
+#include "macula/v1/net.pb-c.h"
+#include "netd-network.h"
+#include "service/mac-service.h"
+
+typedef struct netd_manager {
+    mac_service *service;
+    mac_root *root;
+    uv_loop_t *loop;
+    mac_bus *bus;
+    netd_sys *sys;
+    netd_network *network;
+    Macula__V1__Document *document; /* in force; NULL: the defaults */
+    Macula__V1__Net_Service net;
+    Macula__V1__NetControl_Service control;
+    Macula__V1__Participant_Service participant;
+    mac_subscription *changes; /* of the configuration that other services apply */
+} netd_manager;
+
+/* For mac_service_definition. */
+mac_error *netd_manager_start(mac_service *service, void **ret_object);
+void netd_manager_free(void *object);
+
+/* Takes the document and has it carried out, without asking whether it works. */
+void netd_manager_take(netd_manager *manager, Macula__V1__Document *document);
+/* Publishes an event macula.pub.{realm}.net.{topic}. */
+void netd_manager_tell(netd_manager *manager, const netd_network_event *event);
+
+/* netd-methods.c, netd-control-methods.c, netd-participant.c: the tables. */
+void netd_methods_init(netd_manager *manager);
+void netd_control_methods_init(netd_manager *manager);
+void netd_participant_init(netd_manager *manager);
+
+#endif

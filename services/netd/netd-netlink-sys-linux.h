@@ -1,0 +1,29 @@
+/* Inside netd-sys-linux: a netlink socket for questions, and the three dumps. */
+#ifndef NETD_NETLINK_SYS_LINUX_H
+#define NETD_NETLINK_SYS_LINUX_H
+
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+
+#include "netd-state.h"
+
+#define NETD_NETLINK_SIZE 32768
+
+typedef struct netd_netlink {
+    struct mnl_socket *socket;
+    uint32_t sequence, port;
+    char buffer[NETD_NETLINK_SIZE] __attribute__((aligned(8))); /* answers */
+    char request[4096] __attribute__((aligned(8)));
+} netd_netlink;
+
+/* 0 or a negative errno. */
+int netd_netlink_open(netd_netlink *netlink);
+void netd_netlink_close(netd_netlink *netlink);
+/* A new request; NLM_F_REQUEST is added. */
+struct nlmsghdr *netd_netlink_message(netd_netlink *netlink, uint16_t type, uint16_t flags);
+/* Sends it and reads until it is acknowledged or the dump is over. 0 or the kernel's negative errno. */
+int netd_netlink_talk(netd_netlink *netlink, struct nlmsghdr *message, mnl_cb_t callback, void *data);
+/* Links, addresses and the routes of the main table. */
+int netd_netlink_dump(netd_netlink *netlink, netd_state *ret_state);
+
+#endif

@@ -1,0 +1,27 @@
+/* /etc/resolv.conf: which name servers are asked. Pure but for the writing. */
+#ifndef NETD_RESOLVER_H
+#define NETD_RESOLVER_H
+
+#include "fs/mac-fs.h"
+#include "netd-lease.h"
+#include "netd-wish.h"
+
+#define NETD_RESOLVER_SERVERS_MAX 3 /* what the C library reads (MAXNS) */
+#define NETD_RESOLVER_SEARCH_MAX 6
+
+typedef struct netd_resolver {
+    netd_ip servers[NETD_RESOLVER_SERVERS_MAX];
+    size_t server_count;
+    mac_strings search;
+} netd_resolver;
+
+/* Servers of the interfaces in the order of the wish, fixed ones before those of DHCP; when there are none, the
+ * configuration's general ones. */
+void netd_resolver_make(const netd_wish *wish, const netd_lease *(*lease_of)(const netd_wish_link *link, void *data),
+                        void *data, netd_resolver *ret_resolver);
+void netd_resolver_deinit(netd_resolver *resolver);
+char *netd_resolver_text(const netd_resolver *resolver);
+/* Replaces the file when it says something else. ret_changed: whether it did. */
+int netd_resolver_write(const netd_resolver *resolver, mac_root *root, bool *ret_changed) MAC_MUST_USE;
+
+#endif

@@ -1,0 +1,53 @@
+#include "netd-sys.h"
+
+#include <stdlib.h>
+
+netd_sys *netd_sys_new(mac_root *root, uv_loop_t *loop, mac_error **ret_error) {
+    const char *kernel = getenv("MACULA_NETD_KERNEL");
+    bool is_linux = kernel ? mac_streq(kernel, "linux") : mac_root_is_system(root);
+    netd_sys *sys = is_linux ? netd_sys_linux_new(ret_error) : netd_sys_record_new();
+    if (!sys)
+        return NULL;
+    sys->root = root;
+    sys->loop = loop;
+    return sys;
+}
+
+void netd_sys_free(netd_sys *sys) {
+    if (sys)
+        sys->ops->free(sys);
+}
+
+bool netd_sys_is_recording(const netd_sys *sys) {
+    return netd_sys_record_calls(sys) != NULL;
+}
+
+int netd_sys_read(netd_sys *sys, netd_state *ret_state) {
+    return sys->ops->read(sys, ret_state);
+}
+
+int netd_sys_do(netd_sys *sys, const netd_op *op) {
+    return sys->ops->apply(sys, op);
+}
+
+int netd_sys_watch(netd_sys *sys, void (*on_change)(void *data), void *data) {
+    return sys->ops->watch(sys, on_change, data);
+}
+
+int netd_sys_sysctl(netd_sys *sys, const char *key, const char *value) {
+    return sys->ops->sysctl(sys, key, value);
+}
+
+int netd_sys_neighbour_ask(netd_sys *sys, int index, const netd_ip *ip) {
+    return sys->ops->neighbour_ask(sys, index, ip);
+}
+
+netd_neighbour netd_sys_neighbour(netd_sys *sys, int index, const netd_ip *ip, uint8_t ret_mac[6]) {
+    return sys->ops->neighbour(sys, index, ip, ret_mac);
+}
+
+int netd_sys_run(netd_sys *sys, const mac_command_options *options, mac_command **ret_command) {
+    mac_command_options with_loop = *options;
+    with_loop.loop = sys->loop;
+    return sys->ops->run(sys, &with_loop, ret_command);
+}

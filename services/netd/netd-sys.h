@@ -1,0 +1,70 @@
+/* What netd does to the kernel and which programs it runs.
+ *
+ * Two implementations: Linux (rtnetlink by libmnl) when the root is "/" or MACULA_NETD_KERNEL=linux asks for it, as in
+ * a network namespace of a test; otherwise a recording one, which changes a network that exists in memory only, so that
+ * a node under a directory shows what it would do. */
+#ifndef NETD_SYS_H
+#define NETD_SYS_H
+
+#include <uv.h>
+
+#include "flow/mac-command.h"
+#include "fs/mac-fs.h"
+#include "netd-plan.h"
+
+typedef struct netd_sys netd_sys;
+
+typedef enum netd_neighbour {
+    NETD_NEIGHBOUR_UNKNOWN, /* the kernel has not heard of it, or is asking */
+    NETD_NEIGHBOUR_ANSWERS,
+    NETD_NEIGHBOUR_SILENT, /* asked, and nobody has answered */
+} netd_neighbour;
+
+/* root and loop outlive it. NULL with *ret_error: the kernel's interface cannot be opened. */
+netd_sys *netd_sys_new(mac_root *root, uv_loop_t *loop, mac_error **ret_error);
+void netd_sys_free(netd_sys *sys);
+bool netd_sys_is_recording(const netd_sys *sys);
+
+/* A fresh snapshot. */
+int netd_sys_read(netd_sys *sys, netd_state *ret_state) MAC_MUST_USE;
+/* Carries one operation out. What is so already is a success. */
+int netd_sys_do(netd_sys *sys, const netd_op *op) MAC_MUST_USE;
+/* on_change is called from the loop after links, addresses or routes have changed, once for what came together. */
+int netd_sys_watch(netd_sys *sys, void (*on_change)(void *data), void *data) MAC_MUST_USE;
+/* A parameter below net/: "ipv6/conf/eth0/accept_ra". Written only when it is another. -ENOENT: there is none. */
+int netd_sys_sysctl(netd_sys *sys, const char *key, const char *value) MAC_MUST_USE;
+
+/* Has the kernel ask (ARP, neighbour discovery) whether this address of the link answers; what came of it is to be
+ * looked at later. */
+int netd_sys_neighbour_ask(netd_sys *sys, int index, const netd_ip *ip) MAC_MUST_USE;
+/* ret_mac is filled when it answers. */
+netd_neighbour netd_sys_neighbour(netd_sys *sys, int index, const netd_ip *ip, uint8_t ret_mac[6]);
+
+/* Starts a program; the recording one ends it at once with success and no output. options->loop is filled in. 0 or a
+ * negative errno. */
+int netd_sys_run(netd_sys *sys, const mac_command_options *options, mac_command **ret_command) MAC_MUST_USE;
+/* Of the recording one: what it was asked to do, a line each. NULL otherwise. */
+const mac_strings *netd_sys_record_calls(const netd_sys *sys);
+
+/* ---- for the two implementations ---- */
+typedef struct netd_sys_ops {
+    int (*read)(netd_sys *sys, netd_state *ret_state);
+    int (*apply)(netd_sys *sys, const netd_op *op);
+    int (*watch)(netd_sys *sys, void (*on_change)(void *data), void *data);
+    int (*sysctl)(netd_sys *sys, const char *key, const char *value);
+    int (*neighbour_ask)(netd_sys *sys, int index, const netd_ip *ip);
+    netd_neighbour (*neighbour)(netd_sys *sys, int index, const netd_ip *ip, uint8_t ret_mac[6]);
+    int (*run)(netd_sys *sys, const mac_command_options *options, mac_command **ret_command);
+    void (*free)(netd_sys *sys);
+} netd_sys_ops;
+
+struct netd_sys {
+    const netd_sys_ops *ops;
+    mac_root *root;
+    uv_loop_t *loop;
+};
+
+netd_sys *netd_sys_linux_new(mac_error **ret_error);
+netd_sys *netd_sys_record_new(void);
+
+#endif
