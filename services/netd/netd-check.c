@@ -37,8 +37,11 @@ static void check_gateways(checking *c, const netd_wish_link *link) {
             problem(c, link, "routes", "a route to one family of addresses cannot go by %s of the other",
                     netd_ip_format(&route->via, ip));
         for (size_t a = 0; a < link->address_count; a++) {
-            reached |= netd_net_contains(&link->addresses[a], &route->via) || link->addresses[a].prefix >= 31;
-            if (netd_ip_equal(&link->addresses[a].ip, &route->via))
+            const netd_net *address = &link->addresses[a];
+            bool alone =
+                address->ip.family == route->via.family && address->prefix + 1u >= netd_family_bits(address->ip.family);
+            reached |= alone || netd_net_contains(address, &route->via);
+            if (netd_ip_equal(&address->ip, &route->via))
                 problem(c, link, key, "%s is this interface's own address; the gateway's expected",
                         netd_ip_format(&route->via, ip));
         }

@@ -19,7 +19,7 @@ typedef struct client {
     char name[NETD_NAME_SIZE], interface[NETD_NAME_SIZE];
     char *hostname;
     bool wanted, bound; /* bound: this very process has got the lease */
-    bool has_lease, again, dying;
+    bool has_lease, again, dying, started;
     netd_lease lease;
     uint64_t obtained_ms; /* monotonic */
     mac_command *command;
@@ -219,32 +219,48 @@ static void client_end(client *c) {
 
 /* ---- what is wanted ---- */
 
-void netd_dhcp_want(netd_dhcp *dhcp, const char *name, const char *interface, const char *hostname) {
+/* NULL: too many. */
+static client *find_or_make(netd_dhcp *dhcp, const char *name) {
     client *c = find(dhcp, name);
-    if (c && (strcmp(c->interface, interface) != 0 || !mac_streq(c->hostname, hostname))) {
-        strcpy(c->interface, interface);
-        free(c->hostname);
-        c->hostname = mac_strdup(hostname);
-        (void)!netd_dhcp_renew(dhcp, name);
-    }
-    if (c) {
-        c->wanted = true;
-        return;
-    }
+    if (c)
+        return c;
     if (dhcp->count == NETD_DHCP_CLIENTS_MAX) {
-        mac_log_error("too many links with DHCP: this one gets no address", "interface=%s most=%d", interface,
+        mac_log_error("too many links with DHCP: this one gets no address", "interface=%s most=%d", name,
                       NETD_DHCP_CLIENTS_MAX);
-        return;
+        return NULL;
     }
     c = mac_calloc(1, sizeof *c);
-    *c = (client){.dhcp = dhcp, .wanted = true, .retry_ms = RETRY_MS, .hostname = mac_strdup(hostname)};
+    *c = (client){.dhcp = dhcp, .retry_ms = RETRY_MS};
     strcpy(c->name, name);
-    strcpy(c->interface, interface);
     uv_timer_init(dhcp->options.loop, &c->retry);
     c->retry.data = c;
     dhcp->clients[dhcp->count++] = c;
     lease_load(c);
-    client_start(c);
+    return c;
+}
+
+void netd_dhcp_remember(netd_dhcp *dhcp, const char *name) {
+    client *c = find_or_make(dhcp, name);
+    if (c)
+        c->wanted = true;
+}
+
+void netd_dhcp_want(netd_dhcp *dhcp, const char *name, const char *interface, const char *hostname) {
+    client *c = find_or_make(dhcp, name);
+    if (!c)
+        return;
+    bool same = c->started && strcmp(c->interface, interface) == 0 && mac_streq(c->hostname, hostname);
+    c->wanted = true;
+    if (same)
+        return;
+    strcpy(c->interface, interface);
+    free(c->hostname);
+    c->hostname = mac_strdup(hostname);
+    if (c->started)
+        (void)!netd_dhcp_renew(dhcp, name);
+    else
+        client_start(c);
+    c->started = true;
 }
 
 void netd_dhcp_begin(netd_dhcp *dhcp) {
@@ -268,7 +284,7 @@ void netd_dhcp_commit(netd_dhcp *dhcp) {
 
 int netd_dhcp_renew(netd_dhcp *dhcp, const char *name) {
     client *c = find(dhcp, name);
-    if (!c)
+    if (!c || !c->started)
         return -ENOENT;
     uv_timer_stop(&c->retry);
     c->retry_ms = RETRY_MS;
@@ -282,7 +298,8 @@ int netd_dhcp_renew(netd_dhcp *dhcp, const char *name) {
 }
 
 bool netd_dhcp_has(const netd_dhcp *dhcp, const char *name) {
-    return find(dhcp, name) != NULL;
+    const client *c = find(dhcp, name);
+    return c && c->started;
 }
 
 const netd_lease *netd_dhcp_lease(const netd_dhcp *dhcp, const char *name) {

@@ -30,12 +30,14 @@ void netd_dhcp_free(netd_dhcp *dhcp);
 /* A client shall run for this link, which the kernel now calls `interface`. hostname (may be NULL) is told to the
  * server. Does nothing when it runs. */
 void netd_dhcp_want(netd_dhcp *dhcp, const char *name, const char *interface, const char *hostname);
-/* No client and no lease any more for links that were not wanted since netd_dhcp_begin. */
+/* No client yet, but a lease that was kept holds. */
+void netd_dhcp_remember(netd_dhcp *dhcp, const char *name);
+/* No client and no lease any more for links that were neither wanted nor remembered since netd_dhcp_begin. */
 void netd_dhcp_begin(netd_dhcp *dhcp);
 void netd_dhcp_commit(netd_dhcp *dhcp);
 /* Starts the client anew: the cable is back, or somebody asked for it. -ENOENT: there is none. */
 int netd_dhcp_renew(netd_dhcp *dhcp, const char *name) MAC_MUST_USE;
-/* Whether a client is wanted for this link already. */
+/* Whether a client was started for this link. */
 bool netd_dhcp_has(const netd_dhcp *dhcp, const char *name);
 /* NULL: none that still holds. */
 const netd_lease *netd_dhcp_lease(const netd_dhcp *dhcp, const char *name);

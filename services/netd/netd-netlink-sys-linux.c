@@ -7,12 +7,14 @@
 #include <linux/if_link.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #ifndef IFA_PROTO
 #define IFA_PROTO 11 /* Linux 5.18; headers of Debian 12 have it, older ones not */
 #endif
 #define DUMP_TRIES 8
+#define ANSWER_S 5
 
 /* ---- talking ---- */
 
@@ -23,6 +25,10 @@ int netd_netlink_open(netd_netlink *netlink) {
     if (mnl_socket_bind(netlink->socket, 0, MNL_SOCKET_AUTOPID) < 0)
         return -errno;
     netlink->port = mnl_socket_get_portid(netlink->socket);
+    /* The kernel answers at once; should it ever not, that is an error and no standstill. */
+    const struct timeval patience = {.tv_sec = ANSWER_S};
+    if (setsockopt(mnl_socket_get_fd(netlink->socket), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0)
+        return -errno;
     return 0;
 }
 
@@ -50,9 +56,9 @@ int netd_netlink_talk(netd_netlink *netlink, struct nlmsghdr *message, mnl_cb_t 
             continue;
         if (length < 0)
             return -errno;
+        if ((size_t)length < sizeof(struct nlmsghdr) || ((struct nlmsghdr *)netlink->buffer)->nlmsg_seq != sequence)
+            continue; /* the rest of an earlier answer */
         int result = mnl_cb_run(netlink->buffer, (size_t)length, sequence, netlink->port, callback, data);
-        if (result == MNL_CB_ERROR && (errno == ESRCH || errno == EPROTO))
-            continue; /* an answer to an earlier question */
         if (result <= MNL_CB_STOP)
             return result == MNL_CB_ERROR ? -errno : 0;
     }

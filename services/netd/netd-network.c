@@ -186,6 +186,9 @@ static bool read_state(netd_network *network, netd_state *before) {
         netd_state_deinit(&network->state);
     network->state = state;
     netd_wish_bind(&network->wish, &network->wish, &network->state);
+    for (size_t i = 0; i < network->wish.link_count; i++)
+        if (network->wish.links[i].dhcp && network->wish.links[i].index)
+            netd_dhcp_remember(network->dhcp, network->wish.links[i].name); /* before a plan takes addresses away */
     return true;
 }
 
@@ -198,6 +201,8 @@ static void want_clients(netd_network *network) {
         if (link && wish->dhcp && !netd_network_held(network, wish->name) &&
             (link->carrier || netd_dhcp_has(network->dhcp, wish->name)))
             netd_dhcp_want(network->dhcp, wish->name, link->name, network->hostname);
+        else if (link && wish->dhcp)
+            netd_dhcp_remember(network->dhcp, wish->name);
     }
     netd_dhcp_commit(network->dhcp);
 }

@@ -154,7 +154,8 @@ class NetNode(Node):
         """The first status for which wanted(net) is true; its result."""
         end = time.monotonic() + patience
         while True:
-            net = self.net()
+            answer = self.cli("net", "status", "-o", "json")
+            net = Net(answer.json() if answer.code == 0 else {})  # netd may be starting
             found = wanted(net)
             if found:
                 return found
