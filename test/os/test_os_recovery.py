@@ -95,7 +95,7 @@ class Recovery(OsTest):
         machine.console.expect(MENU)
         machine.console.line("9")
         self.assertEqual(machine.wait_end(60), "reset")
-        machine.start().console.expect(r"before login: ?$", 240)
+        machine.start().console.expect(r"login: ?$", 240)
         machine.console.line("macula")
         machine.console.expect(r"Password: ?$", 60)
         machine.console.line(PASSWORD)
@@ -115,7 +115,7 @@ class Recovery(OsTest):
         machine.console.expect(MENU)
         machine.console.line("9")
         self.assertEqual(machine.wait_end(60), "reset")
-        machine.start().console.expect(r"before login: ?$", 240)
+        machine.start().console.expect(r"login: ?$", 240)
 
     def test_the_previous_version_starts_next(self):
         disk = self.disk()
