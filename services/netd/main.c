@@ -6,6 +6,7 @@ int main(int argc, char **argv) {
         .name = "netd",
         .description = "Keeps addresses, routes, name servers and the firewall as the configuration says",
         .start = netd_manager_start,
+        .stop = netd_manager_stop,
         .free = netd_manager_free,
     };
     return mac_service_main(argc, argv, &definition);

@@ -8,6 +8,8 @@
 
 #define DOCUMENT_FILE "/run/macula/config.pb" /* confd writes it before anybody starts */
 #define DOCUMENT_MAX (4u << 20)
+#define HOOK "/usr/libexec/macula/greeting" /* writes /etc/issue, where the image has it */
+#define HOOK_MS 10000
 
 /* ---- the configuration ---- */
 
@@ -63,6 +65,35 @@ static void on_network_event(const netd_network_event *event, void *data) {
     netd_manager_tell(data, event);
 }
 
+static void run_hook(netd_manager *manager);
+
+static void on_hook_end(mac_command *command, const mac_command_result *result, void *data) {
+    netd_manager *manager = data;
+    (void)command;
+    (void)result;
+    manager->hook = NULL;
+    if (manager->stopping)
+        mac_service_stopped(manager->service);
+    else if (manager->hook_again)
+        run_hook(manager);
+}
+
+/* One at a time; what changes meanwhile is shown by the next one. */
+static void run_hook(netd_manager *manager) {
+    static const char *const argv[] = {HOOK, NULL};
+    struct stat status;
+    manager->hook_again = manager->hook != NULL;
+    if (manager->hook || !mac_root_is_system(manager->root) || mac_fs_stat(manager->root, HOOK, &status) < 0)
+        return;
+    int r = netd_sys_run(
+        manager->sys,
+        &(mac_command_options){.argv = argv, .timeout_ms = HOOK_MS, .on_end = on_hook_end, .data = manager},
+        &manager->hook);
+    if (r < 0)
+        mac_log_warning("the addresses at the console cannot be renewed", "program=" HOOK " error=" MAC_LOG_Q("%s"),
+                        strerror(-r));
+}
+
 static void on_network_change(void *data) {
     netd_manager *manager = data;
     const netd_state *state = netd_network_state(manager->network);
@@ -71,6 +102,7 @@ static void on_network_change(void *data) {
         up += state->links[i].carrier && !state->links[i].loopback;
     mac_autofree char *status = mac_asprintf("%zu links up, %zu routes", up, state->route_count);
     mac_service_status(status);
+    run_hook(manager);
 }
 
 /* ---- life ---- */
@@ -86,6 +118,16 @@ static mac_error *serve(netd_manager *manager) {
     mac_autofree char *subject = mac_asprintf("macula.pub.%s.config.changed", mac_service_realm(manager->service));
     int r = mac_bus_subscribe(manager->bus, subject, on_config_changed, manager, &manager->changes);
     return r < 0 ? mac_error_from_errno(r, "%s cannot be subscribed to", subject) : NULL;
+}
+
+void netd_manager_stop(mac_service *service, void *object) {
+    netd_manager *manager = object;
+    (void)service;
+    manager->stopping = true;
+    if (manager->hook)
+        mac_command_cancel(manager->hook);
+    else
+        mac_service_stopped(manager->service);
 }
 
 void netd_manager_free(void *object) {

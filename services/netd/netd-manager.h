@@ -18,11 +18,14 @@ typedef struct netd_manager {
     Macula__V1__Net_Service net;
     Macula__V1__NetControl_Service control;
     Macula__V1__Participant_Service participant;
+    mac_command *hook; /* the program that shows addresses at the console */
+    bool hook_again, stopping;
     mac_subscription *changes; /* of the configuration that other services apply */
 } netd_manager;
 
 /* For mac_service_definition. */
 mac_error *netd_manager_start(mac_service *service, void **ret_object);
+void netd_manager_stop(mac_service *service, void *object);
 void netd_manager_free(void *object);
 
 /* Takes the document and has it carried out, without asking whether it works. */

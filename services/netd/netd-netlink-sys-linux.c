@@ -133,6 +133,16 @@ static bool is_wifi(const char *name) {
     return access(path, F_OK) == 0;
 }
 
+/* udev names hardware after it has appeared, and cannot when it is up by then. It keeps a file for what it is done
+ * with. */
+static bool is_unsettled(const netd_link *link) {
+    char path[64];
+    if (link->kind[0] || !link->ethernet || access("/run/udev/control", F_OK) < 0)
+        return false;
+    snprintf(path, sizeof path, "/run/udev/data/n%d", link->index);
+    return access(path, F_OK) < 0;
+}
+
 static int on_link(const struct nlmsghdr *message, void *data) {
     const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
     attributes found = {0};
@@ -159,6 +169,7 @@ static int on_link(const struct nlmsghdr *message, void *data) {
         memcpy(link->mac, mnl_attr_get_payload(found.items[IFLA_ADDRESS]), 6);
     }
     take_kind(&found, link);
+    link->unsettled = is_unsettled(link);
     take_counters(&found, link);
     return MNL_CB_OK;
 }

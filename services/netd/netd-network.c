@@ -6,8 +6,10 @@
 
 #include "log/mac-log.h"
 
-#define ROUNDS_MAX 8    /* of plans until nothing is left; more would be two that undo each other */
-#define AGAIN_MS 30000u /* when something could not be done */
+#define ROUNDS_MAX 8         /* of plans until nothing is left; more would be two that undo each other */
+#define SETTLE_MS 100u       /* between looks whether the device manager has named a new link */
+#define SETTLE_MAX_MS 10000u /* then it is taken as it is */
+#define AGAIN_MS 30000u      /* when something could not be done */
 
 struct netd_network {
     netd_network_options options;
@@ -18,6 +20,7 @@ struct netd_network {
     mac_strings notes, held;
     char *hostname;
     uv_timer_t again;
+    uint64_t unsettled_ms; /* since when a link waits for its name; 0: none */
     bool looking;
 };
 
@@ -172,6 +175,23 @@ static bool round_once(netd_network *network) {
     return any;
 }
 
+/* A link that waits for its name is not there yet, for a while. */
+static void leave_unsettled(netd_network *network, netd_state *state) {
+    size_t kept = 0, waiting = 0;
+    for (size_t i = 0; i < state->link_count; i++)
+        waiting += state->links[i].unsettled;
+    if (!waiting)
+        network->unsettled_ms = 0;
+    else if (!network->unsettled_ms)
+        network->unsettled_ms = mac_now_ms();
+    if (!waiting || mac_now_ms() > network->unsettled_ms + SETTLE_MAX_MS)
+        return;
+    for (size_t i = 0; i < state->link_count; i++)
+        if (!state->links[i].unsettled)
+            state->links[kept++] = state->links[i];
+    state->link_count = kept;
+}
+
 /* The snapshot of before goes to *before the first time. */
 static bool read_state(netd_network *network, netd_state *before) {
     netd_state state;
@@ -180,6 +200,7 @@ static bool read_state(netd_network *network, netd_state *before) {
         mac_strings_addf(&network->notes, "the kernel's network cannot be read: %s", strerror(-r));
         return false;
     }
+    leave_unsettled(network, &state);
     if (before)
         *before = network->state;
     else
@@ -259,8 +280,9 @@ void netd_network_look(netd_network *network) {
     }
     log_new_notes(&notes, &network->notes);
     network->looking = false;
-    if (network->notes.count)
-        uv_timer_start(&network->again, on_again, AGAIN_MS, 0);
+    bool unsettled = network->unsettled_ms && mac_now_ms() <= network->unsettled_ms + SETTLE_MAX_MS;
+    if (unsettled || network->notes.count)
+        uv_timer_start(&network->again, on_again, unsettled ? SETTLE_MS : AGAIN_MS, 0);
     if (!same(&before, &network->state))
         network->options.on_change(network->options.data);
     netd_state_deinit(&before);
