@@ -16,6 +16,10 @@ typedef enum cli_exit {
     CLI_UNREACHABLE = 7,
     CLI_TIMED_OUT = 8,
     CLI_ROLLED_BACK = 9,
+    /* what `health` tells besides 0: the request itself succeeded */
+    CLI_DEGRADED = 10,
+    CLI_UNWELL = 11,
+    CLI_UNKNOWN = 12,
 } cli_exit;
 
 typedef struct cli_option {

@@ -268,6 +268,7 @@ void cli_print_message(const ProtobufCMessage *message) {
 struct cli_table {
     size_t columns;
     char ***rows; /* the first one holds the headings */
+    cli_style **styles;
     size_t count;
 };
 
@@ -290,7 +291,15 @@ void cli_table_row(cli_table *table, const char *const *cells) {
     for (size_t i = 0; i < table->columns; i++)
         row[i] = escaped(cells[i] ? cells[i] : "");
     table->rows = mac_realloc(table->rows, (table->count + 1) * sizeof *table->rows);
+    table->styles = mac_realloc(table->styles, (table->count + 1) * sizeof *table->styles);
+    table->styles[table->count] = mac_calloc(table->columns, sizeof **table->styles);
+    for (size_t i = 0; i < table->columns; i++)
+        table->styles[table->count][i] = table->count == 0 ? CLI_BOLD : CLI_PLAIN;
     table->rows[table->count++] = row;
+}
+
+void cli_table_style(cli_table *table, size_t column, cli_style style) {
+    table->styles[table->count - 1][column] = style;
 }
 
 /* Columns on the screen, counting each UTF-8 character as one. */
@@ -310,7 +319,7 @@ void cli_table_print(cli_table *table) {
     for (size_t r = 0; r < table->count; r++) {
         for (size_t c = 0; c < table->columns; c++) {
             bool last = c + 1 == table->columns;
-            print_to(stdout, r == 0 ? CLI_BOLD : CLI_PLAIN, table->rows[r][c], false);
+            print_to(stdout, table->styles[r][c], table->rows[r][c], false);
             if (!last)
                 printf("%*s", (int)(widths[c] - width(table->rows[r][c]) + 2), "");
         }
@@ -324,8 +333,10 @@ void cli_table_free(cli_table *table) {
         for (size_t c = 0; c < table->columns; c++)
             free(table->rows[r][c]);
         free(table->rows[r]);
+        free(table->styles[r]);
     }
     free(table->rows);
+    free(table->styles);
     free(table);
 }
 

@@ -47,6 +47,8 @@ void cli_print_message(const ProtobufCMessage *message);
 typedef struct cli_table cli_table;
 cli_table *cli_table_new(const char *const *headings); /* ends with NULL */
 void cli_table_row(cli_table *table, const char *const *cells);
+/* How a cell of the last row is shown on a terminal. */
+void cli_table_style(cli_table *table, size_t column, cli_style style);
 void cli_table_print(cli_table *table); /* and frees it */
 void cli_table_free(cli_table *table);
 

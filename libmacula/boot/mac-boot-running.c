@@ -24,6 +24,8 @@ static void put(mac_boot_running *running, const char *key, const char *value) {
         text = &running->esp;
     else if (strcmp(key, "data") == 0)
         text = &running->data;
+    else if (strcmp(key, "watchdog") == 0)
+        text = &running->watchdog;
     if (!text || !*value || !mac_utf8_valid(value, strlen(value)))
         return;
     free(*text);
@@ -68,6 +70,7 @@ int mac_boot_running_read(mac_root *root, mac_boot_running *ret_running) {
 
 void mac_boot_running_deinit(mac_boot_running *running) {
     free(running->mode);
+    free(running->watchdog);
     free(running->version);
     free(running->disk);
     free(running->esp);

@@ -17,6 +17,7 @@ typedef struct mac_boot_running {
     char *disk;    /* device nodes */
     char *esp;
     char *data;
+    char *watchdog; /* that the initramfs has armed */
 } mac_boot_running;
 
 void mac_boot_running_parse(const char *text, mac_boot_running *ret_running);

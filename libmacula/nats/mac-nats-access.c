@@ -144,6 +144,8 @@ void mac_nats_rules_service(const char *realm, const char *process, mac_nats_rul
         mac_strings_addf(&rules->publish_allow, "macula.pub.%s.%s", realm, announcements[i].topic);
         mac_strings_addf(&rules->publish_allow, "macula.sub.%s.%s", realm, announcements[i].topic);
     }
+    if (strcmp(process, "healthd") == 0) /* checks of type bus: whatever procedure the configuration names */
+        mac_strings_add(&rules->publish_allow, "app.rpc.>");
     if (strcmp(process, "confd") == 0) {
         mac_strings_addf(&rules->subscribe_allow, "macula.discover.%s", realm);
         mac_strings_addf(&rules->subscribe_allow, "macula.discover.%s.>", realm);

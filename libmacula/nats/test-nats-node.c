@@ -13,7 +13,7 @@
 #include "test-nats-node.h"
 
 void test_node_init(test_node *node) {
-    static const char *const names[TEST_KEYS] = {"confd", "netd", "supervisor", "admin", "app"};
+    static const char *const names[TEST_KEYS] = {"confd", "netd", "supervisor", "admin", "app", "healthd"};
     *node = (test_node){.directory = "/tmp/mac-nats-XXXXXX", .log = -1};
     assert_non_null(mkdtemp(node->directory));
     for (size_t i = 0; i < TEST_KEYS; i++) {

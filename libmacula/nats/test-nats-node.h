@@ -9,13 +9,13 @@
 #include "nats/mac-nats.h"
 
 #define TEST_REALM "io.macula"
-#define TEST_KEYS 5
+#define TEST_KEYS 6
 
 typedef struct test_node {
     char directory[64];
     char seeds[TEST_KEYS][MAC_NKEY_SEED_SIZE];
     char publics[TEST_KEYS][MAC_NKEY_PUBLIC_SIZE];
-    mac_nats_key keys[TEST_KEYS + 1]; /* confd, netd, supervisor, admin, app */
+    mac_nats_key keys[TEST_KEYS + 1]; /* confd, netd, supervisor, admin, app, healthd */
     pid_t pid;
     int log; /* reading end of the server's standard error */
     unsigned port;

@@ -50,6 +50,7 @@ struct mac_service {
     char *server;
     mac_bus *bus;
     bool bus_was_up;
+    bool bus_is_up;
     bool bus_told; /* that it is lost: said once, not at each attempt */
     void *object;
 };
@@ -158,6 +159,14 @@ void mac_service_quit(mac_service *service, int exit_code) {
 
 /* ---- the bus ---- */
 
+static void tell_connected(mac_service *service, bool connected) {
+    if (service->bus_is_up == connected || service->phase >= PHASE_STOPPING)
+        return;
+    service->bus_is_up = connected;
+    if (service->definition->connected && service->object)
+        service->definition->connected(service, service->object, connected);
+}
+
 static void bus_connected(mac_service *service) {
     bool first = !service->bus_was_up;
     service->bus_was_up = true;
@@ -186,9 +195,11 @@ static void on_bus_state(mac_bus *bus, mac_bus_state state, const mac_error *err
     switch (state) {
     case MAC_BUS_CONNECTED:
         bus_connected(service);
+        tell_connected(service, true);
         break;
     case MAC_BUS_CONNECTING:
         bus_waits(service, error);
+        tell_connected(service, false);
         break;
     case MAC_BUS_CLOSED:
         break;

@@ -33,6 +33,8 @@ typedef struct mac_service_definition {
     /* Asked to end: finish or cancel what runs, then call mac_service_stopped. NULL: at once. */
     void (*stop)(mac_service *service, void *object);
     void (*free)(void *object);
+    /* The bus is connected (again), or lost; not after stop(). May be NULL. */
+    void (*connected)(mac_service *service, void *object, bool connected);
     /* Extra options of this service: handled returns true if it took argv[*index] (and may advance it). May be NULL. */
     bool (*option)(int argc, char **argv, int *index);
     const char *option_help; /* lines for --help, each ends with a line break; may be NULL */

@@ -101,9 +101,9 @@ static void start_units(supervisor_manager *manager) {
 }
 
 static void on_unit_changed(supervisor_task *task, supervisor_state from, void *data) {
-    (void)task;
     (void)from;
     supervisor_manager *manager = data;
+    supervisor_methods_publish(manager, &task->unit);
     if (manager->phase == SUPERVISOR_ENDING)
         supervisor_ending_go_on(manager);
     else
@@ -202,6 +202,7 @@ static void on_server_changed(supervisor_server *server, supervisor_state from, 
     (void)from;
     supervisor_manager *manager = data;
     supervisor_unit *unit = &server->task.unit;
+    supervisor_methods_publish(manager, unit);
     if (manager->phase == SUPERVISOR_ENDING) {
         supervisor_ending_go_on(manager);
         return;

@@ -31,6 +31,24 @@ static void fill_unit(const supervisor_unit *unit, Macula__V1__UnitStatus *ret) 
     }
 }
 
+/* Without the memory, which costs something to find out. A change that nobody could be told of is seen in the status.
+ */
+void supervisor_methods_publish(supervisor_manager *manager, const supervisor_unit *unit) {
+    if (!manager->bus || mac_bus_current_state(manager->bus) != MAC_BUS_CONNECTED)
+        return;
+    Macula__V1__UnitStatus event = MACULA__V1__UNIT_STATUS__INIT;
+    event.name = unit->name;
+    event.has_state = event.has_restarts = event.has_since_ms = true;
+    event.state = (Macula__V1__UnitStatus__State)unit->state;
+    event.restarts = unit->restarts;
+    event.since_ms = unit->since_ms;
+    event.message = unit->message;
+    event.has_pid = unit->pid != 0;
+    event.pid = (uint32_t)unit->pid;
+    if (mac_bus_publish(manager->bus, "supervisor.unit", &event.base) < 0)
+        mac_log_debug("event not published", "topic=supervisor.unit");
+}
+
 static void fill_self(const supervisor_manager *manager, Macula__V1__UnitStatus *ret) {
     macula__v1__unit_status__init(ret);
     ret->name = (char *)"supervisor";

@@ -1,0 +1,122 @@
+/* One check: what is looked at, how it is, and what may be done about it. No loop, no bus, no clock of its own: whoever
+ * calls says what time it is. Spans are counted on the clock since the machine's start, so that a jump of the time of
+ * day neither ends a silence nor refills a budget.
+ *
+ *              `successes` good looks in a row
+ *   waiting ───────────────────────────────────▶ ok
+ *      │                                         ▲ │
+ *      │  `failures` bad looks in a row          │ │
+ *      └──────────────────────────▶ failed ──────┘ │
+ *                                     ▲────────────┘
+ */
+#ifndef HEALTHD_CHECK_H
+#define HEALTHD_CHECK_H
+
+#include "base/mac-base.h"
+#include "macula/v1/document-health.pb-c.h"
+#include "macula/v1/health.pb-c.h"
+
+#define HEALTHD_RESTARTS_MAX 32       /* remembered of one check; budgets beyond are as good as this one */
+#define HEALTHD_MESSAGE_MAX 400       /* bytes of what a look says; the rest is cut */
+#define HEALTHD_BACKOFF_MS 10000      /* after the first restart; doubled by each further one within the hour */
+#define HEALTHD_BACKOFF_MAX_MS 600000 /* at most */
+#define HEALTHD_HOUR_MS 3600000
+
+typedef enum healthd_type {
+    HEALTHD_PROCESS = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__process,
+    HEALTHD_HTTP = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__http,
+    HEALTHD_TCP = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__tcp,
+    HEALTHD_DISK = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__disk,
+    HEALTHD_MEMORY = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__memory,
+    HEALTHD_CLOCK = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__clock,
+    HEALTHD_MESH = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__mesh,
+    HEALTHD_EXEC = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__exec,
+    HEALTHD_BUS = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__bus,
+    HEALTHD_SERVICE, /* of the suite, as the supervisor says */
+    HEALTHD_STATE,   /* the data partition can be written and read */
+    HEALTHD_ENTROPY, /* the kernel's random numbers are ready */
+} healthd_type;
+
+typedef enum healthd_state {
+    HEALTHD_WAITING = MACULA__V1__HEALTH_CHECK__STATE__waiting,
+    HEALTHD_OK = MACULA__V1__HEALTH_CHECK__STATE__ok,
+    HEALTHD_FAILED = MACULA__V1__HEALTH_CHECK__STATE__failed,
+} healthd_state;
+
+typedef enum healthd_restart {
+    HEALTHD_RESTART_NOW,  /* and it has been counted */
+    HEALTHD_RESTART_WAIT, /* the back-off is not over */
+    HEALTHD_RESTART_SPENT /* the budget of the hour is used up */
+} healthd_restart;
+
+typedef struct healthd_check {
+    /* what it is */
+    char *name;
+    healthd_type type;
+    bool built_in;
+    bool critical; /* when it has failed, the node has failed */
+    bool vital;    /* and the watchdog is fed no longer, when that stays so */
+    bool gates;    /* a new version may stay only while it holds */
+    bool counts;   /* for the node's state */
+    bool hidden;   /* of auto_heal: looked at, not shown */
+    bool strict;   /* clock: nobody keeps it is bad, too */
+    bool restarts; /* restart `service` when it fails */
+    bool cleanup;  /* free disk space when it fails */
+    char *target;  /* process, URL, address, path, procedure, unit */
+    mac_strings command;
+    char *service;
+    uint64_t interval_ms; /* 0: events alone bring a look */
+    uint64_t timeout_ms;
+    double threshold; /* percent */
+    uint64_t max_offset_ms;
+    unsigned failures, successes;
+    unsigned max_restarts;
+
+    /* how it is */
+    healthd_state state;
+    int64_t since_ms;    /* Unix */
+    uint64_t since_boot; /* the same, since the machine's start */
+    int64_t last_ms;     /* Unix; 0: not looked at yet */
+    uint64_t due_boot;   /* next look; 0: none is planned */
+    uint32_t took_ms;
+    unsigned bad, good; /* looks in a row */
+    char *message;      /* of the last look; NULL: none yet */
+
+    /* what was said and done */
+    uint64_t silent_until_boot; /* 0: not silenced */
+    int64_t silent_until_ms;    /* Unix, as the clock was then; for people */
+    char *acknowledged_by, *acknowledgement;
+    uint64_t restart_boot[HEALTHD_RESTARTS_MAX]; /* oldest first */
+    size_t restart_count;
+    bool spent_said; /* that the budget is used up was said */
+
+    void *probe; /* the look that runs: healthd-probe.h */
+    void *watch; /* process: healthd-process.h */
+} healthd_check;
+
+healthd_check *healthd_check_new(const char *name, healthd_type type);
+void healthd_check_free(healthd_check *check);
+MAC_DEFINE_AUTOPTR(healthd_check, healthd_check_free)
+
+/* Keeps what one look saw; true when the state has changed. message is copied, cut and made one line. */
+bool healthd_check_look(healthd_check *check, bool good, const char *message, uint64_t now_boot, int64_t now_unix);
+/* Skips hysteresis: what an event says is so. */
+bool healthd_check_set(healthd_check *check, bool good, const char *message, uint64_t now_boot, int64_t now_unix);
+
+bool healthd_check_silent(const healthd_check *check, uint64_t now_boot);
+/* Whether it makes the node less well. */
+bool healthd_check_hurts(const healthd_check *check, uint64_t now_boot);
+
+/* Whether the service may be restarted now; if so, that is counted. */
+healthd_restart healthd_check_may_restart(healthd_check *check, uint64_t now_boot);
+/* Restarts of the last hour. */
+unsigned healthd_check_restarts(healthd_check *check, uint64_t now_boot);
+/* When the next restart may be; 0: now. */
+uint64_t healthd_check_backoff(const healthd_check *check, uint64_t now_boot);
+
+/* Moves everything but the configuration from a check of the same name and kind. */
+void healthd_check_inherit(healthd_check *check, healthd_check *from);
+const char *healthd_type_name(healthd_type type);
+const char *healthd_state_name(healthd_state state);
+
+#endif

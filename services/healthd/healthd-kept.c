@@ -1,0 +1,168 @@
+/* What neither a kill nor a power cut makes us forget: kept.json in HEALTHD_DIRECTORY. It is small and written whole,
+ * and only when a person, the gate or a restart has changed something. A damaged one is put aside, never believed. */
+#include <errno.h>
+#include <string.h>
+
+#include "boot/mac-boot-running.h"
+#include "codec/mac-codec.h"
+#include "healthd-manager.h"
+#include "log/mac-log.h"
+
+#define KEPT HEALTHD_DIRECTORY "/kept.json"
+#define KEPT_DAMAGED HEALTHD_DIRECTORY "/kept.damaged"
+#define KEPT_MAX (1u << 20)
+#define SILENCE_MAX_MS (30 * 86400000ll)
+#define NUMBERS_SKIPPED 64 /* entries whose lines a power cut may have taken */
+
+/* ---- reading ---- */
+
+static Macula__V1__HealthKept *kept_read(healthd_manager *manager) {
+    mac_autofree char *text = NULL;
+    size_t length;
+    ProtobufCMessage *message = NULL;
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    int result = mac_fs_read(manager->root, KEPT, KEPT_MAX, &text, &length);
+    if (result < 0) {
+        if (result != -ENOENT)
+            mac_log_warning("what was kept cannot be read", "file=" KEPT " error=%s", strerror(-result));
+        return NULL;
+    }
+    if (mac_codec_from_json(&macula__v1__health_kept__descriptor, text, length, problems, &message) == 0)
+        return (Macula__V1__HealthKept *)message;
+    mac_log_warning("what was kept is damaged: beginning anew", "file=" KEPT " aside=" KEPT_DAMAGED);
+    (void)!mac_fs_write(manager->root, KEPT_DAMAGED, text, length, MAC_FS_PRIVATE_AS(MAC_FS_RELAXED));
+    return NULL;
+}
+
+/* A silence is an instant for people, but a span to us: a clock that was set may not make it endless. */
+static void load_check(healthd_check *check, const Macula__V1__HealthCheckKept *from, bool same_boot,
+                       uint64_t now_boot) {
+    int64_t left = from->silent_until_ms - mac_unix_ms();
+    if (left > 0) {
+        check->silent_until_boot = now_boot + (uint64_t)(left < SILENCE_MAX_MS ? left : SILENCE_MAX_MS);
+        check->silent_until_ms = from->silent_until_ms;
+    }
+    check->acknowledged_by = mac_strdup(from->acknowledged_by);
+    check->acknowledgement = mac_strdup(from->acknowledgement);
+    size_t count = same_boot ? from->n_restarts_boot_ms : 0;
+    for (size_t i = 0; i < count && i < HEALTHD_RESTARTS_MAX; i++)
+        if (from->restarts_boot_ms[i] <= now_boot)
+            check->restart_boot[check->restart_count++] = from->restarts_boot_ms[i];
+}
+
+static void load_gate(healthd_manager *manager, const Macula__V1__HealthGateKept *from) {
+    healthd_gate *gate = &manager->gate;
+    if (!mac_streq(from->version, gate->version) || !mac_streq(from->slot, gate->slot))
+        return; /* another version runs now */
+    gate->state = (healthd_gate_state)from->state;
+    gate->since_ms = from->decided_ms;
+    gate->started_boot = from->started_boot_ms < gate->started_boot ? from->started_boot_ms : gate->started_boot;
+    for (size_t i = 0; i < from->n_reasons; i++)
+        mac_strings_add(&gate->reasons, from->reasons[i]);
+}
+
+/* A node below another root is "started" without the machine: what its boot state led to is written anew each time. */
+static char *boot_name(healthd_manager *manager, const char *machine) {
+    struct stat st;
+    if (mac_root_is_system(manager->root) || mac_fs_stat(manager->root, MAC_BOOT_ENVIRONMENT, &st) < 0)
+        return mac_strdup(machine);
+    return mac_asprintf("%s.%lld%09ld", machine, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
+static void load_identity(healthd_manager *manager) {
+    mac_autofree char *text = NULL;
+    mac_autorunning running = {0};
+    (void)mac_boot_running_read(manager->root, &running); /* what is not known is left out */
+    mac_root *system = NULL;
+    if (mac_root_open("/", false, &system) == 0 &&
+        mac_fs_read(system, "/proc/sys/kernel/random/boot_id", 64, &text, NULL) == 0)
+        text[strcspn(text, "\n")] = '\0';
+    mac_root_close(system);
+    manager->boot_id = boot_name(manager, text ? text : "");
+    manager->gate.boot_id = mac_strdup(manager->boot_id);
+    manager->gate.version = mac_strdup(running.version ? running.version : MACULA_VERSION);
+    manager->gate.slot = running.slot == '-' || !running.slot ? NULL : mac_asprintf("%c", running.slot);
+    manager->gate.started_boot = healthd_boot_ms();
+}
+
+void healthd_kept_load(healthd_manager *manager) {
+    uint64_t now = healthd_boot_ms();
+    load_identity(manager);
+    Macula__V1__HealthKept *kept = kept_read(manager);
+    bool same_boot = kept && mac_streq(kept->boot_id, manager->boot_id);
+    if (kept && kept->gate && same_boot)
+        load_gate(manager, kept->gate);
+    for (size_t i = 0; kept && i < kept->n_checks; i++) {
+        const char *name = kept->checks[i]->name ? kept->checks[i]->name : "";
+        healthd_check *check = healthd_plan_find(manager->plan, name);
+        if (!check && mac_starts_with(name, "service."))
+            check = healthd_plan_add_service(manager->plan, name + strlen("service."));
+        if (check)
+            load_check(check, kept->checks[i], same_boot, now);
+    }
+    manager->starved = kept ? kept->starved : 0;
+    if (!same_boot && manager->history.last)
+        manager->history.last += NUMBERS_SKIPPED;
+    if (kept)
+        macula__v1__health_kept__free_unpacked(kept, NULL);
+    if (!same_boot || !manager->gate.state)
+        healthd_kept_save(manager); /* from when on this version runs */
+}
+
+/* ---- writing ---- */
+
+static bool worth_keeping(healthd_check *check) {
+    uint64_t now = healthd_boot_ms();
+    return healthd_check_silent(check, now) || check->acknowledged_by || healthd_check_restarts(check, now) > 0;
+}
+
+static void fill_check(const healthd_check *check, Macula__V1__HealthCheckKept *ret) {
+    macula__v1__health_check_kept__init(ret);
+    ret->name = check->name;
+    ret->has_silent_until_ms = check->silent_until_ms != 0;
+    ret->silent_until_ms = check->silent_until_ms;
+    ret->acknowledged_by = check->acknowledged_by;
+    ret->acknowledgement = check->acknowledgement;
+    ret->n_restarts_boot_ms = check->restart_count;
+    ret->restarts_boot_ms = (uint64_t *)check->restart_boot;
+}
+
+static void fill_gate(healthd_gate *gate, Macula__V1__HealthGateKept *ret) {
+    macula__v1__health_gate_kept__init(ret);
+    ret->version = gate->version;
+    ret->slot = gate->slot;
+    ret->has_state = ret->has_started_boot_ms = ret->has_decided_ms = true;
+    ret->state = (Macula__V1__HealthGate__State)gate->state;
+    ret->started_boot_ms = gate->started_boot;
+    ret->decided_ms = gate->since_ms;
+    if (gate->state == HEALTHD_GATE_HOLDING)
+        return; /* what keeps it from passing is found again */
+    ret->reasons = gate->reasons.items;
+    ret->n_reasons = gate->reasons.count;
+}
+
+void healthd_kept_save(healthd_manager *manager) {
+    size_t count = manager->plan->count;
+    Macula__V1__HealthKept kept = MACULA__V1__HEALTH_KEPT__INIT;
+    Macula__V1__HealthGateKept gate;
+    mac_autofree Macula__V1__HealthCheckKept *checks = mac_calloc(count + 1, sizeof *checks);
+    mac_autofree Macula__V1__HealthCheckKept **list = mac_calloc(count + 1, sizeof *list);
+    kept.boot_id = manager->boot_id;
+    kept.checks = list;
+    kept.gate = &gate;
+    kept.has_starved = true;
+    kept.starved = manager->starved;
+    fill_gate(&manager->gate, &gate);
+    for (size_t i = 0; i < count; i++) {
+        if (!worth_keeping(manager->plan->checks[i]))
+            continue;
+        list[kept.n_checks] = &checks[kept.n_checks];
+        fill_check(manager->plan->checks[i], &checks[kept.n_checks++]);
+    }
+    size_t length;
+    mac_autofree char *json = mac_codec_to_json(&kept.base, 0, &length);
+    int result = mac_fs_write(manager->root, KEPT, json, length, MAC_FS_PRIVATE);
+    if (result < 0)
+        mac_log_error("not kept: a restart of healthd forgets it", "file=" KEPT " error=" MAC_LOG_Q("%s"),
+                      strerror(-result));
+}
