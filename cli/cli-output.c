@@ -141,6 +141,9 @@ static Macula__V1__ErrorCode code_of_exit(int exit_code) {
     case CLI_OK:
     case CLI_FAILED:
     case CLI_REBOOT_REQUIRED:
+    case CLI_DEGRADED:
+    case CLI_UNWELL:
+    case CLI_UNKNOWN:
         break;
     }
     return MACULA__V1__ERROR_CODE__INTERNAL;
