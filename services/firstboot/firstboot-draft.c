@@ -8,6 +8,7 @@
 
 #define LABEL "firstboot.draft"
 #define FILE_LIMIT (1u << 20)
+#define CONFIG_FILE FIRSTBOOT_STATE_DIR "/config.yaml"
 
 /* ---- to and from the file ---- */
 
@@ -16,7 +17,8 @@ static Macula__V1__FirstbootDraft *to_message(const firstboot_draft *draft) {
     *message = (Macula__V1__FirstbootDraft)MACULA__V1__FIRSTBOOT_DRAFT__INIT;
     const char *name;
     json_t *value;
-    message->has_revision = message->has_phase = message->has_reboot = true;
+    message->has_revision = message->has_phase = message->has_reboot = message->has_over = true;
+    message->over = draft->over;
     message->revision = draft->revision;
     message->phase = draft->phase;
     message->reboot = draft->reboot;
@@ -38,6 +40,7 @@ static void from_message(firstboot_draft *draft, const Macula__V1__FirstbootDraf
     draft->revision = message->revision;
     draft->phase = message->phase;
     draft->reboot = message->reboot;
+    draft->over = message->over;
     for (size_t i = 0; i < message->n_answers; i++)
         json_object_set_new(draft->values, message->answers[i]->name, json_string(message->answers[i]->value));
     for (size_t i = 0; i < message->n_answered; i++)
@@ -138,12 +141,16 @@ int firstboot_draft_keep(firstboot_draft *draft, const firstboot_step *step, jso
 
 int firstboot_draft_phase(firstboot_draft *draft, firstboot_phase phase, bool reboot) {
     firstboot_draft before = *draft;
+    struct stat status;
     draft->phase = phase;
     draft->reboot = reboot;
+    if (phase == FIRSTBOOT_FINISHING)
+        draft->over = mac_fs_stat(draft->root, CONFIG_FILE, &status) == 0 && status.st_size > 0;
     int result = save(draft);
     if (result < 0) {
         draft->phase = before.phase;
         draft->reboot = before.reboot;
+        draft->over = before.over;
     }
     return result;
 }

@@ -10,7 +10,6 @@
 #define BUS_LOOK_MS 100
 #define BUS_LIMIT_MS 60000
 #define APPLY_MS 180000
-#define CONFIG_FILE FIRSTBOOT_STATE_DIR "/config.yaml"
 #define AUTHOR "first boot"
 
 static void tell(firstboot_finisher *finish, unsigned percent, const char *message) {
@@ -52,14 +51,21 @@ static void on_applied(const Macula__V1__ConfigOutcome *outcome, void *data) {
     mac_flow_next(finish->flow);
 }
 
+/* Nothing was answered, because nobody was asked: what is in force is the configuration. */
+static bool nothing_answered(const json_t *document) {
+    return json_object_size(document) == 0;
+}
+
 /* Where somebody has put a configuration already, what was answered comes over it; else it is the configuration. */
 static void apply(mac_flow *flow, void *data) {
-    (void)flow;
     firstboot_finisher *finish = data;
     const firstboot_draft *draft = finish->options.draft;
     mac_autoptr(json_t) document = firstboot_answers_document(draft->values, NULL);
-    struct stat status;
-    bool patch = mac_fs_stat(draft->root, CONFIG_FILE, &status) == 0 && status.st_size > 0;
+    bool patch = draft->over;
+    if (nothing_answered(document)) {
+        mac_flow_next(flow);
+        return;
+    }
     char *text =
         patch ? json_dumps(document, JSON_COMPACT) : mac_codec_to_yaml(document, &macula__v1__document__descriptor);
     char digest[65];

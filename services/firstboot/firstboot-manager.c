@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "codec/mac-tree.h"
 #include "firstboot-routes.h"
 #include "log/mac-log.h"
 
@@ -12,7 +13,11 @@
 #define PORTAL "https://portal.macula.io"
 #define PORT 80
 #define TICK_MS 2000
-#define LINGER_MS 60000 /* after the end the page leads on for so long */
+#define LINGER_MS 60000                                   /* after the end the page leads on for so long */
+#define SEAL_KEY FIRSTBOOT_STATE_DIR "/identity/seal.key" /* confd's, of the configuration */
+#define PAIRING_CODE "maculaos.first_boot.pairing_code"
+#define AGAIN_MS 10000ull /* unattended: until the Portal is asked again; twice as long each time */
+#define AGAIN_MAX_MS (60 * 60 * 1000ull)
 
 /* ---- what a page shows ---- */
 
@@ -123,8 +128,71 @@ static const char *future_hostname(void *data) {
     return *name ? name : manager->facts.hostname;
 }
 
+/* ---- nobody is asked ---- */
+
+/* The code that the configuration brings; NULL when there is none. Caller wipes and frees. */
+static char *given_code(const firstboot_manager *manager) {
+    const char *text = section(manager)->pairing_code;
+    mac_autoptr(mac_seal) seal = NULL;
+    mac_autofree char *label = mac_path_label(PAIRING_CODE);
+    char *code = NULL;
+    if (!text || !*text)
+        return NULL;
+    if (!mac_starts_with(text, MAC_SEAL_PREFIX))
+        return mac_strdup(text);
+    int result = mac_seal_open_key(manager->root, SEAL_KEY, false, &seal);
+    if (result == 0)
+        result = mac_unseal_text(seal, label, text, &code, NULL);
+    if (result < 0)
+        mac_log_error("the pairing code of the configuration cannot be opened", "error=" MAC_LOG_Q("%s"),
+                      strerror(-result));
+    return code;
+}
+
+/* The node is paired where a code is given, and then it is configured: what is in force is what was wanted. */
+static void go_on_unattended(firstboot_manager *manager) {
+    if (!section(manager)->unattended || manager->stopping || manager->draft.phase != FIRSTBOOT_ASKING)
+        return;
+    char *code = given_code(manager);
+    if (code && manager->pairing.state != MACULA__V1__FIRSTBOOT_STATUS__PAIRING__paired) {
+        firstboot_pairing_start(&manager->pairing, code);
+    } else {
+        int result = firstboot_draft_phase(&manager->draft, FIRSTBOOT_FINISHING, false);
+        if (result == 0)
+            firstboot_finish_start(&manager->finish);
+        else
+            mac_log_error("the set-up cannot be finished", "error=" MAC_LOG_Q("%s"), strerror(-result));
+    }
+    if (code)
+        mac_wipe(code, strlen(code));
+    free(code);
+}
+
+static void on_again(uv_timer_t *timer) {
+    go_on_unattended(timer->data);
+}
+
 static void on_pairing(void *data) {
-    firstboot_console_update(data);
+    firstboot_manager *manager = data;
+    bool refused = manager->pairing.state == MACULA__V1__FIRSTBOOT_STATUS__PAIRING__refused;
+    bool paired = manager->pairing.state == MACULA__V1__FIRSTBOOT_STATUS__PAIRING__paired;
+    firstboot_console_update(manager);
+    if (!section(manager)->unattended || (!refused && !paired))
+        return;
+    manager->again_ms = manager->again_ms ? manager->again_ms * 2 : AGAIN_MS;
+    if (manager->again_ms > AGAIN_MAX_MS)
+        manager->again_ms = AGAIN_MAX_MS;
+    uv_timer_start(&manager->again, on_again, paired ? 0 : manager->again_ms, 0);
+}
+
+/* The Portal may be behind a proxy that only the configuration knows. */
+static void take_proxies(const firstboot_manager *manager) {
+    const Macula__V1__MaculaosSection *maculaos = manager->document ? manager->document->maculaos : NULL;
+    for (size_t i = 0; maculaos && i < maculaos->n_environment; i++) {
+        const char *name = maculaos->environment[i]->key;
+        if (mac_ends_with(name, "_proxy") || mac_ends_with(name, "_PROXY"))
+            setenv(name, maculaos->environment[i]->value, 0);
+    }
 }
 
 static mac_error *start_pairing(firstboot_manager *manager) {
@@ -184,6 +252,7 @@ static mac_error *start_all(firstboot_manager *manager) {
     if (error)
         return error;
     read_document(manager);
+    take_proxies(manager);
     firstboot_facts_init(&manager->facts, manager->root);
     firstboot_door_init(&manager->door, mac_now_ms());
     error = start_pairing(manager);
@@ -220,9 +289,11 @@ mac_error *firstboot_manager_start(mac_service *service, void **ret_object) {
         return error;
     init_timer(manager, &manager->ticks);
     init_timer(manager, &manager->end);
+    init_timer(manager, &manager->again);
     uv_timer_start(&manager->ticks, on_tick, 0, TICK_MS);
     if (manager->draft.phase == FIRSTBOOT_FINISHING)
         firstboot_finish_start(&manager->finish);
+    go_on_unattended(manager);
     *ret_object = manager;
     return NULL;
 }
@@ -258,6 +329,7 @@ void firstboot_manager_stop(mac_service *service, void *object) {
     firstboot_finish_close(&manager->finish);
     firstboot_console_remove(manager);
     uv_close((uv_handle_t *)&manager->end, on_closed);
+    uv_close((uv_handle_t *)&manager->again, on_closed);
     uv_timer_start(&manager->ticks, on_stop_look, 0, 10);
 }
 

@@ -31,6 +31,8 @@ typedef struct firstboot_manager {
     char *shown;      /* what the console shows was made of: written again when it changes */
     uv_timer_t ticks; /* codes that are over, addresses that changed */
     uv_timer_t end;   /* from the end of the set-up to ours */
+    uv_timer_t again; /* unattended: until the Portal is asked again */
+    uint64_t again_ms;
     unsigned handles;
     bool stopping;
 

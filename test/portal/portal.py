@@ -6,13 +6,13 @@
 Prints "portal ready: URL ca=FILE" and serves until it is ended. Its certificate is signed by a CA of its own, made anew
 in DIR (openssl). POST /api/console/pair {pairing_code, node_code, node_id, hostname}; the codes it knows:
 
-    GOOD-2345      pairs; a second time for the same node answers the same, for another one 409
-    GITOPS-23      pairs, with certificates and GitOps configuration
+    GOOD-…         pairs; a second time for the same node answers the same, for another one 409
+    GITOPS-…       pairs, with certificates and GitOps configuration
     EXPIRED-2      410 {"error": …}
     DENIED-22      403
     BROKEN-22      200 and no JSON                 EMPTY-222   200 and {}
     HUGE-2222      200 and 10 MB                   SLOW-2222   answers after a minute
-    HANGUP-22      closes the connection           BUSY-2222   503 the first time, then pairs
+    HANGUP-22      closes the connection           BUSY-…      503 the first time, then pairs
     HTML-2222      200 and names full of HTML
 
 POST /api/console/pair/request and …/poll are the way without a code: GET /authorise?code=NODE_CODE shows the page on
@@ -64,7 +64,7 @@ class Portal:
         return 200, {**OWNER, "refresh_token": token, **more}
 
     def pair(self, question):
-        code, node_id = question.get("pairing_code"), question.get("node_id")
+        code, node_id = str(question.get("pairing_code")), question.get("node_id")
         if code == "EXPIRED-2":
             return 410, {"error": "This pairing code has expired. Ask the Portal for a new one."}
         if code == "DENIED-22":
@@ -73,14 +73,14 @@ class Portal:
             return 200, {}
         if code == "HTML-2222":
             return 200, {"user_name": "<script>alert(1)</script>\n", "org_identity": "\"><img src=x>", "refresh_token": "refresh-1"}
-        if code == "BUSY-2222" and code not in self.busy:
+        if code.startswith("BUSY-") and code not in self.busy:
             self.busy.add(code)
             return 503, {"error": "busy"}
-        if code not in ("GOOD-2345", "GITOPS-23", "BUSY-2222"):
+        if not code.startswith(("GOOD-", "GITOPS-", "BUSY-")):
             return 404, {"error": "The Portal does not know this pairing code. Check it, or ask for a new one."}
         if self.paired.setdefault(code, node_id) != node_id:
             return 409, {"error": "This pairing code was used by another node."}
-        if code == "GITOPS-23":
+        if code.startswith("GITOPS-"):
             return self.credentials(node_id, certificate="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
                                     ca_certificate="-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n",
                                     gitops={"url": "https://git.example.com/plant.git", "branch": "main"})

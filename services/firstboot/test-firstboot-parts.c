@@ -1,0 +1,351 @@
+/* The pure parts: forms, codes, the door, addresses, answers, what the Portal says. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "crypto/mac-crypto.h"
+#include "firstboot-answers.h"
+#include "firstboot-door.h"
+#include "firstboot-html.h"
+#include "firstboot-peer.h"
+#include "firstboot-portal.h"
+#include "firstboot-qr.h"
+#include "macula/v1/document.pb-c.h"
+
+/* ---- forms ---- */
+
+static int parse(const char *text, firstboot_form *form) {
+    return firstboot_form_parse(text, strlen(text), form);
+}
+
+static void a_form_is_decoded(void **state) {
+    (void)state;
+    firstboot_autoform form = {0};
+    assert_int_equal(parse("a=1+2%263&b=&c=x%0D%0Ay&d", &form), 0);
+    assert_string_equal(firstboot_form_get(&form, "a"), "1 2&3");
+    assert_string_equal(firstboot_form_get(&form, "b"), "");
+    assert_string_equal(firstboot_form_get(&form, "c"), "x\ny");
+    assert_string_equal(firstboot_form_get(&form, "d"), "");
+    assert_null(firstboot_form_get(&form, "e"));
+}
+
+static void a_form_that_is_none_is_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = {"a=%", "a=%2", "a=%gg", "a=1&a=2", "a=%00", "a=%ff", "=x"};
+    firstboot_form form = {0};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++)
+        assert_int_equal(parse(bad[i], &form), -EINVAL);
+    mac_autobuffer many = {0};
+    for (unsigned i = 0; i <= FIRSTBOOT_FORM_FIELDS; i++)
+        mac_buffer_printf(&many, "f%u=x&", i);
+    assert_int_equal(parse(many.data, &form), -E2BIG);
+}
+
+static void html_is_escaped(void **state) {
+    (void)state;
+    mac_autobuffer page = {0};
+    firstboot_html(&page, "<a title=\"{}\">{!}{}</a>", "\"'<&>", "<b>", NULL);
+    assert_string_equal(page.data, "<a title=\"&quot;&#39;&lt;&amp;&gt;\"><b></a>");
+}
+
+/* ---- the door ---- */
+
+static void a_code_is_read_as_people_type_it(void **state) {
+    (void)state;
+    char code[FIRSTBOOT_CODE_SIZE];
+    assert_true(firstboot_code_read(" abc 234", code));
+    assert_string_equal(code, "ABC-234");
+    static const char *const bad[] = {"", "ABC-23", "ABC-2345", "ABC-01O", "ABC-23\xc3\xa9", "ABC_234"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++)
+        assert_false(firstboot_code_read(bad[i], code));
+}
+
+static void a_code_opens_one_session_and_is_over(void **state) {
+    (void)state;
+    firstboot_door door;
+    const firstboot_session *session = NULL;
+    uint64_t wait = 0;
+    firstboot_door_init(&door, 1000);
+    mac_autofree char *code = mac_strdup(door.code);
+    assert_int_equal(firstboot_door_enter(&door, "a", code, 1000, &session, &wait), FIRSTBOOT_OPENED);
+    assert_ptr_equal(firstboot_door_session(&door, session->token, 2000), session);
+    assert_true(firstboot_door_csrf(session, session->csrf));
+    assert_false(firstboot_door_csrf(session, session->token));
+    assert_false(firstboot_door_csrf(session, ""));
+    assert_string_not_equal(door.code, code);
+    assert_int_equal(firstboot_door_enter(&door, "b", code, 2000, &session, &wait), FIRSTBOOT_WRONG);
+    assert_null(firstboot_door_session(&door, "", 2000));
+    assert_null(firstboot_door_session(&door, session->token, 2000 + FIRSTBOOT_SESSION_MS + 1));
+}
+
+static void a_code_is_over_after_its_time(void **state) {
+    (void)state;
+    firstboot_door door;
+    const firstboot_session *session = NULL;
+    uint64_t wait = 0;
+    firstboot_door_init(&door, 1000);
+    mac_autofree char *code = mac_strdup(door.code);
+    assert_int_equal(firstboot_door_enter(&door, "a", code, 1000 + FIRSTBOOT_CODE_MS, &session, &wait),
+                     FIRSTBOOT_WRONG);
+}
+
+static void who_guesses_waits_longer_and_longer_and_nobody_else_does(void **state) {
+    (void)state;
+    firstboot_door door;
+    const firstboot_session *session = NULL;
+    uint64_t wait = 0, before = 0, now = 1000;
+    firstboot_door_init(&door, now);
+    mac_autofree char *code = mac_strdup(door.code);
+    for (unsigned i = 0; i < FIRSTBOOT_FREE; i++)
+        assert_int_equal(firstboot_door_enter(&door, "bad", "", now, &session, &wait), FIRSTBOOT_WRONG);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(firstboot_door_enter(&door, "bad", code, now, &session, &wait), FIRSTBOOT_LATER);
+        assert_true(wait > before);
+        before = wait;
+        now += wait;
+        assert_int_equal(firstboot_door_enter(&door, "bad", "", now, &session, &wait), FIRSTBOOT_WRONG);
+    }
+    assert_int_equal(firstboot_door_enter(&door, "good", code, now, &session, &wait), FIRSTBOOT_OPENED);
+}
+
+static void many_guessers_together_are_stopped_too(void **state) {
+    (void)state;
+    firstboot_door door;
+    const firstboot_session *session = NULL;
+    uint64_t wait = 0;
+    unsigned looked_at = 0;
+    firstboot_door_init(&door, 1000);
+    mac_autofree char *code = mac_strdup(door.code);
+    for (unsigned i = 0; i < 1000; i++) {
+        char peer[16];
+        snprintf(peer, sizeof peer, "%u", i);
+        looked_at += firstboot_door_enter(&door, peer, "", 1000 + i, &session, &wait) == FIRSTBOOT_WRONG;
+    }
+    assert_int_equal(looked_at, FIRSTBOOT_ATTEMPTS_MINUTE);
+    assert_string_not_equal(door.code, code);
+}
+
+/* ---- addresses ---- */
+
+static bool allowed(const char *text, char **networks, size_t count) {
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    if (inet_pton(AF_INET, text, &four.sin_addr) == 1)
+        return firstboot_peer_allowed((struct sockaddr *)&four, networks, count);
+    assert_int_equal(inet_pton(AF_INET6, text, &six.sin6_addr), 1);
+    return firstboot_peer_allowed((struct sockaddr *)&six, networks, count);
+}
+
+static void only_neighbours_may_ask(void **state) {
+    (void)state;
+    static const char *const near[] = {"127.0.0.1",   "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1",
+                                       "169.254.9.9", "::1",      "fe80::1",    "fd00:1::2",      "::ffff:10.0.0.1"};
+    static const char *const far[] = {"8.8.8.8",     "172.32.0.1",     "192.169.0.1",
+                                      "2001:db8::1", "::ffff:8.8.8.8", "100.64.0.1"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(near); i++)
+        assert_true(allowed(near[i], NULL, 0));
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(far); i++)
+        assert_false(allowed(far[i], NULL, 0));
+    char *networks[] = {(char *)(uintptr_t) "8.8.0.0/17", (char *)(uintptr_t) "2001:db8::/33"};
+    assert_true(allowed("8.8.8.8", networks, 2));
+    assert_false(allowed("8.8.128.1", networks, 2));
+    assert_true(allowed("2001:db8:7fff::1", networks, 2));
+    assert_false(allowed("2001:db8:8000::1", networks, 2));
+}
+
+static void only_names_of_the_node_are_answered(void **state) {
+    (void)state;
+    static const char *const good[] = {"192.168.1.5", "192.168.1.5:80", "[fe80::1]:8080", "localhost",
+                                       "edge.local",  "EDGE.local.:80", "edge",           "edge.lan"};
+    static const char *const bad[] = {"",    "evil.example", "edgy.example", "[::1",
+                                      "a:b", "local",        ".local",       "edge.local:80x"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(good); i++)
+        assert_true(firstboot_peer_host(good[i], "edge"));
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++)
+        assert_false(firstboot_peer_host(bad[i], "edge"));
+    assert_false(firstboot_peer_host(NULL, "edge"));
+    assert_true(firstboot_peer_origin("http://edge.local:81", "edge.local:81"));
+    assert_false(firstboot_peer_origin("http://evil.example", "edge.local"));
+    assert_false(firstboot_peer_origin("null", "edge.local"));
+}
+
+/* ---- answers ---- */
+
+static json_t *values_of(const char *form_text, const firstboot_step *step) {
+    firstboot_autoform form = {0};
+    mac_autoptr(json_t) none = json_object();
+    assert_int_equal(parse(form_text, &form), 0);
+    return firstboot_answers_take(step, none, &form);
+}
+
+/* The fields that are wrong, joined by commas. */
+static char *wrong_fields(const char *step_name, const char *form_text) {
+    firstboot_facts facts = {.interface_count = 1, .interfaces = {{.name = "eth0"}}, .hostname = NULL};
+    const firstboot_step *step = firstboot_step_named(step_name);
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_autoptr(json_t) values = values_of(form_text, step);
+    mac_buffer fields = {0};
+    mac_strings_add(&facts.zones, "Europe/Berlin");
+    int result = firstboot_answers_check(step, values, &facts, problems);
+    assert_int_equal(result, mac_problems_errors(problems) ? -EINVAL : 0);
+    for (size_t i = 0; i < mac_problems_count(problems); i++)
+        mac_buffer_printf(&fields, "%s%s", i ? "," : "", mac_problems_get(problems, i)->path);
+    mac_strings_deinit(&facts.zones);
+    return mac_buffer_take(&fields);
+}
+
+static void every_error_finds_its_field(void **state) {
+    (void)state;
+    static const char *const cases[][3] = {
+        {"network", "net_mode=dhcp", ""},
+        {"network", "net_mode=magic", "net_mode"},
+        {"network", "net_mode=static&net_interface=eth0&net_address=10.0.0.2/24&net_gateway=10.0.0.1", ""},
+        {"network", "net_mode=static&net_interface=eth0&net_address=10.0.0.2", "net_address"},
+        {"network", "net_mode=static&net_interface=eth0&net_address=10.0.0.2/24+x", "net_address"},
+        {"network", "net_mode=static&net_interface=eth0&net_address=10.0.0.2/24&net_gateway=gate", "net_gateway"},
+        {"network", "net_mode=static&net_interface=eth0&net_address=10.0.0.2/24&net_dns=one", "net_dns"},
+        {"network", "net_mode=static&net_interface=eth9&net_address=", "net_interface,net_address"},
+        {"network", "net_mode=wifi&wifi_name=&wifi_passphrase=", "wifi_name"},
+        {"network", "net_mode=wifi&wifi_name=depot&wifi_passphrase=short", "wifi_passphrase"},
+        {"network", "net_mode=wifi&wifi_name=depot", ""},
+        {"system", "hostname=edge&timezone=Europe/Berlin&password=x", ""},
+        {"system", "hostname=edge_&password=x", "hostname"},
+        {"system", "hostname=edge&timezone=Mars/Base&password=x", "timezone"},
+        {"system", "hostname=edge&keyboard=../x&locale=x+y&password=x", "keyboard,locale"},
+        {"system", "hostname=edge", "password"},
+        {"system", "hostname=edge&ssh_keys=github:octocat%0Anonsense", "ssh_keys"},
+        {"mesh", "role_bootstrap=yes&realm=io.macula", ""},
+        {"mesh", "realm=Not+A+Realm&bootstrap_peers=nonsense", "realm,bootstrap_peers"},
+    };
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(cases); i++) {
+        mac_autofree char *fields = wrong_fields(cases[i][0], cases[i][1]);
+        /* In which order the schema says it does not matter here: all cases have them in its order. */
+        mac_autofree char *expected = mac_strdup(cases[i][2]);
+        if (strcmp(fields, expected) != 0 && !(strchr(expected, ',') && strlen(fields) == strlen(expected)))
+            fail_msg("%s: expected %s, found %s", cases[i][1], expected, fields);
+    }
+}
+
+static void answers_make_the_document(void **state) {
+    (void)state;
+    mac_autoptr(json_t) values =
+        json_pack("{s:s s:s s:s s:s s:s s:s s:s s:s}", "net_mode", "static", "net_interface", "eth0", "net_address",
+                  "10.0.0.2/24, fd00::2/64", "net_gateway", "10.0.0.1", "hostname", "edge", "ssh_keys",
+                  "github:a\n\n github:b ", "role_gateway", "yes", "realm", "io.macula");
+    mac_autoptr(json_t) document = firstboot_answers_document(values, NULL);
+    mac_autofree char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(
+        text, "{\"hostname\":\"edge\",\"maculaos\":{\"mesh\":{\"realm\":\"io.macula\",\"roles\":{\"gateway\":true}},"
+              "\"network\":{\"interfaces\":{\"eth0\":{\"addresses\":[\"10.0.0.2/24\",\"fd00::2/64\"],"
+              "\"gateway\":\"10.0.0.1\"}}}},\"ssh_authorized_keys\":[\"github:a\",\"github:b\"]}");
+}
+
+static void an_empty_secret_stays_as_it_was_and_a_password_becomes_a_hash(void **state) {
+    (void)state;
+    const firstboot_step *step = firstboot_step_named("system");
+    mac_autoptr(json_t) kept = values_of("hostname=a&password=word", step);
+    assert_int_equal(firstboot_answers_protect(kept), 0);
+    assert_true(mac_password_is_hash(firstboot_answer(kept, "password")));
+    firstboot_autoform form = {0};
+    assert_int_equal(parse("hostname=b&password=", &form), 0);
+    mac_autoptr(json_t) values = firstboot_answers_take(step, kept, &form);
+    assert_string_equal(firstboot_answer(values, "password"), firstboot_answer(kept, "password"));
+    assert_string_equal(firstboot_answer(values, "hostname"), "b");
+}
+
+/* ---- the Portal ---- */
+
+static mac_error *read_portal(const char *code, long status, const char *body, Macula__V1__PortalAnswer **answer) {
+    Macula__V1__PortalRequest request = MACULA__V1__PORTAL_REQUEST__INIT;
+    request.portal = (char *)(uintptr_t) "https://portal.example/";
+    request.pairing_code = (char *)(uintptr_t)code;
+    return firstboot_portal_read(&request, status, body, strlen(body), answer);
+}
+
+static void credentials_are_taken_only_whole(void **state) {
+    (void)state;
+    Macula__V1__PortalAnswer *answer = NULL;
+    assert_null(
+        read_portal("A", 200, "{\"user_name\":\"a\\nb\",\"org_identity\":\"o\",\"refresh_token\":\"t\"}", &answer));
+    assert_string_equal(answer->credentials->user_name, "a b");
+    macula__v1__portal_answer__free_unpacked(answer, NULL);
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"user_name\":\"a\",\"org_identity\":\"o\"}",
+        "{\"user_name\":\"a\",\"org_identity\":\"o\",\"refresh_token\":7}",
+        "{\"user_name\":\"a\",\"org_identity\":\"o\",\"refresh_token\":\"a b\"}",
+        "{\"user_name\":\"a\",\"refresh_token\":\"t\"}",
+    };
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++) {
+        mac_autoptr(mac_error) error = read_portal("A", 200, bad[i], &answer);
+        assert_non_null(error);
+    }
+}
+
+static void what_the_portal_refuses_is_said_in_its_words(void **state) {
+    (void)state;
+    Macula__V1__PortalAnswer *answer = NULL;
+    mac_autoptr(mac_error) error = read_portal("A", 410, "{\"error\":\"too late\"}", &answer);
+    assert_string_equal(error->message, "too late");
+    mac_autoptr(mac_error) silent = read_portal("A", 404, "<html>", &answer);
+    assert_non_null(strstr(silent->message, "404"));
+}
+
+static void an_authorisation_leads_only_to_https(void **state) {
+    (void)state;
+    Macula__V1__PortalAnswer *answer = NULL;
+    assert_null(read_portal(NULL, 200, "{\"poll_token\":\"t\",\"authorise_url\":\"https://p/x\",\"interval\":100000}",
+                            &answer));
+    assert_true(answer->pending && answer->interval_s == 60);
+    macula__v1__portal_answer__free_unpacked(answer, NULL);
+    mac_autoptr(mac_error) error =
+        read_portal(NULL, 200, "{\"poll_token\":\"t\",\"authorise_url\":\"javascript:alert(1)\"}", &answer);
+    assert_non_null(error);
+}
+
+static void qr_codes_have_their_size(void **state) {
+    (void)state;
+    mac_autofree char *svg = firstboot_qr_svg("http://macula-a1b2.local", "\"><script>");
+    assert_non_null(strstr(svg, "aria-label=\"&quot;&gt;&lt;script&gt;\""));
+    mac_autofree char *console = firstboot_qr_console("http://macula-a1b2.local");
+    unsigned lines = 0;
+    for (const char *c = console; *c; c++)
+        lines += *c == '\n';
+    assert_int_equal(lines, (25 + 4 + 1) / 2);
+    char *long_text = mac_calloc(FIRSTBOOT_QR_MAX + 2, 1);
+    memset(long_text, 'a', FIRSTBOOT_QR_MAX + 1);
+    assert_null(firstboot_qr_svg(long_text, ""));
+    free(long_text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_form_is_decoded),
+        cmocka_unit_test(a_form_that_is_none_is_refused),
+        cmocka_unit_test(html_is_escaped),
+        cmocka_unit_test(a_code_is_read_as_people_type_it),
+        cmocka_unit_test(a_code_opens_one_session_and_is_over),
+        cmocka_unit_test(a_code_is_over_after_its_time),
+        cmocka_unit_test(who_guesses_waits_longer_and_longer_and_nobody_else_does),
+        cmocka_unit_test(many_guessers_together_are_stopped_too),
+        cmocka_unit_test(only_neighbours_may_ask),
+        cmocka_unit_test(only_names_of_the_node_are_answered),
+        cmocka_unit_test(every_error_finds_its_field),
+        cmocka_unit_test(answers_make_the_document),
+        cmocka_unit_test(an_empty_secret_stays_as_it_was_and_a_password_becomes_a_hash),
+        cmocka_unit_test(credentials_are_taken_only_whole),
+        cmocka_unit_test(what_the_portal_refuses_is_said_in_its_words),
+        cmocka_unit_test(an_authorisation_leads_only_to_https),
+        cmocka_unit_test(qr_codes_have_their_size),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

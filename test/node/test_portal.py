@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Pairing with the stand-in of the Portal over real HTTPS; what goes wrong there, and what a power cut leaves."""
+import json
+import pathlib
+import re
+import ssl
+import stat
+import tempfile
+import unittest
+import urllib.request
+
+from node_harness import Node
+from setup_page import Page, portal
+
+CREDENTIALS = "/var/lib/maculaos/credentials/portal"
+UNPAIRED, CONTACTING, WAITING, PAIRED, REFUSED = range(5)
+
+
+def settled(page):
+    """Waits until the Portal has answered; the state."""
+    for _ in range(100000):
+        state = page.status()["pairing"]
+        if state != CONTACTING:
+            return state
+    raise AssertionError("the Portal was asked and nothing came of it")
+
+
+def pair(page, code):
+    page.get("/pairing")
+    page.post("/pairing", action="code", portal_code=code)
+    return settled(page)
+
+
+def entered(node):
+    page = Page(node)
+    page.get("/")
+    page.enter()
+    return page
+
+
+class Pairing(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.portal, cls.env = portal()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.portal.stop()
+        cls.portal.close()
+
+    def asked(self):
+        context = ssl.create_default_context(cafile=self.env["MACULA_CA_FILE"])
+        with urllib.request.urlopen(self.env["MACULA_PORTAL"] + "/requests", context=context) as answer:
+            return json.load(answer)
+
+    def test_a_code_of_the_portal_pairs_the_node(self):
+        with Node(env=self.env) as node:
+            page = entered(node)
+            self.assertEqual(pair(page, "GITOPS-23"), PAIRED)
+            text = page.get("/pairing").text
+            self.assertIn("Ada Lovelace", text)
+            self.assertIn("Analytical Engines", text)
+            question = self.asked()[-1]
+            self.assertEqual((question["pairing_code"], question["path"]), ("GITOPS-23", "/api/console/pair"))
+            self.assertRegex(question["node_code"], r"^[A-Z2-9]{3}-[A-Z2-9]{3}$")
+            self.assertRegex(question["node_id"], "^U")
+            page.answer_all()
+            with node.events("node.paired", count=1) as events:
+                page.finish()
+                events.wait('"organisation"')
+
+    def test_credentials_are_sealed_and_private_and_nowhere_else(self):
+        with Node(env=self.env) as node:
+            page = entered(node)
+            self.assertEqual(pair(page, "BUSY-2222"), PAIRED)
+            path = node.path(CREDENTIALS)
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+            self.assertEqual(stat.S_IMODE(path.parent.stat().st_mode), 0o700)
+            self.assertTrue(path.read_text().startswith("sealed:v1:"))
+            for file in node.root.rglob("*"):
+                if file.is_file():
+                    self.assertNotIn(b"refresh-", file.read_bytes(), file)
+            self.assertNotIn("refresh-", page.get("/pairing").text)
+            self.assertNotIn("refresh-", node.cli("call", "firstboot.status").out)
+            self.assertNotIn("refresh-", "\n".join(node.runner.lines.drain()))
+
+    def test_what_the_portal_says_is_shown_and_the_way_goes_on(self):
+        with Node(env=self.env) as node:
+            page = entered(node)
+            for code, words in (("EXPIRED-2", "has expired"), ("DENIED-22", "no room for another node"), ("WRONG-222", "does not know"),
+                                ("BROKEN-22", "makes no sense"), ("EMPTY-222", "refresh_token is missing"),
+                                ("HUGE-2222", "larger than"), ("HANGUP-22", "broke the connection off")):
+                with self.subTest(code):
+                    self.assertEqual(pair(page, code), REFUSED)
+                    self.assertIn(words, page.get("/pairing").text)
+                    self.assertFalse(node.path(CREDENTIALS).exists())
+            self.assertEqual(pair(page, "HTML-2222"), PAIRED)
+            self.assertNotIn("<script>alert", page.get("/pairing").text)
+            self.assertIn("&lt;script&gt;", page.last.text)
+
+    def test_a_slow_portal_can_be_left(self):
+        with Node(env=self.env) as node:
+            page = entered(node)
+            page.get("/pairing")
+            page.post("/pairing", action="code", portal_code="SLOW-2222")
+            self.assertEqual(page.status()["pairing"], CONTACTING)
+            page.get("/pairing")
+            page.post("/pairing", action="cancel")
+            self.assertEqual(settled(page), UNPAIRED)
+
+    def test_a_certificate_nobody_vouches_for_is_refused(self):
+        with Node(env={**self.env, "MACULA_CA_FILE": ""}) as node:
+            page = entered(node)
+            self.assertEqual(pair(page, "GOOD-2345"), REFUSED)
+            self.assertIn("is not trusted", page.get("/pairing").text)
+
+    def test_a_portal_that_is_not_there_is_said(self):
+        with Node(env={**self.env, "MACULA_PORTAL": "https://localhost:9"}) as node:
+            page = entered(node)
+            self.assertEqual(pair(page, "GOOD-2345"), REFUSED)
+            self.assertIn("does not accept the connection", page.get("/pairing").text)
+
+    def test_somebody_authorises_the_node_in_the_portal(self):
+        with Node(env=self.env) as node:
+            page = entered(node)
+            page.get("/pairing")
+            page.post("/pairing", action="device")
+            self.assertEqual(settled(page), WAITING)
+            text = page.get("/pairing").text
+            url = re.search(r"https://localhost:\d+/authorise\?code=([A-Z2-9-]{7})", text)
+            self.assertIn('role="img"', text)
+            context = ssl.create_default_context(cafile=self.env["MACULA_CA_FILE"])
+            with urllib.request.urlopen(url.group(0).split("?")[0], f"code={url.group(1)}".encode(), context=context) as answer:
+                self.assertEqual(answer.status, 200)
+            node.runner.wait("pairing.*state=paired")
+            self.assertIn("Ada Lovelace", page.get("/pairing").text)
+
+    def test_a_power_cut_before_the_credentials_are_stored_lets_the_same_code_pair_again(self):
+        for fault in ("fs.write.temporary", "firstboot.credentials"):
+            with self.subTest(fault), tempfile.TemporaryDirectory() as folder:
+                armed = pathlib.Path(folder, "armed")
+                with Node(env={**self.env, "MACULA_FAULT": fault, "MACULA_FAULT_ARMED": str(armed)}) as node:
+                    page = entered(node)
+                    page.get("/pairing")
+                    code = f"GOOD-{fault}"
+                    self.cut_when_armed(node, armed, lambda: page.post("/pairing", action="code", portal_code=code))
+                    node.start()
+                    page = entered(node)
+                    if fault == "firstboot.credentials":
+                        self.assertEqual(page.status()["pairing"], PAIRED)
+                    else:
+                        self.assertFalse(node.path(CREDENTIALS).exists())
+                        self.assertEqual(pair(page, code), PAIRED)
+
+    def cut_when_armed(self, node, armed, act):
+        armed.write_text("")
+        try:
+            act()
+        except OSError:
+            pass  # the process died under it
+        node.runner.wait("unit=firstboot state=waiting.*signal 9")
+        node.kill()
+        armed.unlink()
+
+    def test_unattended_with_a_code_pairs_and_is_configured_without_anybody(self):
+        config = "hostname: alone\nmaculaos:\n  first_boot:\n    unattended: true\n    pairing_code: GITOPS-alone\n"
+        env = {**self.env, "MACULA_FIRSTBOOT_LINGER_MS": "0"}
+        with Node(config=config, env=env) as node:
+            node.runner.wait('msg="the node is configured"')
+            self.assertTrue(node.path(CREDENTIALS).exists())
+            self.assertTrue(node.path("/var/lib/maculaos/.configured").exists())
+            self.assertEqual(node.generation(), 1)
+
+
+class Faults(unittest.TestCase):
+    """A power cut at each step of the end: the node finishes by itself, once."""
+
+    POINTS = ("firstboot.draft", "firstboot.finish.applied", "firstboot.finish.marked", "fs.write.temporary", "fs.write.renamed")
+
+    def test_a_power_cut_at_any_step_of_the_end_is_made_good_by_the_next_start(self):
+        for point in self.POINTS:
+            with self.subTest(point), tempfile.TemporaryDirectory() as folder:
+                armed = pathlib.Path(folder, "armed")
+                with Node(env={"MACULA_FAULT": point, "MACULA_FAULT_ARMED": str(armed)}) as node:
+                    page = entered(node)
+                    page.answer_all()
+                    page.get("/review")
+                    before = node.generation()
+                    armed.write_text("")
+                    try:
+                        page.post("/finish")
+                    except OSError:
+                        pass
+                    node.runner.wait("state=waiting.*signal 9")
+                    node.kill()
+                    armed.unlink()
+                    node.start()
+                    if not node.path("/var/lib/maculaos/.configured").exists():
+                        again = entered(node) if "asking" in node.cli("call", "firstboot.status").out else None
+                        if again:
+                            self.assertIn("Go on with: Review", again.last.text)
+                            again.finish()
+                        node.runner.wait('msg="the node is configured"')
+                    self.assertEqual(node.get("hostname"), "edge-7")
+                    self.assertEqual(node.generation(), before + 1)
+                    self.assertFalse(node.path("/var/lib/maculaos/firstboot/draft").exists()
+                                     and node.cli("call", "firstboot.status").code == 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
