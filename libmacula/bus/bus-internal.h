@@ -21,11 +21,14 @@
 #define BUS_OUT_FLUSH_BYTES (64u << 10) /* sent before the turn of the loop ends */
 #define BUS_OUT_MAX_BYTES (8u << 20)    /* unsent beyond that: -ENOBUFS */
 #define BUS_NAME_MAX 64
-#define BUS_UNLUCKY_MAX 8       /* connections in a row whose signature cnats would not send: chance 256^-8 */
-#define BUS_PILE_MAX 128        /* messages that wait to be freed together */
-#define BUS_PILE_BYTES 512      /* larger ones are freed at once */
-#define BUS_REPLY_MAX 160       /* bytes of a reply subject: _INBOX.{name}.{nonce}.{slot}.{generation} */
-#define BUS_HEADER_TEXT_MAX 300 /* bytes of a sentence in the header Nats-Service-Error */
+#define BUS_UNLUCKY_MAX 8        /* connections in a row whose signature cnats would not send: chance 256^-8 */
+#define BUS_PILE_MAX 128         /* messages that wait to be freed together */
+#define BUS_PILE_BYTES 512       /* larger ones are freed at once */
+#define BUS_WORKLOADS_MAX 128    /* of MAC_BUS_INFLIGHT_MAX: the rest is the node's own */
+#define BUS_LANE_RATE (1u << 20) /* bytes a second that workloads are answered, together */
+#define BUS_LANE_BURST (1 << 20) /* … and at once, after a pause */
+#define BUS_REPLY_MAX 160        /* bytes of a reply subject: _INBOX.{name}.{nonce}.{slot}.{generation} */
+#define BUS_HEADER_TEXT_MAX 300  /* bytes of a sentence in the header Nats-Service-Error */
 
 #define BUS_QUEUE_GROUP "q" /* the customary one of NATS services */
 #define BUS_CONTENT_TYPE "Content-Type"
@@ -33,7 +36,8 @@
 #define BUS_JSON "application/json"
 #define BUS_CALLER "Macula-Caller"
 #define BUS_REQUEST_INFO "Nats-Request-Info"
-#define BUS_OWN_ACCOUNT "NODE" /* as libmacula/nats renders it */
+#define BUS_IMPORT_REPLY "_R_." /* how the server begins the reply subject of a request from another account */
+#define BUS_OWN_ACCOUNT "NODE"  /* as libmacula/nats renders it */
 #define BUS_ERROR "Nats-Service-Error"
 #define BUS_ERROR_CODE "Nats-Service-Error-Code"
 
@@ -76,12 +80,16 @@ struct bus_source {
     natsSubscription *handle; /* NULL without connection */
     bus_source_callback callback;
     void *data;
+    bool serves;           /* requests: those of workloads go through the lanes */
     uint64_t told_dropped; /* uv_now() when dropped messages were logged; 0: never */
     bool dead;             /* removed while draining; freed after it */
 };
 
 bus_source *bus_source_new(mac_bus *bus, const char *subject, const char *queue, bus_source_callback callback,
                            void *data);
+/* The same for what serves requests. */
+bus_source *bus_source_new_serving(mac_bus *bus, const char *subject, const char *queue, bus_source_callback callback,
+                                   void *data);
 void bus_source_free(bus_source *source);
 /* Subscribes all at a new connection; forgets the handles of a lost one. */
 natsStatus bus_sources_connect(mac_bus *bus);
@@ -89,6 +97,26 @@ void bus_sources_disconnect(mac_bus *bus);
 /* Delivers at most BUS_DRAIN_MAX messages of each source. Returns whether more wait. */
 bool bus_sources_drain(mac_bus *bus);
 void bus_sources_deinit(mac_bus *bus);
+
+/* ---- bus-lane.c: requests of workloads, after the node's own and each sender in turn ---- */
+
+typedef struct bus_lanes bus_lanes;
+
+/* Whether a request comes from another account than the node's own. */
+bool bus_lane_is_for(natsMsg *message);
+/* Takes the message: it waits in its sender's lane, or is refused. */
+void bus_lane_add(bus_source *source, natsMsg *message);
+/* Hands some to their sources. Returns whether it can go on at once. */
+bool bus_lanes_serve(mac_bus *bus);
+bool bus_lanes_wait(const mac_bus *bus);
+/* Whether a callback was called by bus_lanes_serve, which counts itself what is sent meanwhile. */
+bool bus_lane_serving(const mac_bus *bus);
+/* Counts what was sent for a workload. */
+void bus_lane_sent(mac_bus *bus, size_t length);
+void bus_lane_on_timer(uv_timer_t *timer);
+/* Their connection has gone. */
+void bus_lanes_clear(mac_bus *bus);
+void bus_lanes_deinit(mac_bus *bus);
 
 /* ---- bus-link.c: the connection ---- */
 
@@ -227,6 +255,7 @@ struct mac_request {
     ProtobufCMessage *input;
     bool is_protobuf;
     bool in_flight; /* counted against MAC_BUS_INFLIGHT_MAX */
+    bool workload;  /* and against BUS_WORKLOADS_MAX */
     char *caller;
     uint64_t started; /* uv_hrtime() */
 };
@@ -234,9 +263,11 @@ struct mac_request {
 typedef struct bus_requests {
     mac_request *open;
     mac_request *pool_first,
-        *pool_last; /* first in, first out: a stale pointer is recognised for as long as possible */
-    size_t in_flight;
+        *pool_last;              /* first in, first out: a stale pointer is recognised for as long as possible */
+    size_t in_flight, workloads; /* the latter are among the former */
     bool reply_trick_logged;
+    uint64_t told_unsent; /* uv_now() when answers that could not be sent were logged; 0: never */
+    uint64_t unsent;      /* since then */
 } bus_requests;
 
 mac_request *bus_request_new(mac_bus *bus, natsMsg *message, bus_method *method);
@@ -310,8 +341,9 @@ struct mac_bus {
 
     natsConnection *connection;
     bus_wire *wire;
-    unsigned wires;   /* alive, also those of lost connections */
-    size_t out_bytes; /* published in this turn */
+    unsigned wires;    /* alive, also those of lost connections */
+    size_t out_bytes;  /* published in this turn */
+    size_t sent_bytes; /* published ever; may wrap around */
     unsigned attempts;
     mac_call *ready;  /* the flush that confirms the subscriptions, asks whether the server lives, or ends the bus */
     uv_timer_t timer; /* the next attempt or keep-alive */
@@ -331,6 +363,8 @@ struct mac_bus {
     mac_subscription *subscriptions;
     bus_calls calls;
     bus_requests requests;
+    bus_lanes *lanes; /* NULL until a workload has asked for something */
+    uv_timer_t lane_timer;
     bus_service *services;
     bus_plain *plains;
     bus_source *micro_sources[3];

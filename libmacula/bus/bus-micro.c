@@ -87,11 +87,11 @@ void bus_micro_serve(bus_service *service) {
     mac_bus *bus = service->bus;
     for (size_t i = 0; i < MAC_ARRAY_SIZE(bus->micro_sources); i++)
         if (!bus->micro_sources[i])
-            bus->micro_sources[i] = bus_source_new(bus, all[i], NULL, on_all, NULL);
+            bus->micro_sources[i] = bus_source_new_serving(bus, all[i], NULL, on_all, NULL);
     mac_autofree char *by_name = mac_asprintf("$SRV.*.%s", service->micro_name);
     mac_autofree char *by_id = mac_asprintf("$SRV.*.%s.%s", service->micro_name, service->id);
-    service->sources[BUS_SOURCE_MICRO] = bus_source_new(bus, by_name, NULL, on_one, service);
-    service->sources[BUS_SOURCE_MICRO_ID] = bus_source_new(bus, by_id, NULL, on_one, service);
+    service->sources[BUS_SOURCE_MICRO] = bus_source_new_serving(bus, by_name, NULL, on_one, service);
+    service->sources[BUS_SOURCE_MICRO_ID] = bus_source_new_serving(bus, by_id, NULL, on_one, service);
 }
 
 void bus_micro_deinit(mac_bus *bus) {

@@ -37,6 +37,7 @@ int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *d
         return -ENOBUFS;
     int r = publish(bus, subject, reply, data, length, headers, header_count);
     bus->out_bytes += length;
+    bus->sent_bytes += length + strlen(subject) + bus_frame_header_length(headers, header_count);
     if (bus->out_bytes > BUS_OUT_FLUSH_BYTES)
         bus_wire_flush(bus);
     return r;

@@ -34,6 +34,7 @@ mac_request *bus_request_new(mac_bus *bus, natsMsg *message, bus_method *method)
         request->next->previous = request;
     requests->open = request;
     request->is_protobuf = bus_is_protobuf(bus_header_get(message, BUS_CONTENT_TYPE));
+    request->workload = bus_lane_is_for(message);
     return request;
 }
 
@@ -54,7 +55,12 @@ static void unlink_open(bus_requests *requests, mac_request *request) {
         requests->open = request->next;
     if (request->next)
         request->next->previous = request->previous;
-    requests->in_flight -= request->in_flight;
+    if (!request->in_flight)
+        return;
+    requests->in_flight--;
+    requests->workloads -= request->workload;
+    if (request->workload && bus_lanes_wait(request->bus))
+        bus_turn_again(request->bus); /* the lanes may have waited for this */
 }
 
 static void to_pool(mac_request *request) {
@@ -116,7 +122,12 @@ static int reply(mac_request *request, const void *data, size_t length, const ch
     const bus_header headers[] = {{BUS_CONTENT_TYPE, request->is_protobuf ? BUS_PROTOBUF : BUS_JSON},
                                   {BUS_ERROR_CODE, error_code},
                                   {BUS_ERROR, error_text}};
-    return bus_send(request->bus, natsMsg_GetReply(request->message), NULL, data, length, headers, error_code ? 3 : 1);
+    mac_bus *bus = request->bus;
+    size_t before = bus->sent_bytes;
+    int r = bus_send(bus, natsMsg_GetReply(request->message), NULL, data, length, headers, error_code ? 3 : 1);
+    if (request->workload && !bus_lane_serving(bus))
+        bus_lane_sent(bus, bus->sent_bytes - before);
+    return r;
 }
 
 static int reply_message(mac_request *request, const ProtobufCMessage *message, const char *error_code,
@@ -134,10 +145,19 @@ static const char *error_text(const mac_error *error) {
     return error->message ? error->message : mac_error_name(error->code);
 }
 
+/* Said once in a while: many cannot be sent at a time. */
 static void log_unsent(const mac_request *request, int r) {
-    if (r < 0 && r != -ENOTCONN) /* without a connection nobody waits any more */
-        mac_log_warning("an answer could not be sent", "subject=%s error=" MAC_LOG_Q("%s"),
-                        mac_request_subject(request), strerror(-r));
+    if (r >= 0 || r == -ENOTCONN) /* without a connection nobody waits any more */
+        return;
+    bus_requests *requests = &request->bus->requests;
+    uint64_t now = uv_now(request->bus->loop);
+    requests->unsent++;
+    if (requests->told_unsent && now - requests->told_unsent < BUS_DROPPED_TOLD_MS)
+        return;
+    mac_log_warning("answers could not be sent", "count=%llu last=%s error=" MAC_LOG_Q("%s"),
+                    (unsigned long long)requests->unsent, mac_request_subject(request), strerror(-r));
+    requests->told_unsent = now ? now : 1;
+    requests->unsent = 0;
 }
 
 static void send_error(mac_request *request, const mac_error *error) {
@@ -229,6 +249,7 @@ bool bus_request_take_on(mac_request *request) {
     }
     request->in_flight = true;
     bus->requests.in_flight++;
+    bus->requests.workloads += request->workload;
     return true;
 }
 

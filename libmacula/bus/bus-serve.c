@@ -86,8 +86,9 @@ static bus_service *find_service(const mac_bus *bus, const char *name) {
 static void service_listen(bus_service *service) {
     mac_bus *bus = service->bus;
     mac_autofree char *below = mac_asprintf("%s.>", service->prefix);
-    service->sources[BUS_SOURCE_BARE] = bus_source_new(bus, service->prefix, BUS_QUEUE_GROUP, on_request, service);
-    service->sources[BUS_SOURCE_BELOW] = bus_source_new(bus, below, BUS_QUEUE_GROUP, on_request, service);
+    service->sources[BUS_SOURCE_BARE] =
+        bus_source_new_serving(bus, service->prefix, BUS_QUEUE_GROUP, on_request, service);
+    service->sources[BUS_SOURCE_BELOW] = bus_source_new_serving(bus, below, BUS_QUEUE_GROUP, on_request, service);
 }
 
 static bus_service *service_new(mac_bus *bus, const char *name, const char *description) {
@@ -143,7 +144,7 @@ static void service_extend(bus_service *owner, ProtobufCService *service) {
         return;
     owner->has_control = true;
     mac_autofree char *desk = mac_asprintf("macula.denied.%s.%s.>", owner->bus->realm, owner->name);
-    owner->sources[BUS_SOURCE_DENIED] = bus_source_new(owner->bus, desk, BUS_QUEUE_GROUP, on_denied, owner);
+    owner->sources[BUS_SOURCE_DENIED] = bus_source_new_serving(owner->bus, desk, BUS_QUEUE_GROUP, on_denied, owner);
 }
 
 int mac_bus_serve(mac_bus *bus, ProtobufCService *service, const char *instance, const char *description) {
@@ -166,7 +167,7 @@ int mac_bus_answer_subject(mac_bus *bus, const char *subject, void (*handler)(ma
     bus_plain *plain = mac_calloc(1, sizeof *plain);
     *plain =
         (bus_plain){.bus = bus, .next = bus->plains, .subject = mac_strdup(subject), .handler = handler, .data = data};
-    plain->source = bus_source_new(bus, subject, BUS_QUEUE_GROUP, on_plain, plain);
+    plain->source = bus_source_new_serving(bus, subject, BUS_QUEUE_GROUP, on_plain, plain);
     bus->plains = plain;
     return 0;
 }

@@ -36,6 +36,13 @@ bus_source *bus_source_new(mac_bus *bus, const char *subject, const char *queue,
     return source;
 }
 
+bus_source *bus_source_new_serving(mac_bus *bus, const char *subject, const char *queue, bus_source_callback callback,
+                                   void *data) {
+    bus_source *source = bus_source_new(bus, subject, queue, callback, data);
+    source->serves = true;
+    return source;
+}
+
 static void source_destroy(bus_source *source) {
     mac_bus *bus = source->bus;
     if (source->previous)
@@ -70,6 +77,8 @@ void bus_source_free(bus_source *source) {
     if (!source)
         return;
     source_disconnect(source);
+    if (source->serves)
+        bus_lanes_clear(source->bus); /* with what waits there for it; the others' time is over, too: the bus closes */
     source->dead = true;
     if (source->bus->draining)
         source->bus->sweep = true;
@@ -92,6 +101,7 @@ natsStatus bus_sources_connect(mac_bus *bus) {
 void bus_sources_disconnect(mac_bus *bus) {
     for (bus_source *source = bus->sources; source; source = source->next)
         source_disconnect(source);
+    bus_lanes_clear(bus);
 }
 
 /* cnats has dropped messages since it was last asked. Said once in a while: a flood of messages is not to be a flood of
@@ -114,13 +124,12 @@ static int source_queued(bus_source *source) {
     return queued;
 }
 
-/* Returns whether more is queued. */
+/* Returns whether more is queued. What is only put into a lane costs nothing to speak of: all of it is taken, or it
+ * would stand before what the node itself asks for. */
 static bool source_drain(bus_source *source) {
-    int queued = source_queued(source);
-    if (queued <= 0)
-        return false;
-    int budget = queued < BUS_DRAIN_MAX ? queued : BUS_DRAIN_MAX;
-    for (int taken = 0; taken < budget && source->handle; taken++) {
+    int queued = source_queued(source), budget = BUS_DRAIN_MAX;
+    while (queued > 0 && budget > 0 && source->handle) {
+        queued--;
         natsMsg *message = NULL;
         natsStatus status = natsSubscription_NextMsg(&message, source->handle, 0);
         if (status == NATS_SLOW_CONSUMER) { /* said once before the next message */
@@ -129,14 +138,16 @@ static bool source_drain(bus_source *source) {
         }
         if (source->bus->waiting > 0)
             source->bus->waiting--;
-        if (status == NATS_NO_RESPONDERS)
-            source->callback(source, NULL, source->data);
-        else if (status == NATS_OK)
-            source->callback(source, message, source->data);
-        else
+        if (status == NATS_OK && source->serves && bus_lane_is_for(message)) {
+            bus_lane_add(source, message);
+            continue;
+        }
+        if (status != NATS_OK && status != NATS_NO_RESPONDERS)
             break;
+        source->callback(source, message, source->data);
+        budget--;
     }
-    return source->handle && queued > budget; /* nothing is read from the socket meanwhile */
+    return source->handle && queued > 0; /* nothing is read from the socket meanwhile */
 }
 
 static void sweep(mac_bus *bus) {

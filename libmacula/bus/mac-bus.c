@@ -7,7 +7,8 @@
 
 /* ---- one turn of the loop ----
  * prepare: what callbacks of this turn have published goes out before the loop sleeps. poll: cnats reads what has come
- * and puts it into the subscriptions' queues. check: the queues are drained, and the answers go out at once. */
+ * and puts it into the subscriptions' queues. check: the queues are drained, then the lanes, and the answers go out at
+ * once. */
 
 static void on_idle(uv_idle_t *idle) {
     (void)idle; /* its being active makes the loop poll without waiting */
@@ -25,9 +26,10 @@ static void on_prepare(uv_prepare_t *prepare) {
 static void on_check(uv_check_t *check) {
     mac_bus *bus = check->data;
     uv_idle_stop(&bus->idle);
-    if (bus->readable && bus->connection) {
-        bus->readable = bus_sources_drain(bus);
-        if (bus->readable)
+    if (bus->connection && (bus->readable || bus_lanes_wait(bus))) {
+        bus->readable = bus->readable && bus_sources_drain(bus);
+        bool more = bus_lanes_serve(bus);
+        if (bus->readable || more)
             bus_turn_again(bus);
         bus_wire_flush(bus);
     }
@@ -62,8 +64,10 @@ static void init_handles(mac_bus *bus) {
     uv_check_init(bus->loop, &bus->check);
     uv_idle_init(bus->loop, &bus->idle);
     uv_timer_init(bus->loop, &bus->timer);
+    uv_timer_init(bus->loop, &bus->lane_timer);
     uv_async_init(bus->loop, &bus->wake, on_wake);
     bus->prepare.data = bus->check.data = bus->idle.data = bus->timer.data = bus->wake.data = bus;
+    bus->lane_timer.data = bus;
     uv_prepare_start(&bus->prepare, on_prepare);
     uv_check_start(&bus->check, on_check);
     /* What keeps the loop running is the socket, the next attempt and calls that wait. */
@@ -128,6 +132,7 @@ void mac_bus_on_violation(mac_bus *bus,
  * memory goes. */
 
 static void bus_free(mac_bus *bus) {
+    bus_lanes_deinit(bus);
     bus_services_deinit(bus);
     bus_micro_deinit(bus);
     bus_subscriptions_deinit(bus);
@@ -166,9 +171,10 @@ static void on_handle_closed(uv_handle_t *handle) {
 }
 
 static void close_handles(mac_bus *bus) {
-    uv_handle_t *handles[] = {(uv_handle_t *)&bus->prepare, (uv_handle_t *)&bus->check,
-                              (uv_handle_t *)&bus->idle,    (uv_handle_t *)&bus->timer,
-                              (uv_handle_t *)&bus->wake,    (uv_handle_t *)&bus->calls.timer};
+    uv_handle_t *handles[] = {(uv_handle_t *)&bus->prepare,   (uv_handle_t *)&bus->check,
+                              (uv_handle_t *)&bus->idle,      (uv_handle_t *)&bus->timer,
+                              (uv_handle_t *)&bus->wake,      (uv_handle_t *)&bus->calls.timer,
+                              (uv_handle_t *)&bus->lane_timer};
     bus->handles = MAC_ARRAY_SIZE(handles);
     for (size_t i = 0; i < MAC_ARRAY_SIZE(handles); i++)
         uv_close(handles[i], on_handle_closed);

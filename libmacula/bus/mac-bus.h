@@ -22,7 +22,9 @@
 #include "base/mac-problem.h"
 
 #define MAC_BUS_PENDING_MAX 256  /* requests that wait for an answer, per connection; more: EXHAUSTED at once */
-#define MAC_BUS_INFLIGHT_MAX 256 /* requests being handled; more: answered EXHAUSTED at once */
+/* Requests being handled; more: answered EXHAUSTED at once. Of workloads half as many: theirs wait, and never keep the
+ * node's own waiting (bus-lane.c). */
+#define MAC_BUS_INFLIGHT_MAX 256
 /* Of one subscription; beyond it (or 16384 messages) cnats drops: the sender's call times out, the log says so. */
 #define MAC_BUS_QUEUE_MAX_BYTES (8u << 20)
 #define MAC_BUS_PAYLOAD_MAX (1u << 20)

@@ -3,11 +3,33 @@
 import json
 import os
 import re
+import statistics
+import sys
+import time
 import unittest
 
-from node_harness import Node, RawClient
+from node_harness import Background, Node, RawClient
 
 PREFIX = "macula.rpc.io.macula."
+
+# Asks for the whole configuration as fast as it can, for ever, and reads no answer; comes back when it is thrown out. A process of
+# its own, so that it does not wait for the test. argv: URL.
+FLOODER = f"""
+import sys
+from node_harness import RawClient
+requests = b"PUB {PREFIX}config.get _INBOX.never 0\\r\\n\\r\\n" * 500
+while True:
+    try:
+        with RawClient(sys.argv[1]) as client:
+            client.subscribe("_INBOX.never", "1")
+            client.socket.settimeout(None)
+            while True:
+                for _ in range(20):
+                    client.socket.sendall(requests)
+                print("sent 10000 more", flush=True)
+    except OSError:
+        continue
+"""
 
 
 class Clients(unittest.TestCase):
@@ -86,6 +108,25 @@ class Clients(unittest.TestCase):
             repeated += int(self.node.runner.wait(r"lines like this one repeated (\d+) times.*Violation").group(1))
         lines = [line for line in seen[before:] if "Violation" in line]
         self.assertLess(len(lines), 500)
+
+    def test_an_endless_flood_that_is_never_read_does_not_keep_the_administrator_waiting(self):
+        def asking(times):
+            took = []
+            for _ in range(times):
+                began = time.monotonic()
+                self.assertEqual(self.node.get("hostname"), "steady")
+                took.append(time.monotonic() - began)
+            return statistics.median(took)
+
+        quiet = asking(10)
+        with Background(sys.executable, "-c", FLOODER, self.node.url,
+                        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.abspath(__file__))}) as flooder:
+            for _ in range(3):
+                flooder.wait("sent 10000 more")
+            flooded = asking(20)
+            flooder.lines.drain()
+            flooder.wait("sent 10000 more")  # it has not ended or been kept out meanwhile
+        self.assertLess(flooded, quiet * 100)  # a stuck service lets the command line wait until it gives up: thousands of times as long
 
     def test_a_thousand_connections(self):
         clients = []

@@ -1,0 +1,212 @@
+/* Requests of workloads, in one lane for each sender.
+ *
+ * Anybody on the machine may send requests, as many and as fast as he likes, and read none of the answers. What is
+ * promised: the node's own requests (the administrator's, the services') do not wait for any of that. They are handled
+ * when they come; a workload's request is put into its sender's lane, and after the others each lane in turn gives one.
+ *
+ * Three bounds keep the lanes from harm:
+ * - what waits: a sender may have as much waiting as is still free, so one alone gets half and the next one always
+ *   finds room. What is more is refused, or dropped when even refusals would be too much;
+ * - what is being handled (BUS_WORKLOADS_MAX), so that slow procedures stay available to the node;
+ * - what is answered: BUS_LANE_RATE bytes a second. nats-server lets whoever sends to a client that has stopped reading
+ *   wait (100 ms and more a message) when half of its max_pending is waiting for that client: a service that answered a
+ *   flood as fast as it can would itself be stopped, and everybody else's answers with it, until the server's
+ *   write_deadline ends that client. At this rate, of several services together, the deadline comes first.
+ *
+ * What is not promised: that workloads cannot disturb each other. A sender is a connection; he may have several. */
+#include "bus-internal.h"
+
+#include <string.h>
+
+#include "log/mac-log.h"
+
+#define LANES 64
+#define WAITING_MAX 16384
+#define WAITING_BYTES_MAX (16u << 20)
+#define MESSAGE_BYTES 512 /* of memory, beside the payload */
+#define REFILL_MS 20
+#define TURN_MAX 8 /* requests in one turn of the loop, so that what has come meanwhile is soon seen */
+
+typedef struct entry {
+    struct entry *next;
+    bus_source *source;
+    natsMsg *message;
+} entry;
+
+typedef struct lane {
+    entry *first, *last;
+    size_t count, bytes;
+} lane;
+
+struct bus_lanes {
+    lane lanes[LANES];
+    size_t count, bytes;
+    unsigned turn;     /* the lane that comes next */
+    int64_t allowance; /* bytes that may be sent now; below 0 when the last answer was large */
+    uint64_t refilled; /* uv_now() */
+    uint64_t told;     /* uv_now() when dropped requests were logged; 0: never */
+    uint64_t dropped;  /* since then */
+    bool serving;
+};
+
+bool bus_lane_is_for(natsMsg *message) {
+    const char *reply = natsMsg_GetReply(message);
+    return reply && mac_starts_with(reply, BUS_IMPORT_REPLY);
+}
+
+static bus_lanes *lanes_of(mac_bus *bus) {
+    if (!bus->lanes) {
+        bus->lanes = mac_calloc(1, sizeof *bus->lanes);
+        bus->lanes->allowance = BUS_LANE_BURST;
+        bus->lanes->refilled = uv_now(bus->loop);
+    }
+    return bus->lanes;
+}
+
+/* By the number that the server gives each connection. It writes the report itself: in the texts that it quotes from
+ * the client a quotation mark has a backslash before it. */
+static lane *lane_of(bus_lanes *lanes, natsMsg *message) {
+    const char *key = "\"id\":", *info = bus_header_get(message, BUS_REQUEST_INFO);
+    const char *id = info ? strstr(info, key) : NULL;
+    return &lanes->lanes[id ? strtoull(id + strlen(key), NULL, 10) % LANES : 0];
+}
+
+static size_t bytes_of(natsMsg *message) {
+    return MESSAGE_BYTES + (size_t)natsMsg_GetDataLength(message);
+}
+
+static void refill(mac_bus *bus) {
+    bus_lanes *lanes = bus->lanes;
+    uint64_t now = uv_now(bus->loop), passed = now - lanes->refilled;
+    lanes->refilled = now;
+    if (passed > 1000)
+        passed = 1000;
+    lanes->allowance += (int64_t)(passed * BUS_LANE_RATE / 1000);
+    if (lanes->allowance > BUS_LANE_BURST)
+        lanes->allowance = BUS_LANE_BURST;
+}
+
+void bus_lane_sent(mac_bus *bus, size_t length) {
+    if (bus->lanes)
+        bus->lanes->allowance -= (int64_t)length;
+}
+
+bool bus_lane_serving(const mac_bus *bus) {
+    return bus->lanes && bus->lanes->serving;
+}
+
+/* ---- in ---- */
+
+static void drop(bus_lanes *lanes, bus_source *source, natsMsg *message) {
+    mac_bus *bus = source->bus;
+    uint64_t now = uv_now(bus->loop);
+    lanes->dropped++;
+    if (!lanes->told || now - lanes->told >= BUS_DROPPED_TOLD_MS) {
+        const char *info = bus_header_get(message, BUS_REQUEST_INFO);
+        mac_autofree char *caller = info ? bus_caller_from_info(info) : NULL;
+        mac_log_warning("requests of workloads dropped: they come faster than they may be answered",
+                        "dropped=%llu last=" MAC_LOG_Q("%s"), (unsigned long long)lanes->dropped,
+                        caller ? caller : "workload");
+        lanes->told = now ? now : 1;
+        lanes->dropped = 0;
+    }
+    bus_message_free(bus, message);
+}
+
+/* Only requests are refused: a question to all services is not answered by one of them with an error. */
+static void refuse(bus_lanes *lanes, bus_source *source, natsMsg *message) {
+    mac_bus *bus = source->bus;
+    refill(bus);
+    if (lanes->allowance <= 0 || !source->queue) {
+        drop(lanes, source, message);
+        return;
+    }
+    size_t before = bus->sent_bytes;
+    mac_request *request = bus_request_new(bus, message, NULL);
+    lanes->serving = true;
+    mac_request_fail(request, MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                     "too many requests of this connection wait already: wait for their answers");
+    lanes->serving = false;
+    bus_lane_sent(bus, bus->sent_bytes - before);
+}
+
+void bus_lane_add(bus_source *source, natsMsg *message) {
+    bus_lanes *lanes = lanes_of(source->bus);
+    lane *to = lane_of(lanes, message);
+    size_t bytes = bytes_of(message);
+    if (to->count >= WAITING_MAX - lanes->count || to->bytes + bytes > WAITING_BYTES_MAX - lanes->bytes) {
+        refuse(lanes, source, message);
+        return;
+    }
+    entry *added = mac_malloc(sizeof *added);
+    *added = (entry){.source = source, .message = message};
+    *(to->last ? &to->last->next : &to->first) = added;
+    to->last = added;
+    to->count++;
+    to->bytes += bytes;
+    lanes->count++;
+    lanes->bytes += bytes;
+}
+
+/* ---- out ---- */
+
+/* The first of the next lane that has one; something waits. */
+static entry take_next(bus_lanes *lanes) {
+    while (!lanes->lanes[lanes->turn % LANES].first)
+        lanes->turn++;
+    lane *from = &lanes->lanes[lanes->turn++ % LANES];
+    mac_autofree entry *first = from->first;
+    size_t bytes = bytes_of(first->message);
+    from->first = first->next;
+    if (!from->first)
+        from->last = NULL;
+    from->count--;
+    from->bytes -= bytes;
+    lanes->count--;
+    lanes->bytes -= bytes;
+    return *first;
+}
+
+/* Whether a request may be handed over now. */
+static bool may_serve(const mac_bus *bus) {
+    return bus->lanes->count > 0 && bus->lanes->allowance > 0 && bus->requests.workloads < BUS_WORKLOADS_MAX &&
+           bus_wire_backlog(bus->wire) == 0;
+}
+
+bool bus_lanes_serve(mac_bus *bus) {
+    bus_lanes *lanes = bus->lanes;
+    if (!lanes || lanes->count == 0 || !bus->wire)
+        return false;
+    refill(bus);
+    lanes->serving = true;
+    for (unsigned i = 0; i < TURN_MAX && may_serve(bus); i++) {
+        entry next = take_next(lanes);
+        size_t before = bus->sent_bytes;
+        next.source->callback(next.source, next.message, next.source->data);
+        bus_lane_sent(bus, bus->sent_bytes - before);
+        if (!bus->wire)
+            break; /* the callback has closed the bus */
+    }
+    lanes->serving = false;
+    if (lanes->count > 0 && bus->wire && !may_serve(bus))
+        uv_timer_start(&bus->lane_timer, bus_lane_on_timer, REFILL_MS, 0);
+    return bus->wire && may_serve(bus);
+}
+
+void bus_lane_on_timer(uv_timer_t *timer) {
+    bus_turn_again(timer->data);
+}
+
+bool bus_lanes_wait(const mac_bus *bus) {
+    return bus->lanes && bus->lanes->count > 0;
+}
+
+void bus_lanes_clear(mac_bus *bus) {
+    while (bus_lanes_wait(bus))
+        bus_message_free(bus, take_next(bus->lanes).message);
+}
+
+void bus_lanes_deinit(mac_bus *bus) {
+    bus_lanes_clear(bus);
+    free(mac_take(&bus->lanes));
+}
