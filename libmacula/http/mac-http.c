@@ -4,16 +4,20 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 
+#include "http/mac-http-range.h"
 #include "http/mac-http-url.h"
 
 #define BACKOFF_FIRST_MS 200
 #define BACKOFF_MAX_MS 10000
 #define ETAG_MAX 256
+#define STREAM_BUFFER (256L << 10)
+#define NO_LIMIT_MS (30u * 24 * 3600 * 1000)
 
 #define INVALID MACULA__V1__ERROR_CODE__INVALID
 #define UNAVAILABLE MACULA__V1__ERROR_CODE__UNAVAILABLE
@@ -38,14 +42,51 @@ typedef struct request {
     mac_buffer body;
     char *etag;
     bool too_large;
+    bool stopped;           /* by on_body */
+    const char *wrong_part; /* why the body is not what was asked for */
+    char range[80];         /* Content-Range */
+    long status;            /* of the status line that came last */
+    uint64_t received;
     char reason[CURL_ERROR_SIZE];
 } request;
 
 /* ---- what comes in ---- */
 
+/* Whether the answer is the part that was asked for. */
+static bool check_part(request *r) {
+    uint64_t first, last, total;
+    const mac_http_options *o = r->options;
+    if (r->status == 200)
+        r->wrong_part = "all of it, though a part was asked for";
+    else if (r->status != 206 || !mac_http_range_parse(r->range, &first, &last, &total) || first != o->first ||
+             last != o->first + o->length - 1 || (o->total && total != o->total))
+        r->wrong_part = "another part than was asked for";
+    return !r->wrong_part;
+}
+
+static size_t on_piece(request *r, const char *data, size_t length) {
+    const mac_http_options *o = r->options;
+    if (r->received == 0)
+        curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &r->status);
+    if (r->status < 200 || r->status >= 300)
+        return length; /* the words of a redirect or refusal */
+    if (r->received == 0 && o->length && !check_part(r))
+        return CURL_WRITEFUNC_ERROR;
+    uint64_t most = o->length ? o->length : o->limit;
+    if (most && length > most - r->received) {
+        r->too_large = true;
+        return CURL_WRITEFUNC_ERROR;
+    }
+    r->received += length;
+    r->stopped = !o->on_body(data, length, o->data);
+    return r->stopped ? CURL_WRITEFUNC_ERROR : length;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *user) {
     request *r = user;
     size_t length = size * count;
+    if (r->options->on_body)
+        return on_piece(r, data, length);
     if (length > r->limit - r->body.length) {
         r->too_large = true;
         return CURL_WRITEFUNC_ERROR;
@@ -54,25 +95,41 @@ static size_t on_body(char *data, size_t size, size_t count, void *user) {
     return length;
 }
 
-static size_t on_header(char *data, size_t size, size_t count, void *user) {
-    static const char name[] = "etag:";
-    request *r = user;
-    size_t length = size * count, begin = sizeof name - 1, end = length;
+/* The value of a header line if it has this name ("etag:"), without the space around it; NULL otherwise. */
+static char *header_value(const char *data, size_t length, const char *name) {
+    size_t begin = strlen(name), end = length;
     if (length <= begin || strncasecmp(data, name, begin) != 0)
-        return length;
+        return NULL;
     while (begin < end && strchr(" \t", data[begin]))
         begin++;
     while (end > begin && strchr(" \t\r\n", data[end - 1]))
         end--;
-    free(r->etag);
-    r->etag = end > begin && end - begin <= ETAG_MAX ? mac_strndup(data + begin, end - begin) : NULL;
+    return mac_strndup(data + begin, end - begin);
+}
+
+static size_t on_header(char *data, size_t size, size_t count, void *user) {
+    request *r = user;
+    size_t length = size * count;
+    if (length > 5 && strncasecmp(data, "HTTP/", 5) == 0)
+        r->range[0] = '\0'; /* an earlier answer's, of a redirect or proxy */
+    mac_autofree char *etag = header_value(data, length, "etag:"),
+                      *range = header_value(data, length, "content-range:");
+    if (etag) {
+        free(r->etag);
+        r->etag = *etag && strlen(etag) <= ETAG_MAX ? mac_take(&etag) : NULL;
+    }
+    if (range && strlen(range) < sizeof r->range)
+        memcpy(r->range, range, strlen(range) + 1);
     return length;
 }
 
 static void forget_answer(request *r) {
     mac_buffer_deinit(&r->body);
     free(mac_take(&r->etag));
-    r->too_large = false;
+    r->too_large = r->stopped = false;
+    r->wrong_part = NULL;
+    r->received = 0;
+    r->range[0] = '\0';
     r->reason[0] = '\0';
 }
 
@@ -95,6 +152,13 @@ static mac_error *untrusted(const request *r) {
 static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_again) {
     const char *reason = *r->reason ? r->reason : curl_easy_strerror(code);
     *ret_again = false;
+    if (r->stopped)
+        return mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "%s: ended by the receiver", r->shown);
+    if (r->wrong_part)
+        return mac_error_new(r->status == 200 ? MACULA__V1__ERROR_CODE__UNSUPPORTED : INVALID, NULL, "%s: %s sends %s",
+                             r->shown, r->host, r->wrong_part);
+    if (r->too_large && r->options->on_body)
+        return mac_error_new(EXHAUSTED, NULL, "%s: the answer is longer than was announced", r->shown);
     if (r->too_large || code == CURLE_FILESIZE_EXCEEDED)
         return mac_error_new(EXHAUSTED, NULL, "%s: the answer is larger than the %zu bytes allowed", r->shown,
                              r->limit);
@@ -108,6 +172,10 @@ static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_agai
     case CURLE_OPERATION_TIMEDOUT:
         if (mac_now_ms() + 1 >= r->deadline_ms)
             return too_late(r);
+        if (r->received) {
+            *ret_again = true;
+            return mac_error_new(UNAVAILABLE, NULL, "%s: %s sends nothing any more", r->shown, r->host);
+        }
         *ret_again = true;
         return mac_error_new(UNAVAILABLE, NULL, "%s: %s does not answer; check that it runs and is reachable", r->shown,
                              r->host);
@@ -176,6 +244,22 @@ static unsigned time_left(const request *r) {
     return now < r->deadline_ms ? (unsigned)(r->deadline_ms - now) : 0;
 }
 
+static void set_up_stream(request *r) {
+    const mac_http_options *o = r->options;
+    unsigned stall_ms = o->stall_ms ? o->stall_ms : MAC_HTTP_STALL_MS;
+    curl_easy_setopt(r->curl, CURLOPT_BUFFERSIZE, STREAM_BUFFER);
+    curl_easy_setopt(r->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(r->curl, CURLOPT_LOW_SPEED_TIME, (long)((stall_ms + 999) / 1000));
+    if (o->bandwidth)
+        curl_easy_setopt(r->curl, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)o->bandwidth);
+    if (o->length) {
+        char range[48];
+        snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)o->first,
+                 (unsigned long long)(o->first + o->length - 1));
+        curl_easy_setopt(r->curl, CURLOPT_RANGE, range);
+    }
+}
+
 static void set_up(request *r) {
     CURL *curl = r->curl;
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -189,7 +273,10 @@ static void set_up(request *r) {
         curl_easy_setopt(curl, CURLOPT_CAINFO, r->options->ca_file);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "maculaos/" MACULA_VERSION);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)r->connect_timeout_ms);
-    curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)r->limit);
+    if (r->options->on_body)
+        set_up_stream(r);
+    else
+        curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)r->limit);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, r->headers);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, r->reason);
     if (r->post) {
@@ -311,7 +398,7 @@ static mac_error *fetch_with_retries(request *r, mac_http_response *ret_response
             ret_response->etag = mac_take(&r->etag);
             return NULL;
         }
-        if (!again || attempt >= r->options->retries || !wait_for(r, backoff_ms(attempt)))
+        if (!again || r->received || attempt >= r->options->retries || !wait_for(r, backoff_ms(attempt)))
             return error;
         mac_error_free(error);
     }
@@ -338,17 +425,24 @@ static mac_error *perform(const mac_http_options *options, struct curl_slist *he
                  .post = post,
                  .post_length = length,
                  .limit = options->limit ? options->limit : MAC_HTTP_LIMIT,
-                 .timeout_ms = options->timeout_ms ? options->timeout_ms : MAC_HTTP_TIMEOUT_MS,
+                 .timeout_ms = options->timeout_ms ? options->timeout_ms
+                               : options->on_body  ? NO_LIMIT_MS
+                                                   : MAC_HTTP_TIMEOUT_MS,
                  .connect_timeout_ms =
                      options->connect_timeout_ms ? options->connect_timeout_ms : MAC_HTTP_CONNECT_TIMEOUT_MS};
     r.deadline_ms = mac_now_ms() + r.timeout_ms;
-    r.curl = curl_easy_init();
+    /* One handle for all requests of the process: it keeps the connections. */
+    static CURL *curl;
+    if (curl)
+        curl_easy_reset(curl);
+    else
+        curl = curl_easy_init();
+    r.curl = curl;
     if (!r.curl)
         abort();
     set_up(&r);
     mac_error *error = fetch_with_retries(&r, ret_response);
     forget_answer(&r);
-    curl_easy_cleanup(r.curl);
     curl_slist_free_all(r.headers);
     free(r.shown);
     free(r.host);

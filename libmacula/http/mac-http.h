@@ -13,6 +13,7 @@
 #define MAC_HTTP_TIMEOUT_MS 60000         /* when timeout_ms is 0 */
 #define MAC_HTTP_CONNECT_TIMEOUT_MS 10000 /* when connect_timeout_ms is 0 */
 #define MAC_HTTP_REDIRECTS_MAX 5
+#define MAC_HTTP_STALL_MS 30000
 
 typedef struct mac_http_options {
     const char *url;     /* http or https only; redirects stay within these, at most 5; https never leads to http */
@@ -22,6 +23,15 @@ typedef struct mac_http_options {
     unsigned timeout_ms; /* of everything: redirects, retries and the waiting between */
     unsigned connect_timeout_ms;
     unsigned retries; /* of connection failures, broken bodies and 5xx, with back-off and jitter */
+    /* For large bodies, which are not to be kept in memory. Called with each piece of a body that is what was asked
+     * for; false ends the transfer (CANCELLED). A transfer that broke off is not tried again here: whoever gets the
+     * pieces knows how far it came. Without a timeout_ms there is no time limit then, only stall_ms. */
+    bool (*on_body)(const void *data, size_t length, void *data_of_caller);
+    void *data;
+    uint64_t first, length; /* only this part of the body; length 0: all. UNSUPPORTED: the server does not send parts */
+    uint64_t total;         /* what the whole body must have, to be sure of a part; 0: any */
+    uint64_t bandwidth;     /* bytes a second; 0: no limit */
+    unsigned stall_ms;      /* nothing came for so long: UNAVAILABLE; whole seconds; 0: 30 s with on_body */
 } mac_http_options;
 
 typedef struct mac_http_response {

@@ -33,6 +33,8 @@ static const struct {
     {"healthd", "supervisor", "restart"}, /* restart_on_failure */
     {"healthd", "node", "reboot"},        /* auto_heal */
     {"upgrader", "node", "reboot"},       /* into the new slot */
+    {"upgrader", "config", "rollback"},   /* of the configuration, with the version that returns */
+    {"upgrader", "config", "set"},        /* of its channel */
     {"supervisor", "config", "rollback"}, /* of a generation whose bus does not start */
     {"firstboot", "config", "apply"},     /* what the person at the set-up page chose */
     {"firstboot", "config", "patch"},     /* the same over a configuration that was there before */

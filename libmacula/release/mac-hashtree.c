@@ -113,17 +113,46 @@ bool mac_hashtree_update(mac_hashtree *tree, const uint8_t *data, size_t length)
     return true;
 }
 
+static void to_hex(const uint8_t hash[HASH], char ret_hex[65]) {
+    static const char digits[] = "0123456789abcdef";
+    for (unsigned i = 0; i < HASH; i++) {
+        ret_hex[2 * i] = digits[hash[i] >> 4];
+        ret_hex[2 * i + 1] = digits[hash[i] & 15];
+    }
+    ret_hex[64] = '\0';
+}
+
+bool mac_hashtree_check(uint32_t data_blocks, const char *root,
+                        bool (*read_block)(uint64_t offset, uint8_t ret_block[MAC_HASHTREE_BLOCK], void *data),
+                        void *data) {
+    mac_autoptr(mac_hashtree) tree = mac_hashtree_new(data_blocks, NULL, NULL);
+    uint64_t sizes[MAC_HASHTREE_LEVELS];
+    uint8_t block[MAC_HASHTREE_BLOCK], parent[MAC_HASHTREE_BLOCK], hash[HASH];
+    char hex[65];
+    unsigned count = plan(data_blocks, sizes);
+    for (unsigned i = 0; i < count; i++)
+        for (uint64_t j = 0; j < sizes[i]; j++) {
+            if (!read_block((tree->levels[i].start + j) * MAC_HASHTREE_BLOCK, block, data))
+                return false;
+            hash_block(tree, block, hash);
+            to_hex(hash, hex);
+            if (i + 1 == count)
+                return strcmp(hex, root) == 0;
+            if (j % FANOUT == 0 &&
+                !read_block((tree->levels[i + 1].start + j / FANOUT) * MAC_HASHTREE_BLOCK, parent, data))
+                return false;
+            if (memcmp(parent + (j % FANOUT) * HASH, hash, HASH) != 0)
+                return false;
+        }
+    return false;
+}
+
 bool mac_hashtree_finish(mac_hashtree *tree, char ret_root[65]) {
     if (tree->seen != tree->data_blocks)
         return false;
     for (unsigned i = 0; i < tree->count; i++)
         if (tree->levels[i].filled && !finish_block(tree, i))
             return false;
-    for (unsigned i = 0; i < HASH; i++) {
-        static const char digits[] = "0123456789abcdef";
-        ret_root[2 * i] = digits[tree->root[i] >> 4];
-        ret_root[2 * i + 1] = digits[tree->root[i] & 15];
-    }
-    ret_root[64] = '\0';
+    to_hex(tree->root, ret_root);
     return true;
 }

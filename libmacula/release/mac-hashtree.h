@@ -22,6 +22,11 @@ MAC_DEFINE_AUTOPTR(mac_hashtree, mac_hashtree_free)
 bool mac_hashtree_update(mac_hashtree *tree, const uint8_t *data, size_t length);
 /* After the last data block: the root hash as 64 hexadecimal digits. false: data is missing, or on_block said so. */
 bool mac_hashtree_finish(mac_hashtree *tree, char ret_root[65]);
+/* Whether a stored tree leads from its lowest level up to the root hash, as dm-verity would find: `read_block` fetches
+ * a block of the slot. The data itself is not looked at. */
+bool mac_hashtree_check(uint32_t data_blocks, const char *root,
+                        bool (*read_block)(uint64_t offset, uint8_t ret_block[MAC_HASHTREE_BLOCK], void *data),
+                        void *data);
 /* Bytes of data and tree. */
 uint64_t mac_hashtree_size(uint32_t data_blocks);
 

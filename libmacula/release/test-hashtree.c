@@ -60,6 +60,30 @@ static void the_tree_is_the_one_that_veritysetup_makes(void **state) {
     }
 }
 
+static bool read_block(uint64_t offset, uint8_t ret_block[MAC_HASHTREE_BLOCK], void *data) {
+    memcpy(ret_block, (uint8_t *)data + offset, MAC_HASHTREE_BLOCK);
+    return true;
+}
+
+static void every_damage_of_a_stored_tree_is_found(void **state) {
+    (void)state;
+    const uint32_t blocks = 300;
+    size_t size = (size_t)mac_hashtree_size(blocks), begin = (size_t)blocks * MAC_HASHTREE_BLOCK;
+    mac_autofree uint8_t *data = mac_calloc(1, size);
+    char root[65];
+    fill(data, blocks);
+    mac_autoptr(mac_hashtree) tree = mac_hashtree_new(blocks, keep_block, data);
+    assert_true(mac_hashtree_update(tree, data, begin) && mac_hashtree_finish(tree, root));
+    assert_true(mac_hashtree_check(blocks, root, read_block, data));
+    for (size_t at = begin; at < size; at += 1021) {
+        data[at] ^= 1;
+        assert_false(mac_hashtree_check(blocks, root, read_block, data));
+        data[at] ^= 1;
+    }
+    root[0] ^= 1;
+    assert_false(mac_hashtree_check(blocks, root, read_block, data));
+}
+
 static void data_that_is_missing_or_too_much_is_refused(void **state) {
     (void)state;
     uint8_t data[2 * MAC_HASHTREE_BLOCK] = {0};
@@ -73,6 +97,7 @@ static void data_that_is_missing_or_too_much_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tree_is_the_one_that_veritysetup_makes),
+        cmocka_unit_test(every_damage_of_a_stored_tree_is_found),
         cmocka_unit_test(data_that_is_missing_or_too_much_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,216 @@
+/* What the upgrader decides without touching anything: versions, windows, signatures, releases of a forge. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka needs the headers above. */
+#include <cmocka.h>
+
+#include "release/mac-release.h"
+#include "upgrader-judge.h"
+#include "upgrader-signature.h"
+#include "upgrader-source.h"
+#include "upgrader-window.h"
+
+/* ---- judging ---- */
+
+static Macula__V1__UpgradeFound found_version(const char *version, uint64_t sequence) {
+    Macula__V1__UpgradeFound found = MACULA__V1__UPGRADE_FOUND__INIT;
+    found.version = (char *)(uintptr_t)version;
+    found.sequence = sequence;
+    return found;
+}
+
+/* The code of the judgement; OK: it may be applied. */
+static int judge(upgrader_present present, Macula__V1__UpgradeFound found) {
+    mac_autoptr(mac_error) error = upgrader_judge(&present, &found);
+    return error ? (int)error->code : MACULA__V1__ERROR_CODE__OK;
+}
+
+#define OK MACULA__V1__ERROR_CODE__OK
+#define NOTHING MACULA__V1__ERROR_CODE__NOTHING_TO_DO
+#define REJECTED MACULA__V1__ERROR_CODE__REJECTED
+
+static void only_higher_versions_are_applied_unless_asked_for(void **state) {
+    (void)state;
+    upgrader_present present = {.version = "1.2.0"};
+    assert_int_equal(judge(present, found_version("1.3.0", 1)), OK);
+    assert_int_equal(judge(present, found_version("1.2.0", 1)), NOTHING);
+    assert_int_equal(judge(present, found_version("1.2.0+again", 1)), NOTHING);
+    assert_int_equal(judge(present, found_version("1.1.9", 1)), NOTHING);
+    assert_int_equal(judge(present, found_version("1.2.0-rc.1", 1)), NOTHING);
+    present.only = "1.1.9";
+    assert_int_equal(judge(present, found_version("1.1.9", 1)), REJECTED);
+    assert_int_equal(judge(present, found_version("1.1.8", 1)), REJECTED);
+    present.downgrade = true;
+    assert_int_equal(judge(present, found_version("1.1.9", 1)), OK);
+    upgrader_present forced = {.version = "1.2.0", .force = true};
+    assert_int_equal(judge(forced, found_version("1.2.0", 1)), OK);
+    upgrader_present developer = {.version = "built-here"};
+    assert_int_equal(judge(developer, found_version("0.0.1", 1)), OK);
+}
+
+static void an_old_release_is_not_shown_again(void **state) {
+    (void)state;
+    upgrader_present present = {.version = "1.2.0", .floor = 10};
+    assert_int_equal(judge(present, found_version("1.3.0", 10)), OK);
+    assert_int_equal(judge(present, found_version("1.3.0", 9)), REJECTED);
+    present.downgrade = true;
+    assert_int_equal(judge(present, found_version("1.3.0", 9)), OK);
+}
+
+static void a_release_must_fit_the_channel_and_be_within_reach(void **state) {
+    (void)state;
+    upgrader_present present = {.version = "1.2.0"};
+    Macula__V1__UpgradeFound found = found_version("2.0.0", 1);
+    found.channel = MACULA__V1__UPGRADE_SECTION__CHANNEL__beta;
+    assert_int_equal(judge(present, found), REJECTED);
+    present.channel = MACULA__V1__UPGRADE_SECTION__CHANNEL__nightly;
+    assert_int_equal(judge(present, found), OK);
+    found.min_version = (char *)(uintptr_t) "1.5.0";
+    assert_int_equal(judge(present, found), REJECTED);
+    found.min_version = (char *)(uintptr_t) "1.2.0";
+    assert_int_equal(judge(present, found), OK);
+}
+
+static void a_version_that_failed_is_not_tried_again_by_itself(void **state) {
+    (void)state;
+    upgrader_present present = {.version = "1.2.0", .refusal = "it hung"};
+    assert_int_equal(judge(present, found_version("1.3.0", 1)), REJECTED);
+    present.force = true;
+    assert_int_equal(judge(present, found_version("1.3.0", 1)), OK);
+}
+
+/* ---- windows ---- */
+
+#define AT(day, hour, minute) ((day)*1440u + (hour)*60u + (minute))
+enum { MON, TUE, WED, THU, FRI, SAT, SUN };
+
+static void a_window_is_open_when_it_says(void **state) {
+    (void)state;
+    static const struct {
+        const char *window;
+        unsigned minute;
+        bool open;
+    } cases[] = {
+        {"", AT(WED, 12, 0), true},
+        {"02:00-05:00", AT(MON, 2, 0), true},
+        {"02:00-05:00", AT(SUN, 4, 59), true},
+        {"02:00-05:00", AT(SUN, 5, 0), false},
+        {"22:00-04:00", AT(MON, 3, 0), true},
+        {"22:00-04:00", AT(SUN, 23, 0), true},
+        {"22:00-04:00", AT(SUN, 12, 0), false},
+        {"Mon-Fri 01:30-04:00", AT(FRI, 3, 59), true},
+        {"Mon-Fri 01:30-04:00", AT(SAT, 2, 0), false},
+        {"Fri-Mon 01:30-04:00", AT(SUN, 2, 0), true},
+        {"Fri-Mon 01:30-04:00", AT(TUE, 2, 0), false},
+        {"Sat 22:00-Sun 04:00", AT(SUN, 3, 59), true},
+        {"Sat 22:00-Sun 04:00", AT(SAT, 21, 59), false},
+        {"Sun 22:00-Mon 04:00", AT(MON, 1, 0), true},
+        {"Sun 22:00-Mon 04:00", AT(TUE, 1, 0), false},
+        {"Sun 02:00-05:00", AT(SUN, 2, 30), true},
+        {"Sun 02:00-05:00", AT(MON, 2, 30), false},
+        {"Sun 20:00-24:00", AT(SUN, 23, 59), true},
+        {"whenever", AT(SUN, 2, 0), false},
+    };
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(cases); i++)
+        if (upgrader_window_open(cases[i].window, cases[i].minute) != cases[i].open)
+            fail_msg("%s at minute %u of the week", cases[i].window, cases[i].minute);
+}
+
+/* ---- signatures ---- */
+
+#define FPR "17E8E7DA85685379F28CDC356535C1794E48AC01"
+#define VALID "[GNUPG:] VALIDSIG " FPR " 2026-11-21 1795276764 0 4 0 22 8 00 " FPR "\n"
+
+static void expect_trust(const char *status, const char *refusal) {
+    mac_autofree char *fingerprint = NULL;
+    mac_autoptr(mac_error) error = upgrader_signature_read(status, &fingerprint);
+    if (!refusal) {
+        assert_null(error);
+        assert_string_equal(fingerprint, FPR);
+    } else if (!error || !strstr(error->message, refusal)) {
+        fail_msg("%s expected, found: %s", refusal, error ? error->message : "trusted");
+    }
+}
+
+static void only_a_good_signature_by_a_known_key_counts(void **state) {
+    (void)state;
+    expect_trust("[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG 65 a@b\n" VALID, NULL);
+    expect_trust("", "no signature");
+    expect_trust("gpgv: Good signature from \"[GNUPG:] GOODSIG\"\n" VALID, "no signature");
+    expect_trust("[GNUPG:] NEWSIG\n[GNUPG:] BADSIG 65 a@b\n", "changed after");
+    expect_trust("[GNUPG:] NEWSIG\n[GNUPG:] EXPKEYSIG 65 a@b\n" VALID, "has expired");
+    expect_trust("[GNUPG:] NEWSIG\n[GNUPG:] REVKEYSIG 65 a@b\n" VALID, "revoked");
+    expect_trust("[GNUPG:] NEWSIG\n[GNUPG:] EXPSIG 65 a@b\n" VALID, "expired");
+    expect_trust("[GNUPG:] NEWSIG\n[GNUPG:] ERRSIG 65 22 8 00 1 9 -\n[GNUPG:] NO_PUBKEY 65\n", "does not know the key");
+    expect_trust("[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG 65 a@b\n[GNUPG:] NEWSIG\n" VALID, "no signature");
+}
+
+static void a_second_signature_by_an_unknown_key_does_no_harm_but_a_bad_one_does(void **state) {
+    (void)state;
+    static const char good[] = "[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG 65 a@b\n" VALID;
+    mac_autofree char *unknown =
+        mac_asprintf("[GNUPG:] NEWSIG\n[GNUPG:] ERRSIG 66 22 8 00 1 9 -\n[GNUPG:] NO_PUBKEY 66\n%s", good);
+    mac_autofree char *bad = mac_asprintf("%s[GNUPG:] NEWSIG\n[GNUPG:] BADSIG 66 c@d\n", good);
+    expect_trust(unknown, NULL);
+    expect_trust(bad, "changed after");
+}
+
+/* ---- a forge ---- */
+
+static const char releases[] =
+    "[{\"tag_name\":\"v1.0.0\",\"assets\":[{\"name\":\"release.json\",\"browser_download_url\":\"https://h/1\"}]},"
+    "{\"tag_name\":\"v1.2.0\",\"draft\":true},"
+    "{\"tag_name\":\"v1.1.0-rc.1\",\"prerelease\":true,\"assets\":[]},"
+    "{\"tag_name\":\"v2.0.0-nightly.5\",\"prerelease\":true,\"assets\":[]},"
+    "{\"tag_name\":\"weekly\",\"assets\":[]},"
+    "{\"tag_name\":\"v0.9.0\",\"assets\":[{\"name\":\"../x\",\"browser_download_url\":\"https://h/2\"},"
+    "{\"name\":\"y\",\"browser_download_url\":\"file:///etc/passwd\"},7]}]";
+
+static void expect_release(int channel, const char *tag, size_t assets) {
+    upgrader_assets chosen = {.tag = NULL};
+    mac_autoptr(mac_error) error = upgrader_github_choose(releases, sizeof releases - 1, channel, &chosen);
+    assert_null(error);
+    assert_string_equal(chosen.tag, tag);
+    assert_int_equal(chosen.names.count, assets);
+    upgrader_assets_deinit(&chosen);
+}
+
+static void the_highest_release_that_fits_the_channel_is_chosen(void **state) {
+    (void)state;
+    expect_release(MAC_RELEASE_STABLE, "v1.0.0", 1);
+    expect_release(MAC_RELEASE_BETA, "v1.1.0-rc.1", 0);
+    expect_release(MAC_RELEASE_NIGHTLY, "v2.0.0-nightly.5", 0);
+}
+
+static void assets_with_hostile_names_or_places_are_passed_over(void **state) {
+    (void)state;
+    static const char only[] =
+        "[{\"tag_name\":\"0.9.0\",\"assets\":[{\"name\":\"../x\",\"browser_download_url\":\"https://h\"},"
+        "{\"name\":\"y\",\"browser_download_url\":\"file:///etc/passwd\"},7,{\"name\":\"z\"}]}]";
+    upgrader_assets chosen = {.tag = NULL};
+    assert_null(upgrader_github_choose(only, sizeof only - 1, MAC_RELEASE_STABLE, &chosen));
+    assert_int_equal(chosen.names.count, 0);
+    upgrader_assets_deinit(&chosen);
+    mac_autoptr(mac_error) none = upgrader_github_choose("[]", 2, MAC_RELEASE_STABLE, &chosen);
+    mac_autoptr(mac_error) no_list = upgrader_github_choose("{}", 2, MAC_RELEASE_STABLE, &chosen);
+    assert_non_null(none);
+    assert_non_null(no_list);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_higher_versions_are_applied_unless_asked_for),
+        cmocka_unit_test(an_old_release_is_not_shown_again),
+        cmocka_unit_test(a_release_must_fit_the_channel_and_be_within_reach),
+        cmocka_unit_test(a_version_that_failed_is_not_tried_again_by_itself),
+        cmocka_unit_test(a_window_is_open_when_it_says),
+        cmocka_unit_test(only_a_good_signature_by_a_known_key_counts),
+        cmocka_unit_test(a_second_signature_by_an_unknown_key_does_no_harm_but_a_bad_one_does),
+        cmocka_unit_test(the_highest_release_that_fits_the_channel_is_chosen),
+        cmocka_unit_test(assets_with_hostile_names_or_places_are_passed_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

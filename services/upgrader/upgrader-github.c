@@ -1,0 +1,68 @@
+/* Which release of a repository on GitHub (or a server with the same API) fits a channel. */
+#include <jansson.h>
+#include <string.h>
+
+#include "release/mac-release.h"
+#include "upgrader-source.h"
+
+void upgrader_assets_deinit(upgrader_assets *assets) {
+    mac_strings_deinit(&assets->names);
+    mac_strings_deinit(&assets->places);
+    free(assets->tag);
+    *assets = (upgrader_assets){.tag = NULL};
+}
+
+/* The version in a tag such as v1.2.3; NULL when it is none. */
+static const char *version_of(const json_t *release) {
+    const char *tag = json_string_value(json_object_get(release, "tag_name"));
+    if (tag && *tag == 'v')
+        tag++;
+    return tag && mac_semver_valid(tag) ? tag : NULL;
+}
+
+static bool fits(const json_t *release, const char *version, mac_release_channel channel) {
+    bool nightly = strstr(version, "-nightly") != NULL;
+    bool before = json_is_true(json_object_get(release, "prerelease")) || mac_semver_is_prerelease(version);
+    if (json_is_true(json_object_get(release, "draft")))
+        return false;
+    return channel == MAC_RELEASE_NIGHTLY || (channel == MAC_RELEASE_BETA && !nightly) || !before;
+}
+
+static void take_assets(const json_t *release, upgrader_assets *ret_assets) {
+    const json_t *list = json_object_get(release, "assets"), *asset;
+    size_t i;
+    json_array_foreach (list, i, asset) {
+        const char *name = json_string_value(json_object_get(asset, "name"));
+        const char *url = json_string_value(json_object_get(asset, "browser_download_url"));
+        if (!name || !url || !mac_release_name_valid(name) || strlen(url) > 4096 ||
+            (!mac_starts_with(url, "https://") && !mac_starts_with(url, "http://")))
+            continue;
+        mac_strings_add(&ret_assets->names, name);
+        mac_strings_add(&ret_assets->places, url);
+    }
+}
+
+mac_error *upgrader_github_choose(const char *json, size_t length, int channel, upgrader_assets *ret_assets) {
+    json_t *tree = json_loadb(json, length, 0, NULL);
+    const json_t *release, *best = NULL;
+    size_t i;
+    if (!json_is_array(tree)) {
+        json_decref(tree);
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "the list of releases: expected a list in JSON");
+    }
+    json_array_foreach (tree, i, release) {
+        const char *version = version_of(release);
+        if (version && fits(release, version, (mac_release_channel)channel) &&
+            (!best || mac_semver_compare(version, version_of(best)) > 0))
+            best = release;
+    }
+    if (best) {
+        take_assets(best, ret_assets);
+        ret_assets->tag = mac_strdup(json_string_value(json_object_get(best, "tag_name")));
+    }
+    json_decref(tree);
+    return best ? NULL
+                : mac_error_new(MACULA__V1__ERROR_CODE__NOT_FOUND, NULL,
+                                "there is no release for channel %s (tags such as v1.2.3 expected)",
+                                mac_release_channel_name((mac_release_channel)channel));
+}

@@ -1,0 +1,278 @@
+/* Upgrade: everything that changes nothing, in the order of proto/macula/v1/upgrade.proto. */
+#include <string.h>
+
+#include "codec/mac-codec.h"
+#include "upgrader-manager.h"
+#include "upgrader-trial.h"
+
+#define HISTORY_MAX 500u
+#define PLAN_TIMEOUT_MS 300000
+
+/* ---- Status ---- */
+
+static Macula__V1__UpgradeSlot *slot_message(char slot, Macula__V1__UpgradeSlot__State state, const char *version) {
+    Macula__V1__UpgradeSlot *message = mac_malloc(sizeof *message);
+    macula__v1__upgrade_slot__init(message);
+    message->slot = mac_asprintf("%c", slot);
+    message->has_state = true;
+    message->state = state;
+    message->version = version && *version ? mac_strdup(version) : NULL;
+    return message;
+}
+
+static Macula__V1__UpgradeSlot *other_message(upgrader_manager *manager, const upgrader_slots *slots) {
+    mac_autofree char *refusal =
+        *slots->other_version ? upgrader_store_refusal(manager->store, slots->other_version) : NULL;
+    Macula__V1__UpgradeSlot__State state =
+        slots->pending == slots->other                ? MACULA__V1__UPGRADE_SLOT__STATE__trial
+        : slots->active == slots->other               ? MACULA__V1__UPGRADE_SLOT__STATE__active
+        : mac_boot_verity_empty(&slots->other_verity) ? MACULA__V1__UPGRADE_SLOT__STATE__empty
+        : refusal || slots->failed == slots->other    ? MACULA__V1__UPGRADE_SLOT__STATE__failed
+                                                      : MACULA__V1__UPGRADE_SLOT__STATE__standby;
+    Macula__V1__UpgradeSlot *message = slot_message(slots->other, state, slots->other_version);
+    message->has_tries_left = slots->pending == slots->other;
+    message->tries_left = slots->tries_left;
+    return message;
+}
+
+static void add_problem(Macula__V1__UpgradeStatus *status, const char *text) {
+    status->problems = mac_realloc(status->problems, (status->n_problems + 1) * sizeof *status->problems);
+    status->problems[status->n_problems++] = mac_strdup(text);
+}
+
+static void add_slots(upgrader_manager *manager, Macula__V1__UpgradeStatus *status) {
+    upgrader_autoslots slots = {.running = '-'};
+    mac_autoptr(mac_error) error = upgrader_slots_read(manager->root, &slots);
+    if (error) {
+        if (error->code != MACULA__V1__ERROR_CODE__UNSUPPORTED)
+            add_problem(status, error->message);
+        return;
+    }
+    status->running =
+        slot_message(slots.running,
+                     slots.on_trial ? MACULA__V1__UPGRADE_SLOT__STATE__trial : MACULA__V1__UPGRADE_SLOT__STATE__active,
+                     slots.version);
+    status->other = other_message(manager, &slots);
+    status->reboot_required = slots.pending == slots.other;
+    if (slots.problem)
+        add_problem(status, slots.problem);
+}
+
+static void add_job(upgrader_manager *manager, Macula__V1__UpgradeStatus *status) {
+    const Macula__V1__UpgradeJobRecord *record = manager->job.record;
+    Macula__V1__UpgradeJobRecord *last = record ? NULL : upgrader_store_last_job(manager->store);
+    if (record || last)
+        status->job = (Macula__V1__Job *)mac_codec_copy(&(record ? record : last)->job->base);
+    status->has_step = record && record->has_step;
+    status->step = record ? record->step : 0;
+    if (last)
+        macula__v1__upgrade_job_record__free_unpacked(last, NULL);
+}
+
+static void add_memory(upgrader_manager *manager, Macula__V1__UpgradeStatus *status) {
+    Macula__V1__UpgradeFound *found = (Macula__V1__UpgradeFound *)upgrader_store_get(
+        manager->store, UPGRADER_FOUND, &macula__v1__upgrade_found__descriptor);
+    if (found) {
+        status->available = upgrader_release_message(manager, found, NULL);
+        macula__v1__upgrade_found__free_unpacked(found, NULL);
+    }
+    status->checked_ms = (int64_t)upgrader_store_number(manager->store, UPGRADER_CHECKED);
+    status->has_checked_ms = status->checked_ms > 0;
+    size_t count = 0;
+    Macula__V1__UpgradeOutcome **last = upgrader_store_history(manager->store, 1, 0, &count);
+    status->last = count ? last[0] : NULL;
+    free(last);
+    status->refused = upgrader_store_refused(manager->store, &status->n_refused);
+}
+
+Macula__V1__UpgradeStatus *upgrader_status_message(upgrader_manager *manager) {
+    Macula__V1__UpgradeStatus *status = mac_malloc(sizeof *status);
+    macula__v1__upgrade_status__init(status);
+    status->version = upgrader_running_version(manager->root);
+    status->arch = mac_strdup(upgrader_arch());
+    status->has_channel = status->has_reboot_required = status->has_revision = true;
+    status->channel = manager->section->channel;
+    status->url = mac_strdup(manager->section->url);
+    status->check_error = mac_strdup(manager->check_error);
+    status->trial = upgrader_trial_message(manager);
+    status->revision = upgrader_store_revision(manager->store);
+    add_slots(manager, status);
+    add_job(manager, status);
+    add_memory(manager, status);
+    return status;
+}
+
+static void upgrade_status(Macula__V1__Upgrade_Service *service, const Macula__V1__UpgradeStatusRequest *input,
+                           Macula__V1__UpgradeStatus_Closure closure, void *closure_data) {
+    (void)input;
+    Macula__V1__UpgradeStatus *status = upgrader_status_message(upgrader_manager_of(service, upgrade));
+    closure(status, closure_data);
+    macula__v1__upgrade_status__free_unpacked(status, NULL);
+}
+
+/* ---- Check ---- */
+
+/* A directory is only for whoever could read it anyway: the administrator. */
+static bool may_name(mac_request *request, const char *from) {
+    if (!from || !*from)
+        return true;
+    if (mac_request_is_workload(request))
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__DENIED, "from",
+                         "a directory is looked into for the administrator only");
+    else if (*from != '/')
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__INVALID, "from", "expected an absolute path, found \"%s\"",
+                         from);
+    else
+        return true;
+    return false;
+}
+
+static void on_directory(upgrader_manager *manager, const Macula__V1__UpgradeFound *found, const mac_error *error,
+                         void *data) {
+    mac_request *request = data;
+    if (error) {
+        mac_request_fail_error(request, mac_error_copy(error));
+        return;
+    }
+    Macula__V1__UpgradeApplyRequest wish = MACULA__V1__UPGRADE_APPLY_REQUEST__INIT;
+    wish.from = ((const Macula__V1__UpgradeCheckRequest *)mac_request_input(request))->from;
+    mac_autoptr(mac_error) obstacle = upgrader_find_judge(manager, found, &wish);
+    Macula__V1__UpgradeRelease *release = upgrader_release_message(manager, found, obstacle);
+    if (obstacle && obstacle->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO)
+        mac_request_fail_error(request, mac_take(&obstacle));
+    else
+        mac_request_answer(request, &release->base);
+    macula__v1__upgrade_release__free_unpacked(release, NULL);
+}
+
+static void upgrade_check(Macula__V1__Upgrade_Service *service, const Macula__V1__UpgradeCheckRequest *input,
+                          Macula__V1__UpgradeRelease_Closure closure, void *closure_data) {
+    (void)closure;
+    upgrader_manager *manager = upgrader_manager_of(service, upgrade);
+    mac_request *request = mac_request_from(closure_data);
+    if (!may_name(request, input->from))
+        return;
+    if (!input->from || !*input->from) {
+        upgrader_check_start(manager, request);
+        return;
+    }
+    mac_worker *worker;
+    mac_error *error = upgrader_find(manager, input->from, on_directory, request, &worker);
+    if (error)
+        mac_request_fail_error(request, error);
+}
+
+/* ---- History ---- */
+
+static void upgrade_history(Macula__V1__Upgrade_Service *service, const Macula__V1__UpgradeHistoryRequest *input,
+                            Macula__V1__UpgradeHistory_Closure closure, void *closure_data) {
+    upgrader_manager *manager = upgrader_manager_of(service, upgrade);
+    Macula__V1__UpgradeHistory answer = MACULA__V1__UPGRADE_HISTORY__INIT;
+    size_t limit = input->limit && input->limit < HISTORY_MAX ? input->limit : HISTORY_MAX;
+    answer.outcomes = upgrader_store_history(manager->store, limit, input->before, &answer.n_outcomes);
+    closure(&answer, closure_data);
+    upgrader_outcomes_free(answer.outcomes, answer.n_outcomes);
+}
+
+/* ---- Plan ---- */
+
+typedef struct question {
+    upgrader_manager *manager;
+    mac_request *request;
+    Macula__V1__UpgradeFound *found;
+} question;
+
+static void answer_plan(const question *q, const Macula__V1__UpgradeWritten *written) {
+    upgrader_manager *manager = q->manager;
+    upgrader_autoslots slots = {.running = '-'};
+    mac_error_free(upgrader_slots_read(manager->root, &slots));
+    Macula__V1__UpgradePlan plan = MACULA__V1__UPGRADE_PLAN__INIT;
+    mac_autoptr(mac_error) obstacle = upgrader_find_judge(manager, q->found, NULL);
+    mac_autofree char *slot = mac_asprintf("%c", slots.other);
+    uint64_t bandwidth = upgrader_settings_bandwidth(manager);
+    plan.release = upgrader_release_message(manager, q->found, obstacle);
+    plan.slot = slot;
+    plan.has_slot_size = plan.has_fetch = plan.has_reuse = plan.has_requests = plan.has_delta = true;
+    plan.slot_size = written->slot_size;
+    plan.fetch = written->fetched;
+    plan.reuse = written->reused;
+    plan.requests = written->requests;
+    plan.delta = written->delta;
+    plan.has_seconds = bandwidth > 0;
+    plan.seconds = bandwidth ? (uint32_t)(written->fetched / bandwidth) : 0;
+    mac_request_answer(q->request, &plan.base);
+    macula__v1__upgrade_release__free_unpacked(plan.release, NULL);
+}
+
+static void question_end(question *q, mac_error *error) {
+    if (error)
+        mac_request_fail_error(q->request, error);
+    if (q->found)
+        macula__v1__upgrade_found__free_unpacked(q->found, NULL);
+    free(q);
+}
+
+static void on_planned(mac_worker *worker, const ProtobufCMessage *output, const mac_error *error, void *data) {
+    (void)worker;
+    question *q = data;
+    if (!error)
+        answer_plan(q, (const Macula__V1__UpgradeWritten *)output);
+    question_end(q, error ? mac_error_copy(error) : NULL);
+}
+
+static mac_error *plan_found(question *q) {
+    upgrader_manager *manager = q->manager;
+    upgrader_autoslots slots = {.running = '-'};
+    mac_error *error = upgrader_slots_read(manager->root, &slots);
+    if (error)
+        return error;
+    upgrader_write write;
+    mac_worker *worker;
+    upgrader_write_fill(manager, &slots, q->found, false, &write);
+    int result = mac_worker_start(&(mac_worker_options){.loop = manager->loop,
+                                                        .program = UPGRADER_WORKER,
+                                                        .job = "plan",
+                                                        .input = &write.message.base,
+                                                        .output = &macula__v1__upgrade_written__descriptor,
+                                                        .timeout_ms = PLAN_TIMEOUT_MS,
+                                                        .on_end = on_planned,
+                                                        .data = q},
+                                  &worker);
+    upgrader_write_deinit(&write);
+    return result < 0 ? mac_error_from_errno(result, UPGRADER_WORKER " cannot be started") : NULL;
+}
+
+static void on_plan_found(upgrader_manager *manager, const Macula__V1__UpgradeFound *found, const mac_error *error,
+                          void *data) {
+    (void)manager;
+    question *q = data;
+    mac_error *obstacle = error ? mac_error_copy(error) : NULL;
+    if (!error) {
+        q->found = (Macula__V1__UpgradeFound *)mac_codec_copy(&found->base);
+        obstacle = plan_found(q);
+    }
+    if (obstacle)
+        question_end(q, obstacle);
+}
+
+static void upgrade_plan(Macula__V1__Upgrade_Service *service, const Macula__V1__UpgradePlanRequest *input,
+                         Macula__V1__UpgradePlan_Closure closure, void *closure_data) {
+    (void)closure;
+    upgrader_manager *manager = upgrader_manager_of(service, upgrade);
+    mac_request *request = mac_request_from(closure_data);
+    if (!may_name(request, input->from))
+        return;
+    question *q = mac_calloc(1, sizeof *q);
+    *q = (question){.manager = manager, .request = request};
+    mac_worker *worker;
+    mac_error *error =
+        upgrader_find(manager, input->from && *input->from ? input->from : NULL, on_plan_found, q, &worker);
+    if (error)
+        question_end(q, error);
+}
+
+int upgrader_methods_serve(upgrader_manager *manager) {
+    manager->upgrade = (Macula__V1__Upgrade_Service)MACULA__V1__UPGRADE__INIT(upgrade_);
+    return mac_bus_serve(manager->bus, &manager->upgrade.base, NULL,
+                         "Versions of the system: what runs, what there is");
+}

@@ -1,0 +1,175 @@
+/* A version was tried and the one before runs again: why, in words that stay; it is not tried again by itself; and the
+ * configuration of the time before comes back too. */
+#include <string.h>
+
+#include "base/mac-fault.h"
+#include "log/mac-log.h"
+#include "upgrader-trial.h"
+
+#define STAGE(name) MACULA__V1__UPGRADE_TRIAL_RECORD__STAGE__##name
+#define RETRY_MS 2000u
+
+/* ---- why ---- */
+
+static char *find_reason(const Macula__V1__UpgradeTrialRecord *record) {
+    if (record->stage == STAGE(unwanted))
+        return mac_strdup(record->reason);
+    if (record->stage == STAGE(started))
+        return mac_strdup(
+            "it started, but the machine stopped before it was confirmed: a crash of the system, a hang that "
+            "the watchdog ended, or the power");
+    return mac_strdup(
+        "it did not get as far as its services in three starts: the kernel, the verification of the slot or "
+        "the start of the system failed");
+}
+
+/* A return without a record: the slot itself says which version failed. */
+static void adopt(upgrader_manager *manager, const upgrader_slots *slots) {
+    if (manager->trial.record)
+        return;
+    Macula__V1__UpgradeTrialRecord *record = mac_malloc(sizeof *record);
+    macula__v1__upgrade_trial_record__init(record);
+    record->slot = mac_asprintf("%c", slots->failed);
+    record->version = mac_strdup(*slots->other_version ? slots->other_version : "unknown");
+    record->from_version = mac_strdup(slots->version);
+    record->has_stage = true;
+    record->stage = STAGE(waiting);
+    manager->trial.record = record;
+}
+
+static int record_return(upgrader_manager *manager) {
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    record->stage = STAGE(returned);
+    int result = upgrader_store_begin(manager->store);
+    if (result < 0)
+        return result;
+    result = upgrader_trial_persist(manager);
+    if (result == 0)
+        result = upgrader_store_refuse(manager->store, record->version, record->reason);
+    return upgrader_store_end(manager->store, result);
+}
+
+void upgrader_return_begin(upgrader_manager *manager, const upgrader_slots *slots) {
+    adopt(manager, slots);
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    if (record->stage != STAGE(returned)) {
+        mac_autofree char *reason = find_reason(record);
+        upgrader_trial_set(&record->reason, reason);
+        int result = record_return(manager);
+        if (result < 0)
+            mac_log_error("the return cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
+        MAC_FAULT_POINT("upgrader.return.recorded");
+    }
+    mac_error *error = upgrader_slots_give_up(manager->root, *record->slot);
+    if (error)
+        mac_log_error("the boot state cannot be written", "reason=" MAC_LOG_Q("%s"), error->message);
+    mac_error_free(error);
+    MAC_FAULT_POINT("upgrader.return.written");
+    mac_log_error("the version before is back", "tried=%s reason=" MAC_LOG_Q("%s"), record->version, record->reason);
+}
+
+/* ---- the configuration, and the end ---- */
+
+static int record_outcome(upgrader_manager *manager) {
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    Macula__V1__UpgradeOutcome outcome = MACULA__V1__UPGRADE_OUTCOME__INIT;
+    Macula__V1__UpgradeEvent event = MACULA__V1__UPGRADE_EVENT__INIT;
+    outcome.has_state = true;
+    outcome.state = MACULA__V1__UPGRADE_OUTCOME__STATE__rolled_back;
+    outcome.version = event.version = record->version;
+    outcome.from_version = event.from_version = record->from_version;
+    outcome.reason = event.reason = record->reason;
+    outcome.author = event.author = record->author;
+    outcome.job = event.job = record->job;
+    outcome.has_generation = event.has_generation = record->has_generation;
+    outcome.generation = event.generation = record->generation;
+    int result = upgrader_store_begin(manager->store);
+    if (result < 0)
+        return result;
+    result = upgrader_store_add_outcome(manager->store, &outcome);
+    if (result == 0)
+        result = upgrader_store_put(manager->store, UPGRADER_TRIAL, NULL);
+    if (result == 0)
+        result = upgrader_store_event(manager->store, "rolled_back", &event);
+    return upgrader_store_end(manager->store, result);
+}
+
+static void finish(upgrader_manager *manager) {
+    int result = record_outcome(manager);
+    if (result < 0)
+        mac_log_error("the return cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
+    else
+        (void)!upgrader_trial_drop(manager);
+    upgrader_manager_kick(manager);
+}
+
+static void on_retry(uv_timer_t *timer) {
+    upgrader_return_connected(timer->data);
+}
+
+static void again(upgrader_manager *manager, const mac_error *error) {
+    if (manager->stopping)
+        return;
+    mac_log_warning("the configuration cannot be taken back yet", "reason=" MAC_LOG_Q("%s"),
+                    error ? error->message : "no answer");
+    uv_timer_start(&manager->trial.timer, on_retry, RETRY_MS, 0);
+}
+
+static void on_rolled_back(const Macula__V1__ConfigOutcome *outcome, void *closure_data) {
+    upgrader_manager *manager = closure_data;
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    const mac_error *error = outcome ? NULL : mac_client_error(&manager->config_control);
+    manager->trial.asking = false;
+    if (!record)
+        return;
+    bool so = outcome || (error && error->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO);
+    bool never =
+        error && (error->code == MACULA__V1__ERROR_CODE__NOT_FOUND || error->code == MACULA__V1__ERROR_CODE__REJECTED ||
+                  error->code == MACULA__V1__ERROR_CODE__INVALID);
+    if (!so && !never) {
+        again(manager, error);
+        return;
+    }
+    if (never) {
+        mac_autofree char *reason =
+            mac_asprintf("%s (the configuration of then, generation %llu, could not be taken back: %s)", record->reason,
+                         (unsigned long long)record->generation, error->message);
+        upgrader_trial_set(&record->reason, reason);
+    }
+    finish(manager);
+}
+
+static void on_config(upgrader_manager *manager, uint64_t generation, const mac_error *error, void *data) {
+    (void)data;
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    manager->trial.asking = false;
+    if (!record)
+        return;
+    /* A change that waits to be confirmed: "back" ends the waiting. */
+    bool pending = error && error->code == MACULA__V1__ERROR_CODE__CONFLICT;
+    if (error && !pending) {
+        again(manager, error);
+        return;
+    }
+    if (!record->generation || generation == record->generation) {
+        finish(manager);
+        return;
+    }
+    mac_autofree char *message = mac_asprintf("came back with version %s", record->from_version);
+    Macula__V1__ChangeOptions options = MACULA__V1__CHANGE_OPTIONS__INIT;
+    Macula__V1__ConfigRollbackRequest request = MACULA__V1__CONFIG_ROLLBACK_REQUEST__INIT;
+    options.author = (char *)(uintptr_t) "upgrader";
+    options.message = message;
+    request.has_generation = true;
+    request.generation = record->generation;
+    request.options = &options;
+    manager->trial.asking = true;
+    macula__v1__config_control__rollback(&manager->config_control.base, &request, on_rolled_back, manager);
+}
+
+void upgrader_return_connected(upgrader_manager *manager) {
+    if (!manager->trial.record || manager->trial.asking || manager->stopping)
+        return;
+    manager->trial.asking = true;
+    upgrader_call_config(manager, on_config, NULL);
+}

@@ -1,0 +1,347 @@
+#include "upgrader-trial.h"
+
+#include <string.h>
+
+#include "base/mac-fault.h"
+#include "codec/mac-codec.h"
+#include "log/mac-log.h"
+
+#define STAGE(name) MACULA__V1__UPGRADE_TRIAL_RECORD__STAGE__##name
+#define REBOOT_RETRY_MS 5000u
+
+/* ---- the record ---- */
+
+void upgrader_trial_set(char **field, const char *text) {
+    free(*field);
+    *field = mac_strdup(text);
+}
+
+int upgrader_trial_persist(upgrader_manager *manager) {
+    return upgrader_store_put(manager->store, UPGRADER_TRIAL, &manager->trial.record->base);
+}
+
+static void forget(upgrader_manager *manager) {
+    if (manager->trial.record)
+        macula__v1__upgrade_trial_record__free_unpacked(mac_take(&manager->trial.record), NULL);
+    free(mac_take(&manager->trial.waiting_for));
+    manager->trial.deadline_ms = 0;
+}
+
+int upgrader_trial_drop(upgrader_manager *manager) {
+    int result = upgrader_store_put(manager->store, UPGRADER_TRIAL, NULL);
+    if (result == 0)
+        forget(manager);
+    return result;
+}
+
+static mac_error *unrecorded(int result) {
+    return mac_error_from_errno(result, "the boot record cannot be kept");
+}
+
+/* ---- activating ---- */
+
+static int record_activation(upgrader_manager *manager) {
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    Macula__V1__UpgradeEvent event = MACULA__V1__UPGRADE_EVENT__INIT;
+    event.version = record->version;
+    event.from_version = record->from_version;
+    event.author = record->author;
+    event.job = record->job;
+    event.reason = record->reason;
+    event.has_generation = true;
+    event.generation = record->generation;
+    record->stage = STAGE(waiting);
+    int result = upgrader_store_begin(manager->store);
+    if (result < 0)
+        return result;
+    result = upgrader_trial_persist(manager);
+    if (result == 0)
+        result = upgrader_store_put(manager->store, UPGRADER_READY, NULL);
+    if (result == 0)
+        result = upgrader_store_event(manager->store, "activated", &event);
+    return upgrader_store_end(manager->store, result);
+}
+
+/* Takes the record. */
+static mac_error *activate(upgrader_manager *manager, Macula__V1__UpgradeTrialRecord *record, char slot,
+                           const mac_boot_verity *verity) {
+    forget(manager);
+    manager->trial.record = record;
+    record->has_stage = true;
+    record->stage = STAGE(activating);
+    record->boot_id = mac_strdup(manager->boot_id);
+    int result = upgrader_trial_persist(manager);
+    if (result < 0) {
+        forget(manager);
+        return unrecorded(result);
+    }
+    MAC_FAULT_POINT("upgrader.trial.recorded");
+    mac_error *error = upgrader_slots_try(manager->root, slot, verity);
+    MAC_FAULT_POINT("upgrader.trial.activated");
+    if (error) {
+        (void)!upgrader_trial_drop(manager); /* if that fails, the next start finds that nothing was written */
+        return error;
+    }
+    result = record_activation(manager);
+    if (result < 0) /* it is so all the same: the next start sees it */
+        mac_log_warning("the activation cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
+    MAC_FAULT_POINT("upgrader.trial.waiting");
+    return NULL;
+}
+
+static Macula__V1__UpgradeTrialRecord *record_new(const upgrader_slots *slots, const char *version, uint64_t generation,
+                                                  const char *author) {
+    Macula__V1__UpgradeTrialRecord *record = mac_malloc(sizeof *record);
+    macula__v1__upgrade_trial_record__init(record);
+    record->slot = mac_asprintf("%c", slots->other);
+    record->version = mac_strdup(version);
+    record->from_slot = mac_asprintf("%c", slots->running);
+    record->from_version = mac_strdup(slots->version);
+    record->has_generation = generation > 0;
+    record->generation = generation;
+    record->author = mac_strdup(author);
+    return record;
+}
+
+mac_error *upgrader_trial_activate(upgrader_manager *manager, const Macula__V1__UpgradeJobRecord *job,
+                                   uint64_t generation) {
+    upgrader_autoslots slots = {.running = '-'};
+    mac_boot_verity verity = {.blocks = job->found->data_blocks};
+    mac_error *error = upgrader_slots_read(manager->root, &slots);
+    if (error)
+        return error;
+    memcpy(verity.hash, job->found->root_hash, sizeof verity.hash);
+    Macula__V1__UpgradeTrialRecord *record = record_new(&slots, job->found->version, generation, job->request->author);
+    record->job = mac_strdup(job->job->id);
+    if (job->written)
+        record->written = (Macula__V1__UpgradeWritten *)mac_codec_copy(&job->written->base);
+    return activate(manager, record, slots.other, &verity);
+}
+
+mac_error *upgrader_trial_activate_other(upgrader_manager *manager, const upgrader_slots *slots, uint64_t generation,
+                                         const char *author, const char *reason) {
+    Macula__V1__UpgradeTrialRecord *record = record_new(slots, slots->other_version, generation, author);
+    record->has_rollback = record->rollback = true;
+    record->reason = mac_strdup(reason);
+    return activate(manager, record, slots->other, &slots->other_verity);
+}
+
+mac_error *upgrader_trial_withdraw(upgrader_manager *manager, const upgrader_slots *slots) {
+    if (slots->pending != slots->other)
+        return NULL;
+    mac_error *error = upgrader_slots_give_up(manager->root, slots->other);
+    MAC_FAULT_POINT("upgrader.trial.withdrawn");
+    int result = error || !manager->trial.record ? 0 : upgrader_trial_drop(manager);
+    return result < 0 ? unrecorded(result) : error;
+}
+
+/* ---- confirming ---- */
+
+static int record_confirmation(upgrader_manager *manager, const char *author) {
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    Macula__V1__UpgradeOutcome outcome = MACULA__V1__UPGRADE_OUTCOME__INIT;
+    Macula__V1__UpgradeEvent event = MACULA__V1__UPGRADE_EVENT__INIT;
+    outcome.has_state = true;
+    outcome.state = MACULA__V1__UPGRADE_OUTCOME__STATE__confirmed;
+    outcome.version = event.version = record->version;
+    outcome.from_version = event.from_version = record->from_version;
+    outcome.author = event.author = (char *)(uintptr_t)author;
+    outcome.job = event.job = record->job;
+    outcome.has_generation = event.has_generation = record->has_generation;
+    outcome.generation = event.generation = record->generation;
+    if (record->written) {
+        outcome.has_fetched = outcome.has_reused = outcome.has_seconds = true;
+        outcome.fetched = record->written->fetched;
+        outcome.reused = record->written->reused;
+        outcome.seconds = record->written->milliseconds / 1000;
+    }
+    int result = upgrader_store_begin(manager->store);
+    if (result < 0)
+        return result;
+    result = upgrader_store_add_outcome(manager->store, &outcome);
+    if (result == 0)
+        result = upgrader_store_forgive(manager->store, record->version);
+    if (result == 0)
+        result = upgrader_store_put(manager->store, UPGRADER_TRIAL, NULL);
+    if (result == 0)
+        result = upgrader_store_put(manager->store, UPGRADER_FOUND, NULL);
+    if (result == 0)
+        result = upgrader_store_event(manager->store, "confirmed", &event);
+    return upgrader_store_end(manager->store, result);
+}
+
+/* After the boot state says so; a crash in between is finished by the next start. */
+static void confirmed(upgrader_manager *manager, const char *author) {
+    int result = record_confirmation(manager, author);
+    if (result < 0) {
+        mac_log_error("the confirmation cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
+        return;
+    }
+    mac_log_info("the new version stays", "version=%s by=" MAC_LOG_Q("%s"), manager->trial.record->version, author);
+    forget(manager);
+    upgrader_manager_kick(manager);
+}
+
+mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author) {
+    upgrader_autoslots slots = {.running = '-'};
+    mac_error *error = upgrader_slots_read(manager->root, &slots);
+    if (!error && (!manager->trial.record || !slots.on_trial))
+        error = mac_error_new(MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "no version is on trial");
+    if (!error && manager->trial.record->stage == STAGE(unwanted))
+        error = mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL, "it is about to go back: %s",
+                              manager->trial.record->reason);
+    MAC_FAULT_POINT("upgrader.confirm.before");
+    if (!error)
+        error = upgrader_slots_confirm(manager->root);
+    if (error)
+        return error;
+    MAC_FAULT_POINT("upgrader.confirm.written");
+    upgrader_gate_stop(manager);
+    confirmed(manager, author);
+    MAC_FAULT_POINT("upgrader.confirm.recorded");
+    return NULL;
+}
+
+/* ---- going back ---- */
+
+mac_error *upgrader_trial_reject(upgrader_manager *manager, const char *reason, const char *author) {
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    record->stage = STAGE(unwanted);
+    upgrader_trial_set(&record->reason, reason);
+    upgrader_gate_stop(manager);
+    int result = upgrader_trial_persist(manager);
+    if (result < 0)
+        return unrecorded(result);
+    mac_log_error("the new version may not stay", "version=%s reason=" MAC_LOG_Q("%s"), record->version, reason);
+    MAC_FAULT_POINT("upgrader.reject.recorded");
+    mac_error *error = upgrader_slots_give_up(manager->root, *record->slot);
+    MAC_FAULT_POINT("upgrader.reject.written");
+    if (error) /* then the boot loader counts this start as a failed one */
+        mac_log_error("the boot state cannot be written", "reason=" MAC_LOG_Q("%s"), error->message);
+    mac_error_free(error);
+    mac_autofree char *text = mac_asprintf("version %s may not stay: %s", record->version, reason);
+    upgrader_trial_reboot(manager, text, author);
+    return NULL;
+}
+
+static void on_reboot_timer(uv_timer_t *timer) {
+    upgrader_manager *manager = timer->data;
+    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    if (record)
+        upgrader_call_reboot(manager, record->reason ? record->reason : "to start another version", record->author);
+}
+
+void upgrader_trial_reboot(upgrader_manager *manager, const char *reason, const char *author) {
+    upgrader_call_reboot(manager, reason, author);
+}
+
+void upgrader_trial_reboot_failed(upgrader_manager *manager) {
+    if (manager->trial.record && !manager->stopping)
+        uv_timer_start(&manager->trial.timer, on_reboot_timer, REBOOT_RETRY_MS, 0);
+}
+
+/* ---- what a start finds ---- */
+
+/* A version that somebody activated by other means is on trial like any other. */
+static void adopt(upgrader_manager *manager, const upgrader_slots *slots) {
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    if (record && *record->slot == slots->running && mac_streq(record->version, slots->version))
+        return;
+    forget(manager);
+    record = mac_malloc(sizeof *record);
+    macula__v1__upgrade_trial_record__init(record);
+    record->has_stage = true;
+    record->slot = mac_asprintf("%c", slots->running);
+    record->version = mac_strdup(slots->version);
+    record->from_slot = mac_asprintf("%c", slots->other);
+    record->from_version = mac_strdup(*slots->other_version ? slots->other_version : NULL);
+    manager->trial.record = record;
+}
+
+static void recover_trial(upgrader_manager *manager, const upgrader_slots *slots) {
+    adopt(manager, slots);
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    if (record->stage != STAGE(unwanted))
+        record->stage = STAGE(started);
+    bool again = mac_streq(record->boot_id, manager->boot_id) && record->has_started_ms;
+    if (!again) {
+        record->has_started_ms = true;
+        record->started_ms = mac_unix_ms();
+        upgrader_trial_set(&record->boot_id, manager->boot_id);
+    }
+    int result = upgrader_trial_persist(manager);
+    if (result < 0)
+        mac_log_error("the start of the trial cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
+    MAC_FAULT_POINT("upgrader.trial.started");
+    mac_log_info("this version is on trial", "version=%s slot=%c", slots->version, slots->running);
+}
+
+void upgrader_trial_recover(upgrader_manager *manager) {
+    manager->trial.record = (Macula__V1__UpgradeTrialRecord *)upgrader_store_get(
+        manager->store, UPGRADER_TRIAL, &macula__v1__upgrade_trial_record__descriptor);
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    if (record && (!record->slot || !record->version)) {
+        forget(manager);
+        record = NULL;
+    }
+    upgrader_autoslots slots = {.running = '-'};
+    mac_autoptr(mac_error) error = upgrader_slots_read(manager->root, &slots);
+    if (error) {
+        mac_log_info("no slots", "reason=" MAC_LOG_Q("%s"), error->message);
+        return;
+    }
+    if (slots.on_trial)
+        recover_trial(manager, &slots);
+    else if (record && record->stage == STAGE(activating) && slots.pending == *record->slot)
+        (void)!record_activation(manager); /* the crash came after the boot state was written */
+    else if (record && record->stage == STAGE(activating))
+        (void)!upgrader_trial_drop(manager); /* it came before */
+    else if (record && slots.active == *record->slot && slots.running == *record->slot)
+        confirmed(manager, "upgrader");
+    else if (record && record->stage == STAGE(waiting) && slots.pending == *record->slot && slots.tries_left > 0 &&
+             slots.failed != *record->slot)
+        mac_log_info("the next start tries another version", "version=%s", record->version);
+    else if (record || slots.failed != '-')
+        upgrader_return_begin(manager, &slots);
+}
+
+void upgrader_trial_connected(upgrader_manager *manager) {
+    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    if (!record)
+        return;
+    if (record->stage == STAGE(started))
+        upgrader_gate_start(manager);
+    else if (record->stage == STAGE(unwanted))
+        upgrader_trial_reboot(manager, record->reason, record->author);
+    else if (record->stage == STAGE(returned))
+        upgrader_return_connected(manager);
+}
+
+Macula__V1__UpgradeTrial *upgrader_trial_message(const upgrader_manager *manager) {
+    const upgrader_trial *trial = &manager->trial;
+    const Macula__V1__UpgradeTrialRecord *record = trial->record;
+    if (!record || (record->stage != STAGE(started) && record->stage != STAGE(unwanted)))
+        return NULL;
+    Macula__V1__UpgradeTrial *message = mac_malloc(sizeof *message);
+    macula__v1__upgrade_trial__init(message);
+    message->version = mac_strdup(record->version);
+    message->from_version = mac_strdup(record->from_version);
+    message->has_since_ms = record->has_started_ms;
+    message->since_ms = record->started_ms;
+    message->waiting_for = record->stage == STAGE(unwanted) ? mac_asprintf("going back: %s", record->reason)
+                                                            : mac_strdup(trial->waiting_for);
+    uint64_t now = upgrader_boot_ms();
+    message->has_remaining_s = trial->deadline_ms > 0;
+    message->remaining_s = trial->deadline_ms > now ? (uint32_t)((trial->deadline_ms - now) / 1000) : 0;
+    return message;
+}
+
+void upgrader_trial_stop(upgrader_manager *manager) {
+    upgrader_gate_stop(manager);
+}
+
+void upgrader_trial_deinit(upgrader_trial *trial) {
+    if (trial->record)
+        macula__v1__upgrade_trial_record__free_unpacked(trial->record, NULL);
+    free(trial->waiting_for);
+}

@@ -1,0 +1,59 @@
+/* The boot record: which version is tried, and what comes back if it may not stay.
+ *
+ * A version that is activated is started up to three times by the boot loader. Its upgrader finds the record of its
+ * trial, waits for the gate of healthd and confirms, or goes back. If it never gets that far, the boot loader returns
+ * to the version before, whose upgrader finds the same record and knows what happened. The record names the generation
+ * of the configuration that was in force at the activation, too: a version that comes back brings it along, so that
+ * system and configuration return as the pair that worked.
+ *
+ *   activating ─▶ waiting ─▶ started ─▶ (confirmed: no record)
+ *                    │          └─▶ unwanted ─┐
+ *                    └── never started ───────┴─▶ returned ─▶ (rolled back: no record)
+ *
+ * Where a crash may fall between the record and the boot state, the boot state decides what happened. */
+#ifndef UPGRADER_TRIAL_H
+#define UPGRADER_TRIAL_H
+
+#include "upgrader-manager.h"
+
+/* Writes record and boot state: the next start tries what the job has written. */
+mac_error *upgrader_trial_activate(upgrader_manager *manager, const Macula__V1__UpgradeJobRecord *job,
+                                   uint64_t generation);
+/* The same for the version that the other slot still holds. */
+mac_error *upgrader_trial_activate_other(upgrader_manager *manager, const upgrader_slots *slots, uint64_t generation,
+                                         const char *author, const char *reason);
+/* Takes back what the next start would have tried, because the slot is about to be written, or somebody wants so.
+ * Nothing is done when nothing waits. */
+mac_error *upgrader_trial_withdraw(upgrader_manager *manager, const upgrader_slots *slots);
+/* The version that runs on trial stays. */
+mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author);
+/* The version that runs on trial may not stay: back by a restart. */
+mac_error *upgrader_trial_reject(upgrader_manager *manager, const char *reason, const char *author);
+
+void upgrader_trial_reboot(upgrader_manager *manager, const char *reason, const char *author);
+void upgrader_trial_reboot_failed(upgrader_manager *manager);
+/* For the status: NULL when no new version runs. Owned. */
+Macula__V1__UpgradeTrial *upgrader_trial_message(const upgrader_manager *manager);
+
+void upgrader_trial_recover(upgrader_manager *manager);
+void upgrader_trial_connected(upgrader_manager *manager);
+void upgrader_trial_stop(upgrader_manager *manager);
+void upgrader_trial_deinit(upgrader_trial *trial);
+
+/* ---- upgrader-gate.c: waiting for healthd ---- */
+void upgrader_gate_start(upgrader_manager *manager);
+void upgrader_gate_stop(upgrader_manager *manager);
+/* Whether this node is one that healthd looks after. */
+bool upgrader_has_healthd(void);
+
+/* ---- upgrader-return.c: what is found after a start ---- */
+/* The version that was tried came back: records why, refuses it, takes the configuration back. */
+void upgrader_return_begin(upgrader_manager *manager, const upgrader_slots *slots);
+void upgrader_return_connected(upgrader_manager *manager);
+
+/* Shared by these files. */
+int upgrader_trial_persist(upgrader_manager *manager);
+int upgrader_trial_drop(upgrader_manager *manager);
+void upgrader_trial_set(char **field, const char *text);
+
+#endif

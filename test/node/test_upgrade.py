@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Upgrades of a node: found, fetched, verified, tried, kept or given back."""
+import json
+import unittest
+
+from node_harness import RawClient
+from upgrade_harness import FIRST, UpgradeTest
+from release_maker import make_release
+
+
+class Upgrades(UpgradeTest):
+    def test_the_bare_subject_answers_what_the_node_knows(self):
+        with self.node() as node, RawClient(node.url) as client:
+            _, answer = client.request("macula.rpc.io.macula.upgrade")
+            status = json.loads(answer)
+            self.assertEqual(status["version"], FIRST)
+            self.assertEqual(status["running"], {"slot": "a", "state": "active", "version": FIRST})
+
+    def test_a_version_is_applied_tried_and_kept(self):
+        with self.node() as node:
+            release = node.upgrade("check", "-o", "json").ok().json()
+            self.assertEqual((release["version"], release["newer"], release["signed_by"]),
+                             ("0.2.0", True, self.signer.fingerprint))
+            node.upgrade("apply").exits(4)
+            status = node.status()
+            self.assertTrue(status["reboot_required"])
+            self.assertEqual(status["other"]["version"], "0.2.0")
+            self.assertEqual(status["version"], FIRST)
+            node.reboot()
+            node.wait_for_outcome("confirmed")
+            status = node.status()
+            self.assertEqual((status["version"], status["running"]["state"], status["other"]["version"]),
+                             ("0.2.0", "active", FIRST))
+            self.assertEqual(node.boot()["active"], "b")
+            node.upgrade("check").exits(3)
+            node.upgrade("apply").exits(3)
+
+    def test_it_goes_back_and_forth(self):
+        with self.node() as node:
+            node.upgrade("apply").exits(4)
+            node.reboot()
+            node.wait_for_outcome("confirmed")
+            node.upgrade("rollback", "--yes", "--reason", "the radio is deaf").exits(4)
+            node.reboot()
+            node.wait_for_outcome("confirmed", 2)
+            self.assertEqual(node.status()["version"], FIRST)
+            node.upgrade("apply").exits(4)
+            node.reboot()
+            node.wait_for_outcome("confirmed", 3)
+            self.assertEqual(node.status()["version"], "0.2.0")
+
+    def test_a_version_that_never_gets_to_its_services_comes_back_and_is_remembered(self):
+        with self.node() as node:
+            node.upgrade("apply").exits(4)
+            node.stop()
+            tries = node.path("/boot/esp/grub/tries").read_bytes()
+            seq = node.boot()["seq"]
+            used = tries
+            for name in (b"t1", b"t2", b"t3"):
+                at = used.index(name + b"=") + 3
+                used = used[:at] + b"%010d" % seq + used[at + 10:]
+            node.path("/boot/esp/grub/tries").write_bytes(used)
+            node.reboot()
+            node.wait_for_outcome("rolled_back")
+            status = node.status()
+            self.assertEqual(status["version"], FIRST)
+            self.assertEqual(status["refused"][0]["version"], "0.2.0")
+            self.assertIn("did not get as far as its services", status["last"]["reason"])
+            self.assertNotIn("pending", node.boot())
+            self.assertIn("was tried here and came back", node.upgrade("apply").exits(5).err)
+            node.upgrade("apply", "--force").exits(4)
+            node.reboot()
+            node.wait_for_outcome("confirmed")
+            self.assertNotIn("refused", node.status())
+
+    def test_a_trial_that_is_rejected_comes_back_with_its_configuration(self):
+        with self.node(hold="10m") as node:
+            node.cli("config", "set", "hostname", "before").ok()
+            node.upgrade("apply").exits(4)
+            node.reboot()
+            self.assertEqual(node.status()["trial"]["version"], "0.2.0")
+            node.cli("config", "set", "hostname", "during").ok()
+            node.upgrade("rollback", "--yes", "--reason", "it is too slow")
+            node.reboot()
+            node.wait_for_outcome("rolled_back")
+            status = node.status()
+            self.assertEqual(status["version"], FIRST)
+            self.assertRegex(status["last"]["reason"], "rolled back by .*: it is too slow")
+            self.assertEqual(node.get("hostname"), "before")
+
+    def test_a_prefetched_version_needs_no_network_to_be_applied(self):
+        with self.node() as node:
+            node.upgrade("prefetch").ok()
+            self.assertFalse(node.status()["reboot_required"])
+            before = len(self.server.asked_for("*.slot"))
+            node.upgrade("apply").exits(4)
+            self.assertEqual(len(self.server.asked_for("*.slot")), before)
+
+    def test_from_a_directory(self):
+        with self.node() as node:
+            node.upgrade("--from", self.served / "v0.2.0").exits(4)
+            self.assertEqual(node.status()["other"]["version"], "0.2.0")
+            node.upgrade("cancel").ok()
+            self.assertNotIn("pending", node.boot())
+            node.reboot()
+            self.assertEqual(node.status()["version"], FIRST)
+
+    def test_from_a_forge(self):
+        make_release(self.served / "v0.3.0-rc.1", "0.3.0-rc.1", self.signer, channel="beta")
+        with self.node() as node:
+            node.cli("config", "patch", json.dumps({"maculaos": {"upgrade": {
+                "url": "github://macula-io/macula-os", "github_api": self.server.url}}})).ok()
+            self.assertEqual(node.upgrade("check", "-o", "json").ok().json()["version"], "0.2.0")
+            node.upgrade("channel", "beta").ok()
+            self.assertEqual(node.upgrade("check", "-o", "json").ok().json()["version"], "0.3.0-rc.1")
+            node.upgrade("apply").exits(4)
+            self.assertEqual(node.status()["other"]["version"], "0.3.0-rc.1")
+
+    def test_pause_resume_and_cancel(self):
+        self.server.fault("*.slot", cut=500000, stall=60)
+        with self.node() as node:
+            node.upgrade("apply", "--no-wait", "--job", "mine").ok()
+            self.assertTrue(self.server.reached.wait(30))
+            self.assertIn("another upgrade is under way", node.upgrade("apply").exits(5).err)
+            node.upgrade("pause").ok()
+            node.upgrade("wait")
+            self.assertEqual(node.status()["job"]["state"], "paused")
+            self.server.heal()
+            node.reboot()
+            self.assertEqual(node.status()["job"]["state"], "paused")
+            node.upgrade("resume").ok()
+            node.upgrade("wait").exits(4)
+            self.assertEqual(node.upgrade("apply", "--no-wait", "--job", "mine", "-o", "json").ok().json()["state"], "succeeded")
+            node.upgrade("cancel").ok()
+            self.assert_untouched(node)
+
+    def test_a_pending_change_of_the_configuration_comes_first(self):
+        with self.node() as node:
+            node.cli("config", "set", "hostname", "other", "--confirm", "5m").ok()
+            self.assertIn("waits to be confirmed", node.upgrade("apply").exits(5).err)
+            node.cli("config", "confirm").ok()
+            node.upgrade("apply").exits(4)
+
+    def test_workloads_may_look_but_not_change(self):
+        with self.node() as node:
+            node.anonymous("upgrade", "status").ok()
+            node.anonymous("upgrade", "check").ok()
+            node.anonymous("upgrade", "check", "--from", self.served / "v0.2.0").exits(6)
+            node.anonymous("upgrade", "apply").exits(6)
+            self.assert_untouched(node)
+
+    def test_the_policy_applies_by_itself(self):
+        with self.node(more="auto_apply: true") as node:
+            node.stop()
+            node.start(MACULA_UPGRADE_CHECK_MS="200")
+            watcher = node.events("upgrade.activated")
+            if not node.status()["reboot_required"]:
+                watcher.wait("0.2.0")
+            watcher.close()
+            self.assertTrue(node.status()["reboot_required"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
