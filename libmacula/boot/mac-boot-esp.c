@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mac-fault.h"
@@ -14,8 +16,8 @@
 #include "fs/mac-fs.h"
 
 #define SECTORS (MAC_BOOT_BLOCK / MAC_BOOT_SECTOR)
-#define DIRECT_MAX 4096u /* greatest logical block of a disk */
-#define LOCK_POLL_MS 5
+#define DIRECT_MAX 4096u  /* greatest logical block of a disk */
+#define LOCK_AGAIN_MS 100 /* the timer goes off again: the first time may come between two calls */
 
 struct mac_boot_esp {
     char *path;
@@ -91,21 +93,50 @@ const char *mac_boot_esp_file_name(mac_boot_file file) {
     return names[file];
 }
 
-/* flock has no time limit of its own, and a writer on a dying disk may hang for minutes: so it is asked for again and
- * again, and the caller hears of it. */
+static void on_alarm(int number) {
+    (void)number; /* that it comes ends flock() with EINTR */
+}
+
+static struct itimerspec every(unsigned first_ms, unsigned next_ms) {
+    return (struct itimerspec){.it_value = {first_ms / 1000, (long)(first_ms % 1000) * 1000000},
+                               .it_interval = {next_ms / 1000, (long)(next_ms % 1000) * 1000000}};
+}
+
+/* flock has no time limit of its own, and a writer on a dying disk may hang for minutes: a timer interrupts the wait of
+ * this thread. 0, -EINTR when the time is over, or the error. */
+static int lock_within(int fd, unsigned ms) {
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
+    event._sigev_un._tid = gettid(); /* sigev_notify_thread_id, which glibc does not name */
+    timer_t timer;
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
+        return -errno;
+    struct sigaction action = {.sa_handler = on_alarm}, action_before;
+    sigset_t alarm, mask_before;
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    sigaction(SIGALRM, &action, &action_before);
+    pthread_sigmask(SIG_UNBLOCK, &alarm, &mask_before);
+    struct itimerspec times = every(ms, LOCK_AGAIN_MS);
+    uint64_t until = mac_now_ms() + ms;
+    int result = timer_settime(timer, 0, &times, NULL) < 0 ? -errno : -EINTR;
+    while (result == -EINTR && mac_now_ms() < until)
+        result = flock(fd, LOCK_EX) < 0 ? -errno : 0;
+    timer_delete(timer);
+    pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
+    sigaction(SIGALRM, &action_before, NULL);
+    return result;
+}
+
 mac_error *mac_boot_esp_lock(mac_boot_esp *esp) {
-    uint64_t until = mac_now_ms() + MAC_BOOT_LOCK_MS;
-    while (flock(esp->fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return mac_error_from_errno(-errno, "the boot state on %s cannot be locked", esp->path);
-        if (mac_now_ms() >= until)
-            return mac_error_new(MACULA__V1__ERROR_CODE__TIMED_OUT, NULL,
-                                 "the boot state on %s is being written by another process that does not end: if the "
-                                 "disk answers, try again",
-                                 esp->path);
-        usleep(LOCK_POLL_MS * 1000);
-    }
-    return NULL;
+    int result = flock(esp->fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+    if (result == -EWOULDBLOCK || result == -EINTR)
+        result = lock_within(esp->fd, MAC_BOOT_LOCK_MS);
+    if (result == -EINTR)
+        return mac_error_new(MACULA__V1__ERROR_CODE__TIMED_OUT, NULL,
+                             "the boot state on %s is being written by another process that does not end: if the "
+                             "disk answers, try again",
+                             esp->path);
+    return result < 0 ? mac_error_from_errno(result, "the boot state on %s cannot be locked", esp->path) : NULL;
 }
 
 void mac_boot_esp_unlock(mac_boot_esp *esp) {

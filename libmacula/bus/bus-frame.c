@@ -11,7 +11,7 @@
 #define VERSION_LINE "NATS/1.0\r\n"
 #define NUMBERS_MAX 64 /* the verb, two numbers, spaces, line ends */
 
-size_t bus_frame_header_length(const bus_header *headers, size_t header_count) {
+static size_t headers_length(const bus_header *headers, size_t header_count) {
     size_t length = header_count ? strlen(VERSION_LINE) + strlen("\r\n") : 0;
     for (size_t i = 0; i < header_count; i++)
         length += strlen(headers[i].name) + strlen(": ") + strlen(headers[i].value) + strlen("\r\n");
@@ -61,9 +61,9 @@ static char *put_headers(char *to, const bus_header *headers, size_t header_coun
     return put(to, "\r\n");
 }
 
-void bus_frame_append(mac_buffer *out, const char *subject, const char *reply, const void *data, size_t length,
-                      const bus_header *headers, size_t header_count) {
-    size_t header_length = bus_frame_header_length(headers, header_count);
+size_t bus_frame_append(mac_buffer *out, const char *subject, const char *reply, const void *data, size_t length,
+                        const bus_header *headers, size_t header_count) {
+    size_t header_length = headers_length(headers, header_count);
     char *to = reserve(out, NUMBERS_MAX + strlen(subject) + (reply ? strlen(reply) : 0) + header_length + length);
     to = put(put(to, header_length ? "HPUB " : "PUB "), subject);
     to = put(to, " ");
@@ -80,4 +80,5 @@ void bus_frame_append(mac_buffer *out, const char *subject, const char *reply, c
     }
     to = put(to, "\r\n");
     out->length = (size_t)(to - out->data);
+    return header_length + length;
 }

@@ -137,11 +137,10 @@ typedef struct bus_header {
     const char *name, *value;
 } bus_header;
 
-/* The bytes that the headers of a message take; 0 without headers. */
-size_t bus_frame_header_length(const bus_header *headers, size_t header_count);
-/* Appends PUB or HPUB. The subjects have been checked; line ends in the values of headers become spaces. */
-void bus_frame_append(mac_buffer *out, const char *subject, const char *reply, const void *data, size_t length,
-                      const bus_header *headers, size_t header_count);
+/* Appends PUB or HPUB. The subjects have been checked; line ends in the values of headers become spaces. Returns the
+ * bytes of headers and data, which is what a server bounds. */
+size_t bus_frame_append(mac_buffer *out, const char *subject, const char *reply, const void *data, size_t length,
+                        const bus_header *headers, size_t header_count);
 
 /* Writes a number in decimal and a NUL (21 bytes at most); returns where the NUL is. */
 char *bus_put_number(char *to, uint64_t number);
@@ -253,6 +252,7 @@ struct mac_request {
     natsMsg *message;
     bus_method *method; /* NULL: a plain handler's, or of no known method */
     ProtobufCMessage *input;
+    const char *content_type; /* of the message; NULL: it says none */
     bool is_protobuf;
     bool in_flight; /* counted against MAC_BUS_INFLIGHT_MAX */
     bool workload;  /* and against BUS_WORKLOADS_MAX */

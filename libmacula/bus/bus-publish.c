@@ -8,20 +8,26 @@
 
 /* A subject goes into the protocol as it is: what is not one token after the other would be another command. */
 static bool subject_sound(const char *subject) {
-    if (!subject || !*subject)
+    if (!subject)
         return false;
-    for (const unsigned char *c = (const unsigned char *)subject; *c; c++)
-        if (*c <= ' ' || *c == 0x7f || (*c == '.' && (c[1] == '.' || !c[1])))
+    unsigned char before = '.';
+    for (const unsigned char *c = (const unsigned char *)subject; *c; before = *c++)
+        if (*c <= ' ' || *c == 0x7f || (*c == '.' && before == '.'))
             return false;
-    return *subject != '.';
+    return before != '.';
 }
 
 static int publish(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,
                    const bus_header *headers, size_t header_count) {
-    if ((int64_t)(length + bus_frame_header_length(headers, header_count)) >
-        natsConnection_GetMaxPayload(bus->connection))
+    mac_buffer *frames = &bus->wire->frames;
+    size_t before = frames->length;
+    size_t bounded = bus_frame_append(frames, subject, reply, data, length, headers, header_count);
+    if ((int64_t)bounded > natsConnection_GetMaxPayload(bus->connection)) {
+        frames->length = before;
         return -EMSGSIZE;
-    bus_frame_append(&bus->wire->frames, subject, reply, data, length, headers, header_count);
+    }
+    bus->out_bytes += bounded;
+    bus->sent_bytes += frames->length - before;
     return 0;
 }
 
@@ -36,8 +42,6 @@ int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *d
     if (bus_wire_backlog(bus->wire) > BUS_OUT_MAX_BYTES)
         return -ENOBUFS;
     int r = publish(bus, subject, reply, data, length, headers, header_count);
-    bus->out_bytes += length;
-    bus->sent_bytes += length + strlen(subject) + bus_frame_header_length(headers, header_count);
     if (bus->out_bytes > BUS_OUT_FLUSH_BYTES)
         bus_wire_flush(bus);
     return r;

@@ -33,7 +33,8 @@ mac_request *bus_request_new(mac_bus *bus, natsMsg *message, bus_method *method)
     if (request->next)
         request->next->previous = request;
     requests->open = request;
-    request->is_protobuf = bus_is_protobuf(bus_header_get(message, BUS_CONTENT_TYPE));
+    request->content_type = bus_header_get(message, BUS_CONTENT_TYPE);
+    request->is_protobuf = bus_is_protobuf(request->content_type);
     request->workload = bus_lane_is_for(message);
     return request;
 }
@@ -260,9 +261,9 @@ void bus_request_invoke(mac_request *request) {
         return;
     /* 2. read it */
     mac_error *error = NULL;
-    if (bus_decode_request(method->descriptor->input, bus_header_get(request->message, BUS_CONTENT_TYPE),
-                           natsMsg_GetData(request->message), (size_t)natsMsg_GetDataLength(request->message),
-                           &request->is_protobuf, &request->input, &error) < 0) {
+    if (bus_decode_request(method->descriptor->input, request->content_type, natsMsg_GetData(request->message),
+                           (size_t)natsMsg_GetDataLength(request->message), &request->is_protobuf, &request->input,
+                           &error) < 0) {
         mac_request_fail_error(request, error);
         return;
     }

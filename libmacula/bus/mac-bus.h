@@ -21,7 +21,7 @@
 
 #include "base/mac-problem.h"
 
-#define MAC_BUS_PENDING_MAX 256  /* requests that wait for an answer, per connection; more: EXHAUSTED at once */
+#define MAC_BUS_PENDING_MAX 256 /* requests that wait for an answer, per connection; more: EXHAUSTED at once */
 /* Requests being handled; more: answered EXHAUSTED at once. Of workloads half as many: theirs wait, and never keep the
  * node's own waiting (bus-lane.c). */
 #define MAC_BUS_INFLIGHT_MAX 256

@@ -1,5 +1,7 @@
 /* Going down later: what waits outlives confd, but not the machine's own restart, and can be cancelled. */
+#include <poll.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "test-confd-service.h"
@@ -11,15 +13,24 @@ static confd_node *started(void) {
     return node;
 }
 
+#define APPLIED "/run/macula/applied"
+#define PATIENCE_MS 30000
+
 /* What the recording machine was told to do; waits until it was. */
 static void await_power(confd_node *node, const char *what) {
-    mac_autofree char *found = NULL;
-    for (int turns = 0; turns < 6000 && !found; turns++) {
-        usleep(5000);
-        found = box_read(node->box, "/run/macula/applied/power");
+    mac_autofree char *directory = mac_root_path(node->box->root, APPLIED);
+    mac_autofd watch = inotify_init1(IN_CLOEXEC);
+    char events[4096];
+    assert_int_equal(mac_fs_mkdirs(node->box->root, APPLIED, 0755), 0);
+    assert_true(inotify_add_watch(watch, directory, IN_CLOSE_WRITE | IN_MOVED_TO) >= 0);
+    char *found;
+    while (!(found = box_read(node->box, APPLIED "/power"))) {
+        struct pollfd changed = {.fd = watch, .events = POLLIN};
+        assert_int_equal(poll(&changed, 1, PATIENCE_MS), 1);
+        assert_true(read(watch, events, sizeof events) > 0);
     }
-    assert_non_null(found);
     assert_string_equal(found, what);
+    free(found);
 }
 
 static void a_stop_that_waits_is_not_forgotten_by_a_restart_of_confd(void **state) {
