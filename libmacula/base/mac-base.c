@@ -229,3 +229,25 @@ void mac_strings_deinit(mac_strings *strings) {
     free(strings->items);
     *strings = (mac_strings){0};
 }
+
+/* Length of the login with its @ where the authority of a URL begins; 0: none. */
+static size_t login_length(const char *authority) {
+    size_t length = strcspn(authority, "/?# \t\r\n\"'<>");
+    while (length > 0 && authority[length - 1] != '@')
+        length--;
+    return length;
+}
+
+char *mac_hide_logins(const char *text) {
+    mac_buffer out = {0};
+    for (const char *scheme; (scheme = strstr(text, "://")) != NULL;) {
+        const char *authority = scheme + 3;
+        size_t login = login_length(authority);
+        mac_buffer_append(&out, text, (size_t)(authority - text));
+        if (login)
+            mac_buffer_text(&out, "********@");
+        text = authority + login;
+    }
+    mac_buffer_text(&out, text);
+    return mac_buffer_take(&out);
+}

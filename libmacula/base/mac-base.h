@@ -69,6 +69,9 @@ size_t mac_printable(const char *text, size_t left);
 /* Whether each character may be shown as it is: names, authors, what stands in one line. */
 bool mac_is_printable(const char *text);
 
+/* The text with the login of each URL in it (anna:pw@) replaced by asterisks and the @. Caller frees. */
+char *mac_hide_logins(const char *text);
+
 /* A growing byte buffer; data is always followed by a NUL. Initialise with {0}; free with mac_buffer_deinit, or take
  * the memory with mac_buffer_take (never NULL). */
 typedef struct mac_buffer {

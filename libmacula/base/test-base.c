@@ -107,6 +107,24 @@ static void what_could_command_a_terminal_is_escaped(void **state) {
     assert_false(mac_is_printable("a\xc2"));
 }
 
+static void assert_hidden(const char *text, const char *expected) {
+    mac_autofree char *hidden = mac_hide_logins(text);
+    assert_string_equal(hidden, expected);
+}
+
+static void logins_of_urls_are_hidden(void **state) {
+    (void)state;
+    assert_hidden("https://anna:pw@host:1/a?b#c", "https://********@host:1/a?b#c");
+    assert_hidden("https://anna@host", "https://********@host");
+    assert_hidden("https://a@b:p@host/x", "https://********@host/x");
+    assert_hidden("https://host/@scope/a@1", "https://host/@scope/a@1");
+    assert_hidden("from nats://a:b@c, then http://d@e", "from nats://********@c, then http://********@e");
+    assert_hidden("", "");
+    assert_hidden("anna@host", "anna@host");
+    assert_hidden("x://", "x://");
+    assert_hidden("x://@", "x://********@");
+}
+
 static void the_suite_finds_its_parts_where_it_stands(void **state) {
     (void)state;
     char root[] = "/tmp/base-XXXXXX";
@@ -145,6 +163,7 @@ int main(void) {
         cmocka_unit_test(every_code_has_an_exit_code),
         cmocka_unit_test(the_suite_finds_its_parts_where_it_stands),
         cmocka_unit_test(what_could_command_a_terminal_is_escaped),
+        cmocka_unit_test(logins_of_urls_are_hidden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

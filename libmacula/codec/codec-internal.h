@@ -65,6 +65,15 @@ static inline bool codec_is_hidden(const Macula__V1__FieldRule *rule, unsigned f
     return ((flags & MAC_CODEC_MASK) && (rule->secret || rule->hashed)) ||
            ((flags & MAC_CODEC_MASK_PRIVATE) && rule->private_);
 }
+/* Whether a field may hold a URL, whose login MAC_CODEC_MASK_PRIVATE hides. */
+static inline bool codec_may_have_login(const Macula__V1__FieldRule *rule) {
+    return rule->format == MACULA__V1__FIELD_RULE__FORMAT__url ||
+           rule->format == MACULA__V1__FIELD_RULE__FORMAT__https_url ||
+           rule->format == MACULA__V1__FIELD_RULE__FORMAT__ssh_key ||
+           rule->format == MACULA__V1__FIELD_RULE__FORMAT__endpoint;
+}
+/* Whether a message must not quote this text of a field: it may be a secret. */
+bool codec_text_is_hidden(const Macula__V1__FieldRule *rule, const char *text);
 /* What stands at a field, for a message that others than its author may read too: of a field that can hold a secret no
  * more than its kind. Caller frees. */
 char *codec_found(const Macula__V1__FieldRule *rule, const json_t *value);

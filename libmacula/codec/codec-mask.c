@@ -43,6 +43,25 @@ static json_t *mask_field(const ProtobufCMessageDescriptor *type, const Protobuf
     return out;
 }
 
+/* The value of a field (a text, or a list or map of texts) with URLs without their login (new). */
+static json_t *hide_logins(const json_t *value) {
+    json_t *copy = json_deep_copy(value), *item;
+    size_t i;
+    const char *key;
+    if (json_is_string(value)) {
+        mac_autofree char *shown = mac_hide_logins(json_string_value(value));
+        json_decref(copy);
+        return json_string(shown);
+    }
+    json_array_foreach (copy, i, item) {
+        json_array_set_new(copy, i, hide_logins(item));
+    }
+    json_object_foreach (copy, key, item) {
+        json_object_set_new(copy, key, hide_logins(item));
+    }
+    return copy;
+}
+
 /* Visits the messages below a field that is not hidden itself. */
 static void descend(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field, json_t *value,
                     unsigned flags) {
@@ -74,6 +93,8 @@ static void mask_message(const ProtobufCMessageDescriptor *type, json_t *tree, u
             continue;
         if (!hidden && !codec_is_hidden(rule, flags)) {
             descend(type, field, value, flags);
+            if ((flags & MAC_CODEC_MASK_PRIVATE) && codec_may_have_login(rule))
+                json_object_set_new(tree, key, hide_logins(value));
             continue;
         }
         json_t *masked = mask_field(type, field, value);

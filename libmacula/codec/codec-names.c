@@ -210,10 +210,16 @@ char *codec_describe(const json_t *value) {
     return mac_strdup("nothing");
 }
 
+bool codec_text_is_hidden(const Macula__V1__FieldRule *rule, const char *text) {
+    return codec_is_hidden(rule, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE) ||
+           (codec_may_have_login(rule) && text && strchr(text, '@'));
+}
+
 char *codec_found(const Macula__V1__FieldRule *rule, const json_t *value) {
-    bool hide = codec_is_hidden(rule, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE);
+    bool hide = codec_text_is_hidden(rule, json_string_value(value));
     if (hide && !json_is_array(value) && !json_is_object(value))
-        return mac_asprintf("something else (not shown: it %s)", rule->private_ ? "may hold a secret" : "is secret");
+        return mac_asprintf("something else (not shown: it %s)",
+                            rule->secret || rule->hashed ? "is secret" : "may hold a secret");
     return codec_describe(value);
 }
 

@@ -8,6 +8,7 @@ typedef struct printer {
     mac_buffer *out;
     unsigned flags;
     unsigned hidden; /* inside of something that flags hide */
+    bool logins;     /* in a field whose URLs are shown without their login */
 } printer;
 
 /* Types whose defaults are being printed though the message is not there: a recursive type must not go on for ever. */
@@ -152,6 +153,12 @@ static void print_hidden(printer *to, const ProtobufCFieldDescriptor *field) {
 }
 
 /* One scalar at `member`. */
+/* A text, or a URL whose login is not shown. */
+static void print_url(mac_buffer *out, const char *text, bool hide_login) {
+    mac_autofree char *shown = hide_login && strchr(text, '@') ? mac_hide_logins(text) : NULL;
+    print_text(out, shown ? shown : text);
+}
+
 static void print_scalar(printer *to, const ProtobufCFieldDescriptor *field, const void *member) {
     const ProtobufCBinaryData *binary = member;
     const char *text;
@@ -164,7 +171,7 @@ static void print_scalar(printer *to, const ProtobufCFieldDescriptor *field, con
     case PROTOBUF_C_TYPE_STRING:
         /* The default of a text field is the text itself, not a pointer to it. */
         text = member == field->default_value ? member : *(const char *const *)member;
-        print_text(out, text ? text : "");
+        print_url(out, text ? text : "", to->logins);
         break;
     case PROTOBUF_C_TYPE_BYTES:
         print_bytes(out, binary->data, binary->len);
@@ -337,6 +344,7 @@ static void print_message(printer *to, const ProtobufCMessage *message, const Pr
         const Macula__V1__FieldRule *rule = to->flags & masks ? mac_schema_rule(type, field) : NULL;
         bool hide = rule && codec_is_hidden(rule, to->flags);
         to->hidden += hide;
+        to->logins = rule && (to->flags & MAC_CODEC_MASK_PRIVATE) && codec_may_have_login(rule);
         source from = source_of(to, message, field, type, &here);
         if (from != SOURCE_NONE) {
             mac_buffer_text(to->out, first ? "\"" : ",\"");

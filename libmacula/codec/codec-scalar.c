@@ -10,7 +10,7 @@
 /* What was found, unless it may be a secret. Caller frees. */
 static char *found(const codec_value *value, const Macula__V1__FieldRule *rule) {
     /* In YAML everything is text until the schema says what it is. */
-    bool hide = codec_is_hidden(rule, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE);
+    bool hide = codec_text_is_hidden(rule, json_string_value(value->json));
     if (!hide && value->node && json_is_string(value->json))
         return codec_quote(json_string_value(value->json));
     return codec_found(rule, value->json);

@@ -23,14 +23,10 @@ static const char *sample_of(const char *name, size_t length) {
 
 #define VARIABLE "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
 
-static bool is_hidden(const Macula__V1__FieldRule *rule) {
-    return codec_is_hidden(rule, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE);
-}
-
 /* Text for a message, unless it may be a secret. Caller frees. */
 static char *found(const Macula__V1__FieldRule *rule, const char *text) {
-    mac_autoptr(json_t) hidden = json_null();
-    return is_hidden(rule) ? codec_found(rule, hidden) : codec_quote(text);
+    mac_autoptr(json_t) value = json_string(text);
+    return codec_text_is_hidden(rule, text) ? codec_found(rule, value) : codec_quote(text);
 }
 
 /* The text with a sample for each ${VARIABLE}; NULL after reporting one that nobody knows. Caller frees. */
@@ -49,7 +45,9 @@ static char *expand_samples(const codec_check *check, const codec_value *value, 
         if (!sample) {
             /* Of what may hold a secret only what looks like the name of a variable is told. */
             bool is_name = end && strspn(name, VARIABLE) == (size_t)(end - name);
-            size_t shown = is_hidden(rule) && !is_name ? 2 : end ? (size_t)(end - start) + 1 : strlen(start);
+            size_t shown = codec_text_is_hidden(rule, text) && !is_name ? 2
+                           : end                                        ? (size_t)(end - start) + 1
+                                                                        : strlen(start);
             mac_autofree char *unknown = mac_strndup(start, shown);
             mac_autofree char *quoted = codec_quote(unknown);
             codec_error(check, value, "%s is not known: expected ${RANDOM_SUFFIX}, ${ARCH}, ${NODE_ID} or ${HOSTNAME}",

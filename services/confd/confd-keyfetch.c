@@ -34,32 +34,33 @@ void confd_keyfetch_sources(const Macula__V1__Document *document, mac_strings *r
 
 /* Without an answer: what was fetched before counts, or there is nothing yet. */
 static void note_failure(confd_keyfetch *fetch, const char *source, const char *why) {
+    mac_autofree char *shown = mac_hide_logins(source);
     if (confd_keycache_get(fetch->root, source, NULL, NULL))
         mac_problems_add(fetch->notes, MAC_PROBLEM_NOTE, NULL, KEY,
-                         "%s could not be asked for keys, those fetched before stay in force: %s", source, why);
+                         "%s could not be asked for keys, those fetched before stay in force: %s", shown, why);
     else
         mac_problems_add(fetch->notes, MAC_PROBLEM_WARNING, NULL, KEY,
-                         "%s could not be asked for keys and never was before; it is tried again later: %s", source,
+                         "%s could not be asked for keys and never was before; it is tried again later: %s", shown,
                          why);
 }
 
 static void take_result(confd_keyfetch *fetch, const Macula__V1__SshKeysFetched *result) {
+    mac_autofree char *source = mac_hide_logins(result->source ? result->source : "");
     if (result->error) {
         note_failure(fetch, result->source, result->error);
         return;
     }
     if (result->refused > 0)
         mac_problems_add(fetch->notes, MAC_PROBLEM_WARNING, NULL, KEY,
-                         "%u lines from %s are not plain public keys and were left out", result->refused,
-                         result->source);
+                         "%u lines from %s are not plain public keys and were left out", result->refused, source);
     if (result->unchanged)
         return;
     if (result->n_keys == 0)
-        mac_problems_add(fetch->notes, MAC_PROBLEM_WARNING, NULL, KEY, "%s has no keys", result->source);
+        mac_problems_add(fetch->notes, MAC_PROBLEM_WARNING, NULL, KEY, "%s has no keys", source);
     int r = confd_keycache_put(fetch->root, result);
     if (r < 0)
-        mac_problems_add(fetch->notes, MAC_PROBLEM_WARNING, NULL, KEY, "the keys of %s could not be kept: %s",
-                         result->source, strerror(-r));
+        mac_problems_add(fetch->notes, MAC_PROBLEM_WARNING, NULL, KEY, "the keys of %s could not be kept: %s", source,
+                         strerror(-r));
 }
 
 static void on_worker_end(mac_worker *worker, const ProtobufCMessage *output, const mac_error *error, void *data) {

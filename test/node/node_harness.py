@@ -137,7 +137,15 @@ class Node:
     # ---- life ----
     def start(self, **env):
         self.runner = Background(BIN / "maculaos", "node", "run", env={**self.env, **env})
-        self.url = self.runner.wait(r"node ready: (nats://\S+)").group(1)
+        # Ready, or the first sign that it will never be: a service that cannot be started or that the bus refuses.
+        found = self.runner.wait(r"node ready: (nats://\S+)|node cannot start|node is not ready|cannot be started|"
+                                 r"(?i:authorization violation|authentication error)")
+        if not found.group(1):
+            seen = "\n".join(self.runner.lines.drain())
+            runner, self.runner = self.runner, None
+            runner.close()
+            raise AssertionError(f"the node does not get ready: {found.string}\n{seen}")
+        self.url = found.group(1)
         return self
 
     def stop(self, number=signal.SIGTERM):

@@ -22,11 +22,13 @@ maculaos:
   k3s_args: [server, --datastore-endpoint=TOKEN-k3s_args]
   k3s:
     args: [server, --datastore-endpoint=TOKEN-args]
+  server_url: https://user:TOKEN-server@k3s.example.com:6443
+  upgrade: {url: "https://user:TOKEN-upgrade@updates.example.com/os"}
   health:
     checks:
       - {name: shop, type: exec, command: [/bin/check, TOKEN-check]}
 """
-KINDS = ("file", "boot", "init", "run", "environment", "k3s_args", "args", "check")
+KINDS = ("file", "boot", "init", "run", "environment", "k3s_args", "args", "check", "server", "upgrade")
 
 
 class Privacy(unittest.TestCase):
@@ -72,6 +74,11 @@ class Privacy(unittest.TestCase):
                 self.assertIn("********", answer, path)
                 self.assertNotIn("TOKEN", answer, path)
 
+    def test_the_rest_of_a_url_is_shown(self):
+        for path, shown in (("maculaos.upgrade.url", "https://********@updates.example.com/os"),
+                            ("maculaos.server_url", "https://********@k3s.example.com:6443")):
+            self.assertEqual(json.loads(json.loads(self.ask("config.get", json.dumps({"path": path})))["json"]), shown)
+
     def test_nobody_is_an_administrator_because_he_says_so(self):
         inbox = "_INBOX.forged"
         self.client.subscribe(inbox, "forged")
@@ -97,7 +104,10 @@ class Privacy(unittest.TestCase):
                    {"maculaos": {"k3s_args": ["--x=${TOKEN-name}"]}}, {"maculaos": {"k3s_args": [{"TOKEN": 1}]}},
                    {"maculaos": {"k3s": {"args": ["--a", "b", "TOKEN-word"]}}}, {"run_cmd": [{"command": {"TOKEN": 1}}]},
                    {"write_files": [{"path": "/x", "content": "TOKEN-gzip", "encoding": "gzip"}]},
-                   {"maculaos": {"health": {"checks": [{"name": "a", "type": "http", "url": "TOKEN-url"}]}}})
+                   {"maculaos": {"health": {"checks": [{"name": "a", "type": "http", "url": "TOKEN-url"}]}}},
+                   {"maculaos": {"upgrade": {"url": "user:TOKEN-url@example.com"}}}, {"maculaos": {"server_url": "http://u:TOKEN-u@h"}},
+                   {"maculaos": {"upgrade": {"url": "https://u:TOKEN/-u@h ost/${NOPE}"}}},
+                   {"ssh_authorized_keys": ["https://u:TOKEN-u@h ost/x"]})
         with self.node.events("config.*", len(refused) + 2) as events:
             for patch in refused:
                 result = self.node.cli("config", "patch", json.dumps(patch)).exits(5)
