@@ -5,6 +5,7 @@
 #include "cli-health.h"
 #include "cli-net.h"
 #include "cli-node.h"
+#include "cli-setup.h"
 #include "cli-upgrade.h"
 
 static const char *const outputs[] = {"text", "json", "yaml", NULL};
@@ -77,6 +78,12 @@ static const cli_option health_watch_options[] = {{"count", 'n', "N", "end after
 static const cli_option health_person_options[] = {{"message", 'm', "TEXT", "why, for the next person", NULL},
                                                    {"author", 0, "NAME", "who, in place of your login name", NULL},
                                                    {0}};
+static const cli_option setup_options[] = {
+    {"answers", 'a', "FILE", "take answers from lines NAME=VALUE, - for standard input", NULL},
+    {"pair", 0, "CODE", "pair with the Portal by its code", NULL},
+    {"finish", 0, NULL, "write the configuration", NULL},
+    {"no-reboot", 0, NULL, "do not restart then", NULL},
+    {0}};
 static const cli_option restart_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
 
 static const cli_option net_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
@@ -378,6 +385,24 @@ const cli_command cli_commands[] = {
          "Asks first, unless --yes is given. Root of the machine needs no running node; others, and --server, ask over "
          "the bus, with the admin key.",
      .example = "maculaos factory-reset --confirm --keep-data"},
+
+    {.name = "setup",
+     .arguments = "",
+     .run = cli_setup,
+     .options = setup_options,
+     .summary = "Sets a new node up: asks on the terminal what the page asks in a browser.",
+     .details = "What was answered is kept, also for the page.",
+     .example = "maculaos setup --answers node.txt --pair KMH-472 --finish"},
+    {.name = "setup code",
+     .arguments = "",
+     .run = cli_setup_code,
+     .summary = "Shows address, code and QR code of the page.",
+     .example = "maculaos setup code"},
+    {.name = "setup status",
+     .arguments = "",
+     .run = cli_setup_status,
+     .summary = "Shows how far the set-up is.",
+     .example = "maculaos setup status"},
 
     {.name = "health",
      .arguments = "[CHECK]",

@@ -9,6 +9,7 @@
 
 #define CONSOLE_DIR "/run/macula/firstboot"
 #define CONSOLE_FILE CONSOLE_DIR "/console"
+#define SCREENS "/usr/libexec/macula/screens"
 
 /* By name where the name can be found (mDNS), else by address. A sandbox is reached by the loopback only. */
 static char *find_url(const firstboot_manager *manager) {
@@ -19,16 +20,46 @@ static char *find_url(const firstboot_manager *manager) {
     return mac_asprintf("http://%s.local%s", manager->facts.hostname, suffix);
 }
 
+/* QR code and three lines: with the greeting it fits a screen of 25 lines. */
 static char *console_text(const firstboot_manager *manager) {
     mac_autofree char *target = mac_asprintf("%s/?code=%s", manager->url, manager->door.code);
     mac_autofree char *qr = firstboot_qr_console(target);
+    const char *address = manager->facts.address;
+    bool six = strchr(address, ':') != NULL;
     mac_buffer text = {0};
-    mac_buffer_printf(&text, "%s\n  Set up this node: scan the code, or open\n    %s\n", qr ? qr : "", manager->url);
-    if (mac_root_is_system(manager->root) && *manager->facts.address)
-        mac_buffer_printf(&text, "    or http://%s%s%s/\n", strchr(manager->facts.address, ':') ? "[" : "",
-                          manager->facts.address, strchr(manager->facts.address, ':') ? "]" : "");
-    mac_buffer_printf(&text, "  Code: %s\n", manager->door.code);
+    mac_buffer_printf(&text, "%s  Set this node up: scan the code, or open %s", qr ? qr : "", manager->url);
+    if (mac_root_is_system(manager->root) && *address)
+        mac_buffer_printf(&text, "\n  or http://%s%s%s", six ? "[" : "", address, six ? "]" : "");
+    mac_buffer_printf(&text, "\n  Code: %s\n", manager->door.code);
     return mac_buffer_take(&text);
+}
+
+/* ---- showing it ---- */
+
+static void show(firstboot_manager *manager);
+
+static void on_shown(mac_command *command, const mac_command_result *result, void *data) {
+    (void)command;
+    firstboot_manager *manager = data;
+    mac_autoptr(mac_error) error = mac_command_error(SCREENS, result);
+    manager->screens = NULL;
+    if (error && !manager->stopping)
+        mac_log_warning("the terminals may show an old code", "error=" MAC_LOG_Q("%s"), error->message);
+    if (manager->show_again)
+        show(manager);
+}
+
+/* On the system itself; a sandbox has no terminals. */
+static void show(firstboot_manager *manager) {
+    static const char *const argv[] = {SCREENS, NULL};
+    manager->show_again = manager->screens != NULL;
+    if (!mac_root_is_system(manager->root) || manager->screens || manager->stopping)
+        return;
+    mac_command_options options = {
+        .loop = manager->loop, .argv = argv, .timeout_ms = 10000, .on_end = on_shown, .data = manager};
+    int result = mac_command_start(&options, &manager->screens);
+    if (result < 0 && result != -ENOENT) /* a node on another system has no such terminals */
+        mac_log_warning("the terminals may show an old code", "error=" MAC_LOG_Q("%s"), strerror(-result));
 }
 
 void firstboot_console_update(firstboot_manager *manager) {
@@ -56,6 +87,8 @@ void firstboot_console_update(firstboot_manager *manager) {
     if (result < 0)
         mac_log_error("the consoles cannot show the code", "file=" CONSOLE_FILE " error=" MAC_LOG_Q("%s"),
                       strerror(-result));
+    else
+        show(manager);
 }
 
 void firstboot_console_remove(firstboot_manager *manager) {

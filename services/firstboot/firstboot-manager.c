@@ -316,7 +316,7 @@ static void on_closed(uv_handle_t *handle) {
 /* The worker and the flow end by themselves, soon. */
 static void on_stop_look(uv_timer_t *timer) {
     firstboot_manager *manager = timer->data;
-    if (firstboot_pairing_idle(&manager->pairing) && firstboot_finish_idle(&manager->finish))
+    if (firstboot_pairing_idle(&manager->pairing) && firstboot_finish_idle(&manager->finish) && !manager->screens)
         uv_close((uv_handle_t *)timer, on_closed);
 }
 

@@ -9,6 +9,7 @@
 #include "firstboot-pairing.h"
 #include "firstboot-server.h"
 #include "firstboot-view.h"
+#include "flow/mac-command.h"
 #include "macula/v1/document.pb-c.h"
 #include "macula/v1/firstboot.pb-c.h"
 #include "service/mac-service.h"
@@ -27,8 +28,10 @@ typedef struct firstboot_manager {
     firstboot_server *server;
     firstboot_pairing pairing;
     firstboot_finisher finish;
-    char *url;        /* of the page, for people */
-    char *shown;      /* what the console shows was made of: written again when it changes */
+    char *url;            /* of the page, for people */
+    char *shown;          /* what the console shows was made of: written again when it changes */
+    mac_command *screens; /* that draws the terminals; NULL: none runs */
+    bool show_again;
     uv_timer_t ticks; /* codes that are over, addresses that changed */
     uv_timer_t end;   /* from the end of the set-up to ours */
     uv_timer_t again; /* unattended: until the Portal is asked again */

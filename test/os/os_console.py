@@ -121,10 +121,16 @@ class Console:
         self.send(text + "\r")
 
     def log_in(self, user="macula", seconds=240, never=None):
-        """Waits for the login prompt of a system that is up, and logs in without a password."""
+        """Waits for the login prompt of a system that is up, and logs in without a password.
+
+        The prompt may come again before the name has arrived (the screen is drawn anew); of a node that is not configured
+        the set-up is left."""
         self.expect(r"login: ?$", seconds, never)
         self.line(user)
-        self.expect(PROMPT, 60)
+        said, _ = self.expect_any({"prompt": PROMPT, "setup": r"Set up this node\.", "login": r"login: ?$"}, 60)
+        while said != "prompt":
+            self.send("\x03") if said == "setup" else self.line(user)
+            said, _ = self.expect_any({"prompt": PROMPT, "setup": r"Set up this node\.", "login": r"login: ?$"}, 60)
         self.take_shell()
 
     def take_shell(self):

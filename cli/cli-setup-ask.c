@@ -1,0 +1,210 @@
+/* Questions on the terminal, as the fields of the set-up say. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "cli-output.h"
+#include "cli-setup.h"
+#include "codec/mac-codec.h"
+#include "crypto/mac-crypto.h"
+
+#define SHOWN_MAX 15 /* of the matches of a search */
+#define LINE_MAX_BYTES 8192
+
+/* ---- answers ---- */
+
+void cli_answers_set(cli_answers *answers, const char *name, const char *value) {
+    for (size_t i = 0; i < answers->count; i++) {
+        if (!mac_streq(answers->names[i], name))
+            continue;
+        mac_wipe(answers->values[i], strlen(answers->values[i]));
+        free(answers->values[i]);
+        answers->values[i] = mac_strdup(value);
+        return;
+    }
+    answers->names = mac_realloc(answers->names, (answers->count + 1) * sizeof *answers->names);
+    answers->values = mac_realloc(answers->values, (answers->count + 1) * sizeof *answers->values);
+    answers->names[answers->count] = mac_strdup(name);
+    answers->values[answers->count++] = mac_strdup(value);
+}
+
+const char *cli_answers_get(const cli_answers *answers, const char *name) {
+    for (size_t i = 0; i < answers->count; i++)
+        if (mac_streq(answers->names[i], name))
+            return answers->values[i];
+    return NULL;
+}
+
+void cli_answers_deinit(cli_answers *answers) {
+    for (size_t i = 0; i < answers->count; i++) {
+        mac_wipe(answers->values[i], strlen(answers->values[i]));
+        free(answers->names[i]);
+        free(answers->values[i]);
+    }
+    free(answers->names);
+    free(answers->values);
+    *answers = (cli_answers){0};
+}
+
+bool cli_setup_counts(const Macula__V1__FirstbootStep *step, const Macula__V1__FirstbootField *field,
+                      const cli_answers *answers) {
+    const char *equals = field->when ? strchr(field->when, '=') : NULL;
+    if (!equals)
+        return true;
+    mac_autofree char *name = mac_strndup(field->when, (size_t)(equals - field->when));
+    const char *value = cli_answers_get(answers, name);
+    for (size_t i = 0; !value && i < step->n_fields; i++)
+        if (mac_streq(step->fields[i]->name, name))
+            value = step->fields[i]->value;
+    return mac_streq(value, equals + 1);
+}
+
+/* ---- the terminal ---- */
+
+bool cli_setup_line(const char *prompt, bool secret, char **ret_line) {
+    struct termios before;
+    char line[LINE_MAX_BYTES];
+    bool quiet = secret && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0;
+    printf("%s", prompt);
+    fflush(stdout);
+    if (quiet) {
+        struct termios silent = before;
+        silent.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    }
+    bool got = fgets(line, sizeof line, stdin) != NULL;
+    if (quiet) {
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+        printf("\n");
+    }
+    if (!got)
+        return false;
+    line[strcspn(line, "\r\n")] = '\0';
+    *ret_line = mac_strdup(line);
+    mac_wipe(line, sizeof line);
+    return true;
+}
+
+static bool contains(const char *text, const char *part) {
+    return strcasestr(text, part) != NULL;
+}
+
+/* Of a list of suggestions the one that is meant; NULL after having shown those that may be. */
+static const char *search(const Macula__V1__FirstbootField *field, const char *text) {
+    const char *found = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < field->n_options; i++) {
+        if (strcasecmp(field->options[i], text) == 0)
+            return field->options[i];
+        if (contains(field->options[i], text) && count++ == 0)
+            found = field->options[i];
+    }
+    if (count == 1)
+        return found;
+    size_t shown = 0;
+    for (size_t i = 0; i < field->n_options && shown < SHOWN_MAX; i++)
+        if (contains(field->options[i], text)) {
+            cli_print(CLI_PLAIN, "    %s\n", field->options[i]);
+            shown++;
+        }
+    if (count > shown)
+        cli_print(CLI_DIM, "    and %zu more\n", count - shown);
+    return NULL;
+}
+
+/* A number of the list, a word of it, or (where they are only suggestions) another word. */
+static const char *choose(const Macula__V1__FirstbootField *field, const char *text) {
+    bool only = field->kind == MACULA__V1__FIRSTBOOT_FIELD__KIND__choice;
+    char *end = NULL;
+    unsigned long number = strtoul(text, &end, 10);
+    if (only && *text && !*end && number >= 1 && number <= field->n_options)
+        return field->options[number - 1];
+    for (size_t i = 0; i < field->n_options; i++)
+        if (mac_streq(field->options[i], text))
+            return field->options[i];
+    if (only || mac_streq(field->name, "timezone"))
+        return only ? NULL : search(field, text);
+    return text;
+}
+
+static bool ask_lines(const Macula__V1__FirstbootField *field, cli_answers *answers) {
+    mac_autobuffer text = {0};
+    cli_print(CLI_DIM, "  End with an empty line.\n");
+    for (;;) {
+        mac_autofree char *line = NULL;
+        if (!cli_setup_line("  > ", false, &line))
+            return false;
+        if (!*line)
+            break;
+        mac_buffer_printf(&text, "%s\n", line);
+    }
+    cli_answers_set(answers, field->name, text.length ? text.data : field->value ? field->value : "");
+    return true;
+}
+
+static bool ask_secret(const Macula__V1__FirstbootField *field, cli_answers *answers) {
+    for (;;) {
+        mac_autofree char *first = NULL, *second = NULL;
+        if (!cli_setup_line(field->value && *field->value ? "  (empty: as it is) " : "  ", true, &first))
+            return false;
+        if (*first && isatty(STDIN_FILENO) && !cli_setup_line("  once more: ", true, &second))
+            return false;
+        bool same = !second || mac_streq(first, second);
+        if (same)
+            cli_answers_set(answers, field->name, first);
+        mac_wipe(first, strlen(first));
+        if (second)
+            mac_wipe(second, strlen(second));
+        if (same)
+            return true;
+        cli_print(CLI_YELLOW, "  These are not the same.\n");
+    }
+}
+
+static bool ask_check(const Macula__V1__FirstbootField *field, cli_answers *answers) {
+    mac_autofree char *line = NULL;
+    bool now = field->value && *field->value;
+    if (!cli_setup_line(now ? "  [Y/n] " : "  [y/N] ", false, &line))
+        return false;
+    bool yes = *line ? *line == 'y' || *line == 'Y' : now;
+    cli_answers_set(answers, field->name, yes ? "yes" : "");
+    return true;
+}
+
+static bool ask_line(const Macula__V1__FirstbootField *field, cli_answers *answers) {
+    const char *now = field->value ? field->value : "";
+    bool choice = field->kind == MACULA__V1__FIRSTBOOT_FIELD__KIND__choice;
+    for (size_t i = 0; choice && i < field->n_options; i++)
+        cli_print(CLI_PLAIN, "  %zu  %s\n", i + 1, field->options[i]);
+    for (;;) {
+        mac_autofree char *line = NULL, *prompt = *now ? mac_asprintf("  [%s] ", now) : mac_strdup("  ");
+        if (!cli_setup_line(prompt, false, &line))
+            return false;
+        const char *chosen = !*line ? now : field->n_options > 0 ? choose(field, line) : line;
+        if (chosen) {
+            cli_answers_set(answers, field->name, chosen);
+            return true;
+        }
+    }
+}
+
+bool cli_setup_ask(const Macula__V1__FirstbootField *field, cli_answers *answers) {
+    cli_print(CLI_BOLD, "%s\n", field->label);
+    if (field->hint && *field->hint)
+        cli_print(CLI_DIM, "  %s\n", field->hint);
+    switch (field->kind) {
+    case MACULA__V1__FIRSTBOOT_FIELD__KIND__lines:
+        return ask_lines(field, answers);
+    case MACULA__V1__FIRSTBOOT_FIELD__KIND__password:
+        return ask_secret(field, answers);
+    case MACULA__V1__FIRSTBOOT_FIELD__KIND__check:
+        return ask_check(field, answers);
+    case MACULA__V1__FIRSTBOOT_FIELD__KIND__line:
+    case MACULA__V1__FIRSTBOOT_FIELD__KIND__choice:
+    case MACULA__V1__FIRSTBOOT_FIELD__KIND__suggested:
+        break;
+    }
+    return ask_line(field, answers);
+}
