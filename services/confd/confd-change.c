@@ -147,6 +147,8 @@ static void change_begin(confd_change *change) {
     change->request.previous = change->from ? change->from->message : NULL;
     change->request.changed = change->changed.items;
     change->request.n_changed = change->changed.count;
+    change->request.has_confirm_s = change->confirm_s > 0;
+    change->request.confirm_s = change->confirm_s;
     if (change->kind != CONFD_CHANGE_DRY) {
         manager->change = change;
         tell_status(manager);

@@ -5,6 +5,8 @@
 
 #include "codec/mac-codec.h"
 #include "log/mac-log.h"
+#include "netd-change.h"
+#include "netd-keeper.h"
 
 #define DOCUMENT_FILE "/run/macula/config.pb" /* confd writes it before anybody starts */
 #define DOCUMENT_MAX (4u << 20)
@@ -35,13 +37,63 @@ void netd_manager_take(netd_manager *manager, Macula__V1__Document *document) {
         macula__v1__document__free_unpacked(before, NULL);
 }
 
+bool netd_manager_is_same(const netd_manager *manager, const Macula__V1__Document *document) {
+    const Macula__V1__MaculaosSection *a = manager->document ? manager->document->maculaos : NULL;
+    const Macula__V1__MaculaosSection *b = document ? document->maculaos : NULL;
+    const Macula__V1__SecuritySection *x = a ? a->security : NULL, *y = b ? b->security : NULL;
+    char network[2][65];
+    netd_kept_digest(manager->document, network[0]);
+    netd_kept_digest(document, network[1]);
+    if (strcmp(network[0], network[1]) != 0 || (x == NULL) != (y == NULL))
+        return false;
+    if (!x)
+        return true;
+    size_t length[2];
+    mac_autofree void *packed_x = mac_codec_pack(&x->base, &length[0]),
+                      *packed_y = mac_codec_pack(&y->base, &length[1]);
+    return length[0] == length[1] && memcmp(packed_x, packed_y, length[0]) == 0;
+}
+
+void netd_manager_accept(netd_manager *manager, Macula__V1__Document *document) {
+    if (!netd_keeper_reason(manager->keeper)) {
+        netd_manager_take(manager, document);
+        return;
+    }
+    if (manager->document)
+        macula__v1__document__free_unpacked(manager->document, NULL);
+    manager->document = document;
+}
+
+void netd_manager_judge(netd_manager *manager, bool at_start) {
+    netd_keeper_configured(manager->keeper, manager->document, at_start);
+}
+
+void netd_manager_returned(netd_manager *manager, const char *reason) {
+    free(manager->returned_why);
+    manager->returned_why = mac_strdup(reason);
+    manager->returned_ms = mac_unix_ms();
+    netd_manager_tell(manager, &(netd_network_event){"returned", "back", NULL, NULL, reason});
+}
+
+/* The keeper wants a network that worked before, or the configured one again. */
+static void on_keeper_use(const Macula__V1__Document *part, const char *reason, void *data) {
+    netd_manager *manager = data;
+    Macula__V1__Document *merged = part ? netd_kept_with(manager->document, part) : NULL;
+    netd_manager_tell(manager, &(netd_network_event){"fallback", part ? "used" : "over", NULL, NULL, reason});
+    netd_network_set(manager->network, merged ? merged : manager->document);
+    if (merged)
+        macula__v1__document__free_unpacked(merged, NULL);
+}
+
 /* The name of the node, roles and the bus's port concern netd, but other services apply them. */
 static void on_config_changed(const mac_event *event, void *data) {
     netd_manager *manager = data;
     (void)event;
-    Macula__V1__Document *document = load_document(manager);
-    if (document)
-        netd_manager_take(manager, document);
+    Macula__V1__Document *document = manager->change ? NULL : load_document(manager);
+    if (document && netd_manager_is_same(manager, document))
+        netd_manager_accept(manager, document);
+    else if (document)
+        macula__v1__document__free_unpacked(document, NULL); /* another network comes by Participant */
 }
 
 /* ---- events ---- */
@@ -62,7 +114,12 @@ void netd_manager_tell(netd_manager *manager, const netd_network_event *event) {
 }
 
 static void on_network_event(const netd_network_event *event, void *data) {
-    netd_manager_tell(data, event);
+    netd_manager *manager = data;
+    netd_manager_tell(manager, event);
+    bool cable = strcmp(event->topic, "link") == 0 &&
+                 (strcmp(event->what, "carrier") == 0 || strcmp(event->what, "vanished") == 0);
+    if (cable && manager->keeper)
+        netd_keeper_cable(manager->keeper);
 }
 
 static void run_hook(netd_manager *manager);
@@ -124,7 +181,10 @@ void netd_manager_stop(mac_service *service, void *object) {
     netd_manager *manager = object;
     (void)service;
     manager->stopping = true;
-    if (manager->hook)
+    netd_methods_stop(manager);
+    if (manager->change)
+        netd_change_cancel(manager->change, "netd ends");
+    else if (manager->hook)
         mac_command_cancel(manager->hook);
     else
         mac_service_stopped(manager->service);
@@ -134,10 +194,12 @@ void netd_manager_free(void *object) {
     netd_manager *manager = object;
     if (manager->changes)
         mac_bus_unsubscribe(manager->changes);
+    netd_keeper_free(manager->keeper);
     netd_network_free(manager->network);
     netd_sys_free(manager->sys);
     if (manager->document)
         macula__v1__document__free_unpacked(manager->document, NULL);
+    free(manager->returned_why);
     free(manager);
 }
 
@@ -159,7 +221,15 @@ mac_error *netd_manager_start(mac_service *service, void **ret_object) {
                                                                     .data = manager},
                                             &error);
     /* The network does not wait for the bus. */
-    if (!error)
+    if (!error) {
+        manager->keeper = netd_keeper_new(&(netd_keeper_options){.root = manager->root,
+                                                                 .loop = manager->loop,
+                                                                 .sys = manager->sys,
+                                                                 .network = manager->network,
+                                                                 .use = on_keeper_use,
+                                                                 .data = manager});
         netd_manager_take(manager, load_document(manager));
+        netd_manager_judge(manager, true);
+    }
     return error ? error : serve(manager);
 }

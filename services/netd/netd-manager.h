@@ -7,6 +7,8 @@
 #include "netd-network.h"
 #include "service/mac-service.h"
 
+#define NETD_DIAGS_MAX 4 /* at once; more are answered EXHAUSTED */
+
 typedef struct netd_manager {
     mac_service *service;
     mac_root *root;
@@ -14,12 +16,17 @@ typedef struct netd_manager {
     mac_bus *bus;
     netd_sys *sys;
     netd_network *network;
+    struct netd_keeper *keeper;
+    struct netd_change *change;     /* runs; NULL: none */
     Macula__V1__Document *document; /* in force; NULL: the defaults */
+    char *returned_why;             /* the last time that a previous network came back */
+    int64_t returned_ms;
     Macula__V1__Net_Service net;
     Macula__V1__NetControl_Service control;
     Macula__V1__Participant_Service participant;
     mac_command *hook; /* the program that shows addresses at the console */
     bool hook_again, stopping;
+    unsigned diags;            /* that run */
     mac_subscription *changes; /* of the configuration that other services apply */
 } netd_manager;
 
@@ -30,11 +37,21 @@ void netd_manager_free(void *object);
 
 /* Takes the document and has it carried out, without asking whether it works. */
 void netd_manager_take(netd_manager *manager, Macula__V1__Document *document);
+/* Takes one that makes the same network: a kept network that is in use stays in use. */
+void netd_manager_accept(netd_manager *manager, Macula__V1__Document *document);
+/* Whether this document makes the same network and firewall as the one in force. */
+bool netd_manager_is_same(const netd_manager *manager, const Macula__V1__Document *document);
+/* The network in force is judged anew: netd-keeper.h. */
+void netd_manager_judge(netd_manager *manager, bool at_start);
+/* Notes and tells that a change was taken back. */
+void netd_manager_returned(netd_manager *manager, const char *reason);
 /* Publishes an event macula.pub.{realm}.net.{topic}. */
 void netd_manager_tell(netd_manager *manager, const netd_network_event *event);
 
 /* netd-methods.c, netd-control-methods.c, netd-participant.c: the tables. */
 void netd_methods_init(netd_manager *manager);
+/* Answers what is still open. */
+void netd_methods_stop(netd_manager *manager);
 void netd_control_methods_init(netd_manager *manager);
 void netd_participant_init(netd_manager *manager);
 

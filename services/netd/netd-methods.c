@@ -1,4 +1,5 @@
 /* Net: everything that only reads. */
+#include "netd-diag.h"
 #include "netd-manager.h"
 #include "netd-status.h"
 
@@ -22,12 +23,55 @@ static void net_peers(Macula__V1__Net_Service *service, const Macula__V1__NetPee
     closure(&peers, closure_data);
 }
 
+/* ---- Diag ---- */
+
+struct netd_asked {
+    netd_manager *manager;
+    netd_diag *diag;
+    Macula__V1__NetDiag_Closure closure;
+    void *closure_data;
+};
+
+static void asked_free(struct netd_asked *asked) {
+    for (size_t i = 0; i < NETD_DIAGS_MAX; i++)
+        if (asked->manager->asked[i] == asked)
+            asked->manager->asked[i] = NULL;
+    free(asked);
+}
+
+static void on_diag_end(const Macula__V1__NetDiag *diag, void *data) {
+    struct netd_asked *asked = data;
+    asked->closure(diag, asked->closure_data);
+    asked_free(asked);
+}
+
 static void net_diag(Macula__V1__Net_Service *service, const Macula__V1__NetDiagRequest *input,
                      Macula__V1__NetDiag_Closure closure, void *closure_data) {
-    (void)service;
+    netd_manager *manager = manager_of(service);
+    size_t free_slot = 0;
     (void)input;
-    Macula__V1__NetDiag diag = MACULA__V1__NET_DIAG__INIT;
-    closure(&diag, closure_data);
+    while (free_slot < NETD_DIAGS_MAX && manager->asked[free_slot])
+        free_slot++;
+    if (free_slot == NETD_DIAGS_MAX || manager->stopping) {
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                         "%d diagnoses run already; ask again in a few seconds", NETD_DIAGS_MAX);
+        return;
+    }
+    struct netd_asked *asked = mac_calloc(1, sizeof *asked);
+    *asked = (struct netd_asked){manager, NULL, closure, closure_data};
+    manager->asked[free_slot] = asked;
+    asked->diag = netd_diag_start(manager, on_diag_end, asked);
+}
+
+void netd_methods_stop(netd_manager *manager) {
+    for (size_t i = 0; i < NETD_DIAGS_MAX; i++) {
+        struct netd_asked *asked = manager->asked[i];
+        if (!asked)
+            continue;
+        netd_diag_cancel(asked->diag);
+        mac_request_fail(mac_request_from(asked->closure_data), MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "netd ends");
+        asked_free(asked);
+    }
 }
 
 void netd_methods_init(netd_manager *manager) {

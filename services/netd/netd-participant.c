@@ -1,6 +1,7 @@
 /* Participant: netd's part in a change of the configuration. */
 #include "codec/mac-codec.h"
-#include "netd-manager.h"
+#include "netd-change.h"
+#include "netd-keeper.h"
 
 static netd_manager *manager_of(Macula__V1__Participant_Service *service) {
     return mac_container_of(service, netd_manager, participant);
@@ -17,13 +18,67 @@ static void participant_check(Macula__V1__Participant_Service *service, const Ma
     mac_problem_list_free(answer.problems, answer.n_problems);
 }
 
+/* ---- apply ---- */
+
+typedef struct application {
+    netd_manager *manager;
+    Macula__V1__ParticipantAnswer_Closure closure;
+    void *closure_data;
+    bool fallback; /* a kept network was in use */
+} application;
+
+static void answer(application *a, const char *warning) {
+    Macula__V1__ParticipantAnswer answer = MACULA__V1__PARTICIPANT_ANSWER__INIT;
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    if (warning)
+        mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.network", "%s", warning);
+    answer.problems = mac_problems_to_list(problems, &answer.n_problems);
+    a->closure(&answer, a->closure_data);
+    mac_problem_list_free(answer.problems, answer.n_problems);
+}
+
+static void on_change_end(netd_change *change, const mac_error *error, const char *warning, void *data) {
+    application *a = data;
+    netd_manager *manager = a->manager;
+    (void)change;
+    manager->change = NULL;
+    if (error) {
+        netd_manager_returned(manager, error->message);
+        mac_request_fail_error(mac_request_from(a->closure_data), mac_error_copy(error));
+    } else {
+        answer(a, warning);
+    }
+    netd_manager_judge(manager, error && a->fallback);
+    free(a);
+    if (manager->stopping)
+        netd_manager_stop(manager->service, manager);
+}
+
 static void participant_apply(Macula__V1__Participant_Service *service, const Macula__V1__ParticipantRequest *input,
                               Macula__V1__ParticipantAnswer_Closure closure, void *closure_data) {
-    Macula__V1__ParticipantAnswer answer = MACULA__V1__PARTICIPANT_ANSWER__INIT;
     netd_manager *manager = manager_of(service);
-    netd_manager_take(manager,
-                      (Macula__V1__Document *)(input->document ? mac_codec_copy(&input->document->base) : NULL));
-    closure(&answer, closure_data);
+    application now = {manager, closure, closure_data, netd_keeper_reason(manager->keeper) != NULL};
+    if (!input->document) {
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__INVALID, "document",
+                         "a document expected, none found");
+        return;
+    }
+    if (manager->change)
+        netd_change_cancel(manager->change, "another change of the network came");
+    Macula__V1__Document *document = (Macula__V1__Document *)mac_codec_copy(&input->document->base);
+    if (netd_manager_is_same(manager, document)) {
+        netd_manager_accept(manager, document);
+        answer(&now, NULL);
+        return;
+    }
+    if (input->revert) {
+        netd_manager_take(manager, document);
+        netd_manager_judge(manager, false);
+        answer(&now, NULL);
+        return;
+    }
+    application *later = mac_memdup(&now, sizeof now);
+    manager->change = netd_change_start(manager, document, input->confirm_s > 0, on_change_end, later);
 }
 
 void netd_participant_init(netd_manager *manager) {

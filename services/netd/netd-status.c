@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "netd-keeper.h"
+
 static char *ip_text(const netd_ip *ip) {
     char text[NETD_IP_TEXT];
     return ip->family ? mac_strdup(netd_ip_format(ip, text)) : NULL;
@@ -160,11 +162,24 @@ static Macula__V1__NetResolver *resolver_message(const netd_resolver *from) {
     return resolver;
 }
 
-static void put_notes(Macula__V1__NetStatus *status, const mac_strings *notes) {
+static void put_notes(Macula__V1__NetStatus *status, const mac_strings *notes, const char *reason) {
     mac_autoptr(mac_problems) problems = mac_problems_new();
+    if (reason)
+        mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.network", "%s", reason);
     for (size_t i = 0; i < notes->count; i++)
         mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, NULL, "%s", notes->items[i]);
     status->notes = mac_problems_to_list(problems, &status->n_notes);
+}
+
+static void put_history(const netd_manager *manager, Macula__V1__NetStatus *status) {
+    status->working = mac_calloc(NETD_KEPT_MAX, sizeof *status->working);
+    status->n_working = netd_keeper_working(manager->keeper, status->working);
+    if (!manager->returned_why)
+        return;
+    status->last_return = NEW(Macula__V1__NetReturn, macula__v1__net_return__init);
+    status->last_return->has_time_ms = true;
+    status->last_return->time_ms = manager->returned_ms;
+    status->last_return->reason = mac_strdup(manager->returned_why);
 }
 
 Macula__V1__NetStatus *netd_status_make(const netd_manager *manager) {
@@ -178,7 +193,8 @@ Macula__V1__NetStatus *netd_status_make(const netd_manager *manager) {
     for (size_t i = 0; i < state->route_count; i++)
         status->routes[status->n_routes++] = route_message(state, &state->routes[i]);
     status->resolver = resolver_message(netd_network_resolver(network));
-    put_notes(status, netd_network_notes(network));
+    put_notes(status, netd_network_notes(network), netd_keeper_reason(manager->keeper));
+    put_history(manager, status);
     status->kernel = mac_strdup(netd_sys_is_recording(manager->sys) ? "recording" : "linux");
     status->has_dhcp_clients = true;
     status->dhcp_clients = (uint32_t)netd_network_clients(network);

@@ -1,0 +1,220 @@
+#include "netd-diag.h"
+
+#include <string.h>
+
+#include "netd-keeper.h"
+#include "netd-probe.h"
+
+#define DIAG_MS 4000
+
+struct netd_diag {
+    netd_manager *manager;
+    netd_probe *probe;
+    Macula__V1__NetDiag message;
+    void (*on_end)(const Macula__V1__NetDiag *diag, void *data);
+    void *data;
+};
+
+/* ---- one check ---- */
+
+static Macula__V1__NetCheck *add(netd_diag *diag, Macula__V1__NetCheck__Result result, char *name, char *found,
+                                 const char *remedy) {
+    Macula__V1__NetCheck *check = mac_malloc(sizeof *check);
+    macula__v1__net_check__init(check);
+    check->name = name;
+    check->has_result = true;
+    check->result = result;
+    check->found = found;
+    check->remedy = mac_strdup(remedy);
+    Macula__V1__NetDiag *message = &diag->message;
+    message->checks = mac_realloc(message->checks, (message->n_checks + 1) * sizeof *message->checks);
+    message->checks[message->n_checks++] = check;
+    return check;
+}
+
+#define OK MACULA__V1__NET_CHECK__RESULT__ok
+#define WARNING MACULA__V1__NET_CHECK__RESULT__warning
+#define FAILED MACULA__V1__NET_CHECK__RESULT__failed
+
+/* ---- links ---- */
+
+static char *addresses_text(const netd_state *state, int index, bool *ret_duplicate) {
+    mac_autobuffer text = {0};
+    char net[NETD_NET_TEXT];
+    for (size_t i = 0; i < state->address_count; i++) {
+        const netd_address *address = &state->addresses[i];
+        if (address->index != index || netd_ip_is_link_local(&address->net.ip))
+            continue;
+        *ret_duplicate |= address->duplicate;
+        mac_buffer_printf(&text, "%s%s%s", text.length ? ", " : "", netd_net_format(&address->net, net),
+                          address->duplicate ? " (another machine has it, too)" : "");
+    }
+    return text.length ? mac_buffer_take(&text) : NULL;
+}
+
+static void check_link(netd_diag *diag, const netd_wish_link *wish) {
+    const netd_network *network = diag->manager->network;
+    const netd_state *state = netd_network_state(network);
+    const netd_link *link = netd_state_link(state, wish->index);
+    bool duplicate = false;
+    char *name = mac_asprintf("interface %s", wish->name);
+    mac_autofree char *addresses = link ? addresses_text(state, link->index, &duplicate) : NULL;
+    if (!link)
+        add(diag, FAILED, name, mac_strdup("there is no such interface"),
+            "Plug the adapter in, or take it out of maculaos.network.interfaces; `maculaos net status` shows the "
+            "others.");
+    else if (netd_network_held(network, wish->name))
+        add(diag, WARNING, name, mac_strdup("held down"), "Let it up: maculaos net up INTERFACE");
+    else if (!link->up)
+        add(diag, FAILED, name, mac_strdup("down"), "See `maculaos net status` for what the kernel refuses.");
+    else if (!link->carrier)
+        add(diag, WARNING, name, mac_strdup("up, but no cable"), "Plug the cable in, at both ends.");
+    else if (duplicate)
+        add(diag, FAILED, name, mac_strdup(addresses), "Give one of the two machines another address.");
+    else if (wish->master[0])
+        add(diag, OK, name, mac_asprintf("up, a part of %s", wish->master), NULL);
+    else if (!addresses && wish->dhcp)
+        add(diag, FAILED, name, mac_strdup("up, but no DHCP server has given it an address"),
+            "Look whether the network has a DHCP server, or give the interface an address of its own.");
+    else
+        add(diag, OK, name, mac_asprintf("up, %s", addresses ? addresses : "no address asked for"), NULL);
+}
+
+static void check_links(netd_diag *diag) {
+    const netd_wish *wish = netd_network_wish(diag->manager->network);
+    const mac_strings *notes = netd_network_notes(diag->manager->network);
+    const char *reason = netd_keeper_reason(diag->manager->keeper);
+    if (wish->link_count == 0)
+        add(diag, FAILED, mac_strdup("interfaces"), mac_strdup("none that this node uses"),
+            "Plug a network adapter in, or name the interface in maculaos.network.interfaces.");
+    for (size_t i = 0; i < wish->link_count; i++)
+        check_link(diag, &wish->links[i]);
+    for (size_t i = 0; i < notes->count; i++)
+        add(diag, WARNING, mac_strdup("configuration"), mac_strdup(notes->items[i]),
+            "Mend it with `maculaos config edit`, or the machine.");
+    if (reason)
+        add(diag, WARNING, mac_strdup("configuration"), mac_strdup(reason), "maculaos config edit");
+}
+
+/* ---- what was asked ---- */
+
+typedef struct words {
+    const char *name, *ok, *remedy;
+} words;
+
+static const words *words_of(netd_probe_kind kind) {
+    static const words gateway = {"gateway", "answers",
+                                  "Look at cable, switch and router; compare the gateway with the network's."};
+    static const words dns = {"name server", "answers",
+                              "Set another one: maculaos config set maculaos.dns_nameservers '[1.1.1.1]'"};
+    static const words target = {"target", "answers", "Look whether it is on, and whether a firewall lies between."};
+    static const words tcp = {"mesh bootstrap", "takes connections",
+                              "Without the Internet that is so; else look whether a firewall lies between."};
+    static const words own = {"address", "nobody else has it", "Give one of the two machines another address."};
+    switch (kind) {
+    case NETD_PROBE_GATEWAY:
+        return &gateway;
+    case NETD_PROBE_DNS:
+        return &dns;
+    case NETD_PROBE_TARGET:
+        return &target;
+    case NETD_PROBE_TCP:
+        return &tcp;
+    case NETD_PROBE_FREE:
+        return &own;
+    }
+    return &target;
+}
+
+static void check_item(netd_diag *diag, const netd_probe_item *item) {
+    const words *w = words_of(item->kind);
+    bool warning = item->kind == NETD_PROBE_TCP;
+    Macula__V1__NetCheck *check = add(diag,
+                                      item->ok  ? OK
+                                      : warning ? WARNING
+                                                : FAILED,
+                                      mac_asprintf("%s %s", w->name, item->name),
+                                      mac_strdup(item->ok ? w->ok : item->reason), item->ok ? NULL : w->remedy);
+    check->has_milliseconds = true;
+    check->milliseconds = item->milliseconds;
+}
+
+static void check_presence(netd_diag *diag, const netd_probe_item *items, size_t count) {
+    bool gateway = false, dns = false;
+    for (size_t i = 0; i < count; i++) {
+        gateway |= items[i].kind == NETD_PROBE_GATEWAY;
+        dns |= items[i].kind == NETD_PROBE_DNS;
+    }
+    if (!gateway)
+        add(diag, WARNING, mac_strdup("gateway"), mac_strdup("there is none: only the local network can be reached"),
+            "Set maculaos.network.interfaces.NAME.gateway, or use DHCP.");
+    if (!dns)
+        add(diag, WARNING, mac_strdup("name server"), mac_strdup("there is none: names cannot be resolved"),
+            "maculaos config set maculaos.dns_nameservers '[1.1.1.1]'");
+}
+
+/* ---- life ---- */
+
+void netd_diag_cancel(netd_diag *diag) {
+    if (!diag)
+        return;
+    netd_probe_cancel(diag->probe);
+    for (size_t i = 0; i < diag->message.n_checks; i++)
+        macula__v1__net_check__free_unpacked(diag->message.checks[i], NULL);
+    free(diag->message.checks);
+    free(diag);
+}
+
+static void on_probed(netd_probe *probe, const netd_probe_item *items, size_t count, void *data) {
+    netd_diag *diag = data;
+    (void)probe;
+    diag->probe = NULL;
+    check_presence(diag, items, count);
+    for (size_t i = 0; i < count; i++)
+        check_item(diag, &items[i]);
+    diag->on_end(&diag->message, diag->data);
+    netd_diag_cancel(diag);
+}
+
+/* scheme://host:port */
+static void add_bootstrap(netd_diag *diag, const char *url) {
+    const char *host = strstr(url, "://");
+    char name[256];
+    host = host ? host + 3 : url;
+    size_t length = strcspn(host, ":/?#");
+    const char *port = host[length] == ':' ? host + length + 1 : "443";
+    unsigned long number = strtoul(port, NULL, 10);
+    if (!length || length >= sizeof name || host[0] == '[' || number == 0 || number > 65535)
+        return;
+    memcpy(name, host, length);
+    name[length] = '\0';
+    netd_probe_add_tcp(diag->probe, name, (uint16_t)number);
+}
+
+static void add_own_addresses(netd_diag *diag) {
+    const netd_state *state = netd_network_state(diag->manager->network);
+    for (size_t i = 0; i < state->address_count; i++) {
+        const netd_address *address = &state->addresses[i];
+        const netd_link *link = netd_state_link(state, address->index);
+        if (address->made && address->net.ip.family == AF_INET && link && link->carrier && link->ethernet)
+            netd_probe_add(diag->probe, NETD_PROBE_FREE, NULL, &address->net.ip, address->index);
+    }
+}
+
+netd_diag *netd_diag_start(netd_manager *manager, void (*on_end)(const Macula__V1__NetDiag *diag, void *data),
+                           void *data) {
+    netd_diag *diag = mac_calloc(1, sizeof *diag);
+    *diag = (netd_diag){.manager = manager, .on_end = on_end, .data = data};
+    macula__v1__net_diag__init(&diag->message);
+    netd_network_look(manager->network);
+    check_links(diag);
+    diag->probe = netd_probe_new(manager->sys, manager->loop);
+    netd_probe_add_network(diag->probe, netd_network_state(manager->network), netd_network_resolver(manager->network),
+                           &netd_network_wish(manager->network)->targets);
+    add_own_addresses(diag);
+    const Macula__V1__MaculaosSection *section = manager->document ? manager->document->maculaos : NULL;
+    for (size_t i = 0; section && section->mesh && i < section->mesh->n_bootstrap_peers; i++)
+        add_bootstrap(diag, section->mesh->bootstrap_peers[i]);
+    netd_probe_start(diag->probe, DIAG_MS, on_probed, diag);
+    return diag;
+}

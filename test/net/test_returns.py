@@ -1,0 +1,136 @@
+#!/usr/bin/python3
+"""A node is never cut off by a change of its own network, and finds a network that worked when the configured one does not."""
+import json
+import os
+import time
+import unittest
+
+from net_harness import PATIENCE, NetTest
+
+FIXED = """
+maculaos:
+  network:
+    probe_targets: [192.168.77.1]
+    interfaces:
+      eth0: {addresses: [192.168.77.10/24], gateway: 192.168.77.1, dns: [192.168.77.1]}
+"""
+DEAD = json.dumps({"maculaos": {"network": {"interfaces": {"eth0": {
+    "addresses": ["10.9.9.2/24"], "gateway": "10.9.9.1", "dns": ["10.9.9.1"]}}}}})
+QUICK = {"MACULA_NETD_PROVE_MS": "2500", "MACULA_NETD_START_MS": "4000"}
+
+
+class Change(NetTest):
+    def setUp(self):
+        super().setUp()
+        self.router = self.lan.router(dhcp=True)
+        self.node = self.lan.node(FIXED, env=QUICK)
+        self.node.wait_net(lambda net: net.gateway() and net.status.get("working"))
+
+    def test_a_change_that_cuts_the_node_off_is_taken_back_and_says_why(self):
+        generation = self.node.generation()
+        result = self.node.cli("config", "patch", DEAD).exits(9)
+        self.assertIn("the IPv4 gateway, the name servers and 192.168.77.1", result.err)
+        self.assertEqual(self.node.get("maculaos.network.interfaces.eth0.gateway"), "192.168.77.1")
+        self.assertTrue(self.node.space.reaches("192.168.77.1"))
+        self.assertNotIn("10.9.9.2/24", self.node.space.addresses("eth0"))
+        self.assertIn("no longer reaches", self.node.net().status["last_return"]["reason"])
+        self.assertLess(generation, self.node.generation() + 1)
+
+    def test_name_servers_that_do_not_answer_are_a_loss(self):
+        result = self.node.cli("config", "set", "maculaos.network.interfaces.eth0.dns", '["192.168.77.200"]').exits(9)
+        self.assertIn("the name servers", result.err)
+        self.assertIn("nameserver 192.168.77.1\n", self.node.read("/etc/resolv.conf"))
+
+    def test_with_confirm_the_person_decides(self):
+        result = self.node.cli("config", "patch", DEAD, "--confirm", "3s").ok()
+        self.assertIn("cannot be reached", result.out + result.err)
+        self.node.wait_net(lambda net: net.gateway() == "192.168.77.1")
+        self.assertTrue(self.node.space.reaches("192.168.77.1"))
+
+    def test_an_address_that_another_machine_has_is_refused(self):
+        events = self.router.background("ip", "monitor", "address")
+        self.addCleanup(events.close)
+        result = self.node.cli("config", "set", "maculaos.network.interfaces.eth0.addresses", '["192.168.77.1/24"]')
+        self.assertNotEqual(result.code, 0)
+        other = self.lan.space("other")
+        self.lan.plug(other, "eth0")
+        other.ip("addr", "add", "192.168.77.30/24", "dev", "eth0")
+        other.ip("link", "set", "eth0", "up")
+        self.assertTrue(self.router.reaches("192.168.77.30"))
+        result = self.node.cli("config", "set", "maculaos.network.interfaces.eth0.addresses", '["192.168.77.30/24"]').exits(9)
+        self.assertIn("192.168.77.30 is in use already", result.err)
+        self.assertTrue(self.node.space.reaches("192.168.77.1"))
+
+    def test_a_duplicate_ipv6_address_is_refused(self):
+        result = self.node.cli("config", "set", "maculaos.network.interfaces.eth0.addresses",
+                               '["192.168.77.10/24", "fd77::1/64"]').exits(9)
+        self.assertIn("fd77::1/64 is in use already", result.err)
+        self.assertEqual([a for a in self.node.space.addresses("eth0") if a.startswith("fd77")], [])
+
+    def test_a_good_change_passes(self):
+        self.node.cli("config", "patch", json.dumps({"maculaos": {"network": {"interfaces": {"eth0": {
+            "addresses": None, "gateway": None, "dns": None, "dhcp": True}}}}})).ok()
+        self.node.wait_net(lambda net: net.address("eth0", "dhcp"))
+        self.assertTrue(self.node.space.reaches("192.168.77.1"))
+
+    def test_a_gateway_that_falls_silent_changes_nothing(self):
+        self.router.ip("link", "set", "lan0", "down")
+        checks = self.node.cli("net", "diag", "-o", "json").exits(1).json()["checks"]
+        failed = [check for check in checks if check["result"] == "failed"]
+        self.assertTrue(any("192.168.77.1" in check["name"] + check.get("found", "") for check in failed), checks)
+        self.assertTrue(all(check.get("remedy") for check in failed), failed)
+        self.assertEqual(self.node.net().address("eth0", "configured"), "192.168.77.10/24")
+        self.router.ip("link", "set", "lan0", "up")
+        self.assertTrue(self.node.space.reaches("192.168.77.1"))
+        self.node.cli("config", "set", "maculaos.network.interfaces.eth0.mtu", "1400").ok()
+
+    def test_a_death_in_the_middle_of_a_change_leaves_the_previous_network(self):
+        with self.node.events("net.address") as events:
+            change = self.node.space.background("/bin/sh", "-c", "exec \"$0\" \"$@\"",
+                                                self.cli_path(), "config", "patch", DEAD, env=self.node.env)
+            self.addCleanup(change.close)
+            events.wait("10.9.9.2")
+            self.node.kill_netd()
+        self.assertNotEqual(change.process.wait(PATIENCE), 0)
+        self.node.wait_net(lambda net: net.gateway() == "192.168.77.1")
+        self.assertTrue(self.node.space.reaches("192.168.77.1"))
+
+    def cli_path(self):
+        from net_harness import BIN
+        return str(BIN / "maculaos")
+
+
+class Start(NetTest):
+    def test_a_start_whose_network_leads_nowhere_uses_one_that_worked(self):
+        self.lan.router(dhcp=True)
+        node = self.lan.node(FIXED, env=QUICK)
+        node.wait_net(lambda net: net.status.get("working"))
+        node.stop()
+        node.write("/var/lib/maculaos/config.yaml", FIXED.replace("192.168.77", "10.9.9"))
+        node.start()
+        net = node.wait_net(lambda net: net.gateway() == "192.168.77.1" and net)
+        self.assertTrue(net.status["working"][0]["in_use"])
+        self.assertIn("no gateway that answers", net.notes())
+        self.assertTrue(node.space.reaches("192.168.77.1"))
+        # What is configured stays what it is, and a mended one takes over.
+        self.assertEqual(node.get("maculaos.network.interfaces.eth0.gateway"), "10.9.9.1")
+        node.cli("config", "set", "maculaos.network.interfaces.eth0",
+                 '{"addresses": ["192.168.77.11/24"], "gateway": "192.168.77.1", "dns": ["192.168.77.1"]}').ok()
+        node.wait_net(lambda net: net.address("eth0", "configured") == "192.168.77.11/24" and not net.notes())
+
+    def test_without_a_cable_nothing_is_tried(self):
+        self.lan.router(dhcp=True)
+        node = self.lan.node(FIXED, env=QUICK)
+        node.wait_net(lambda net: net.status.get("working"))
+        node.stop()
+        node.write("/var/lib/maculaos/config.yaml", FIXED.replace("10/24", "12/24"))
+        self.lan.unplug(node.space, "eth0")
+        node.start()
+        node.runner.wait("network judged.*state=works")
+        self.assertNotIn("no gateway that answers", node.net().notes())
+        self.lan.replug(node.space, "eth0")
+        node.wait_net(lambda net: len(net.status["working"]) == 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
