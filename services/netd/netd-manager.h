@@ -26,8 +26,8 @@ typedef struct netd_manager {
     Macula__V1__Participant_Service participant;
     mac_command *hook; /* the program that shows addresses at the console */
     bool hook_again, stopping;
-    unsigned diags;            /* that run */
-    mac_subscription *changes; /* of the configuration that other services apply */
+    struct netd_asked *asked[NETD_DIAGS_MAX]; /* diagnoses that run */
+    mac_subscription *changes;                /* of the configuration that other services apply */
 } netd_manager;
 
 /* For mac_service_definition. */
