@@ -13,7 +13,10 @@
 
 #define KEY "maculaos.users"
 #define MANIFEST CONFD_APPLIED_DIR "/users"
+#define SUDO "/etc/sudoers"
 #define SUDOERS "/etc/sudoers.d/maculaos-users"
+#define DOAS "/etc/doas.conf" /* of the image: who is in this group becomes root */
+#define ADMIN_GROUP "sudo"
 #define LOGIN_SHELL "/bin/bash"
 #define NO_LOGIN "/usr/sbin/nologin"
 #define NO_PASSWORD "*" /* keys let in, a password never does; "!" would lock keys out too */
@@ -24,8 +27,9 @@ static const char *const paths[] = {"maculaos.password", KEY, NULL};
 typedef struct wanted_accounts {
     confd_accounts accounts;
     confd_table manifest; /* name:uid */
-    mac_buffer sudoers;
-    mac_error *error; /* the first thing that cannot be */
+    bool has_doas, has_sudo;
+    mac_buffer sudoers; /* stays empty where there is no sudo */
+    mac_error *error;   /* the first thing that cannot be */
     char *manifest_text, *passwd_text, *group_text, *shadow_text;
 } wanted_accounts;
 
@@ -104,6 +108,11 @@ static void check(const confd_context *context, mac_problems *problems) {
     autowanted wanted = {0};
     if (prepare(context, &wanted) == 0 && wanted.error)
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, wanted.error->path, "%s", wanted.error->message);
+    for (size_t i = 0; i < section->n_users && mac_root_is_system(context->root); i++)
+        if (section->users[i]->admin && !wanted.has_doas && !wanted.has_sudo)
+            mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, KEY,
+                             "%s is to be an administrator, but neither doas nor sudo is installed here",
+                             section->users[i]->name);
 }
 
 /* ---- what shall be ---- */
@@ -179,6 +188,10 @@ static mac_error *plain_hash(const confd_context *context, const char *path, con
     return NULL;
 }
 
+static bool is_admin_group(const wanted_accounts *wanted, const Macula__V1__UserAccount *user, const char *group) {
+    return user->admin && wanted->has_doas && mac_streq(group, ADMIN_GROUP);
+}
+
 /* Membership is what the document says for users that confd made. */
 static int set_groups(wanted_accounts *wanted, const Macula__V1__UserAccount *user, const char *path) {
     int r = 0;
@@ -190,9 +203,15 @@ static int set_groups(wanted_accounts *wanted, const Macula__V1__UserAccount *us
             r = 0;
         }
     }
+    if (r == 0 && is_admin_group(wanted, user, ADMIN_GROUP))
+        r = confd_group_member(&wanted->accounts, ADMIN_GROUP, user->name, true);
+    if (r == -ENOENT) {
+        reject(wanted, path, "there is no group " ADMIN_GROUP " on this system, which " DOAS " lets become root");
+        r = 0;
+    }
     for (size_t row = 0; r == 0 && row < wanted->accounts.group.lines.count; row++) {
         mac_autofree char *group = confd_table_get(&wanted->accounts.group, (ssize_t)row, GROUP_NAME);
-        bool listed = false;
+        bool listed = is_admin_group(wanted, user, group);
         for (size_t i = 0; i < user->n_groups; i++)
             listed = listed || mac_streq(user->groups[i], group);
         if (!listed && confd_group_has(&wanted->accounts, (ssize_t)row, user->name))
@@ -229,7 +248,7 @@ static int set_user(const confd_context *context, wanted_accounts *wanted, const
     r = set_hash(wanted, user->name, hash);
     if (r == 0)
         r = set_groups(wanted, user, path);
-    if (user->admin)
+    if (user->admin && wanted->has_sudo)
         mac_buffer_printf(&wanted->sudoers, "%s ALL=(ALL:ALL) NOPASSWD: ALL\n", user->name);
     ssize_t known = confd_table_find(&wanted->manifest, user->name);
     const char *fields[] = {user->name, uid};
@@ -294,9 +313,16 @@ static int set_login_user(const confd_context *context, wanted_accounts *wanted)
     return wanted->error ? 0 : set_hash(wanted, CONFD_LOGIN_USER, hash);
 }
 
+static bool is_there(mac_root *root, const char *path) {
+    struct stat st;
+    return mac_fs_stat(root, path, &st) == 0;
+}
+
 static int prepare(const confd_context *context, wanted_accounts *wanted) {
     const Macula__V1__MaculaosSection *section = confd_section(context->document);
     mac_autofree char *manifest = NULL;
+    wanted->has_doas = is_there(context->root, DOAS);
+    wanted->has_sudo = is_there(context->root, SUDO);
     int r = confd_accounts_load(&wanted->accounts, context->root);
     if (r == 0)
         r = confd_text_read(context->root, MANIFEST, &manifest);

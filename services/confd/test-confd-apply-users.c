@@ -87,6 +87,7 @@ static void users_are_made(void **state) {
     test_node *node = *state;
     static char *groups[] = {"video"};
     put_accounts(node);
+    put_file(node, "/etc/sudoers", "");
     alice.password = HASH;
     alice.groups = groups;
     alice.n_groups = 1;
@@ -106,6 +107,28 @@ static void users_are_made(void **state) {
     assert_file(node, "/etc/sudoers.d/maculaos-users", "alice ALL=(ALL:ALL) NOPASSWD: ALL\n");
     assert_mode(node, "/etc/sudoers.d/maculaos-users", 0440);
     assert_mode(node, "/home/alice", 0750);
+}
+
+static void where_doas_is_an_administrator_joins_its_group(void **state) {
+    test_node *node = *state;
+    put_accounts(node);
+    put_file(node, "/etc/doas.conf", "permit nopass :sudo\n");
+    alice.admin = true;
+    node->section.n_users = 2;
+    exercise(node, &confd_apply_users);
+    assert_field(node, "/etc/group", "sudo", GROUP_MEMBERS, "macula,alice");
+    assert_no_file(node, "/etc/sudoers.d/maculaos-users");
+    alice.admin = false;
+    apply_well(node, &confd_apply_users);
+    assert_field(node, "/etc/group", "sudo", GROUP_MEMBERS, "macula");
+    alice.admin = true;
+    apply_well(node, &confd_apply_users);
+    node->section.n_users = 0;
+    apply_well(node, &confd_apply_users);
+    assert_field(node, "/etc/group", "sudo", GROUP_MEMBERS, "macula");
+    put_file(node, "/etc/group", "root:x:0:\n");
+    node->section.n_users = 1;
+    assert_true(is_refused(node, &confd_apply_users, "no group sudo"));
 }
 
 static void users_are_made_where_there_is_nothing(void **state) {
@@ -128,6 +151,7 @@ static void a_user_who_leaves_is_locked_and_keeps_his_number(void **state) {
     alice.groups = groups;
     alice.n_groups = 1;
     alice.admin = true;
+    put_file(node, "/etc/sudoers", "");
     node->section.n_users = 1;
     apply_well(node, &confd_apply_users);
     node->section.n_users = 0;
@@ -262,6 +286,7 @@ int main(void) {
         TEST(the_password_of_the_login_user_is_set),
         TEST(a_clear_password_never_reaches_a_file),
         TEST(users_are_made),
+        TEST(where_doas_is_an_administrator_joins_its_group),
         TEST(users_are_made_where_there_is_nothing),
         TEST(a_user_who_leaves_is_locked_and_keeps_his_number),
         TEST(hostile_users_are_refused),
