@@ -128,6 +128,13 @@ def main():
             assert not answer.startswith("!"), (number, form, answer)
             assert same(cls.FromString(bytes.fromhex(answer)), message), (number, form, answer)
 
+    # Every small integer, and the seconds, bytes and ports that people write, is itself in both directions.
+    everyday = [*range(-2000, 66000), *(n * unit for unit in (3600, 86400, 1000000, 2**20) for n in range(1, 500))]
+    message = cls(numbers=everyday)
+    assert list(json_format.Parse(ours.ask("wire", message.SerializeToString().hex()), cls()).numbers) == everyday
+    answer = ours.ask("json", json.dumps({"numbers": everyday}))
+    assert list(cls.FromString(bytes.fromhex(answer)).numbers) == everyday, answer[:200]
+
     # What they refuse we refuse.
     for text in ('{"int32_value": 2147483648}', '{"uint32_value": -1}', '{"int32_value": 1.5}', '{"bool_value": "true"}',
                  '{"text": 5}', '{"unknown": 1}', '{"color": "green"}', '{"name": "a", "number": 1}', '{"data": 5}',
