@@ -281,24 +281,41 @@ mac_error *install_disk_image(const char *path, uint64_t size, uint64_t needed, 
     return NULL;
 }
 
-mac_error *install_disk_open(const install_disk *disk, int *ret_fd) {
-    mac_autofd fd = open(disk->path, O_RDWR | O_CLOEXEC | (disk->image ? O_NOFOLLOW : O_EXCL));
+mac_error *install_disk_claim(const install_disk *disk, int *ret_claim) {
+    int fd = disk->image ? -1 : open(disk->path, O_RDONLY | O_CLOEXEC | O_EXCL);
+    if (!disk->image && fd < 0)
+        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL, "%s is in use: %s", disk->path,
+                             errno == EBUSY ? "mounted, part of a RAID or volume group, or held by another program"
+                                            : strerror(errno));
+    *ret_claim = fd;
+    return NULL;
+}
+
+static mac_error *check_opened(const install_disk *disk, int fd) {
     int read_only = 0;
     uint64_t size = 0;
-    if (fd < 0 && errno == EBUSY)
-        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL,
-                             "%s is in use: mounted, part of a RAID or volume group, or open by another program",
-                             disk->path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL, "%s is in use by another installer", disk->path);
+    if (disk->image)
+        return NULL;
+    if (ioctl(fd, BLKROGET, &read_only) == 0 && read_only)
+        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL, "%s is write-protected", disk->path);
+    if (ioctl(fd, BLKGETSIZE64, &size) < 0 || size != disk->size)
+        return mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL, "%s is another disk now: begin again", disk->path);
+    return NULL;
+}
+
+mac_error *install_disk_open(const install_disk *disk, int *ret_fd, int *ret_claim) {
+    mac_autofd fd = open(disk->path, O_RDWR | O_CLOEXEC | (disk->image ? O_NOFOLLOW : 0));
     if (fd < 0)
         return mac_error_new(errno == EROFS ? MACULA__V1__ERROR_CODE__REJECTED : MACULA__V1__ERROR_CODE__INTERNAL, NULL,
                              "%s cannot be opened: %s", disk->path,
                              errno == EROFS ? "it is write-protected" : strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL, "%s is in use by another installer", disk->path);
-    if (!disk->image && ioctl(fd, BLKROGET, &read_only) == 0 && read_only)
-        return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL, "%s is write-protected", disk->path);
-    if (!disk->image && (ioctl(fd, BLKGETSIZE64, &size) < 0 || size != disk->size))
-        return mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL, "%s is another disk now: begin again", disk->path);
+    mac_error *error = check_opened(disk, fd);
+    if (!error)
+        error = install_disk_claim(disk, ret_claim);
+    if (error)
+        return error;
     *ret_fd = fd;
     fd = -1;
     return NULL;

@@ -38,8 +38,11 @@ mac_error *install_disks_find(const install_disks *disks, const char *text, cons
 mac_error *install_disk_image(const char *path, uint64_t size, uint64_t needed, install_disk *ret_disk);
 void install_disk_deinit(install_disk *disk);
 
-/* Opens it for reading and writing, for nobody else. */
-mac_error *install_disk_open(const install_disk *disk, int *ret_fd);
+/* Opens it for reading and writing. It is ours alone as long as *ret_claim is open, too (-1 for an image, whose one
+ * descriptor is locked): nothing on it can be mounted then. */
+mac_error *install_disk_open(const install_disk *disk, int *ret_fd, int *ret_claim);
+/* Claims a disk again whose claim was closed. */
+mac_error *install_disk_claim(const install_disk *disk, int *ret_claim);
 /* The kernel is told to read the partition table anew; best effort. */
 void install_disk_reread(int fd);
 

@@ -166,32 +166,40 @@ static char *boot_settings(const Macula__V1__InstallSection *section) {
     return args.length ? mac_asprintf("set args=\"%s\"\n", args.data) : NULL;
 }
 
+/* Everything that can fail before the first write. */
+static mac_error *make_ready(installation *it, const Macula__V1__InstallSection *section, install_staging *staging,
+                             install_layout **ret_layout) {
+    mac_autofree char *settings = boot_settings(section);
+    mac_error *error = install_staging_make(staging);
+    if (!error)
+        error = install_answers_write(it->answers, staging->root, INSTALL_STATE);
+    if (!error)
+        error = install_medium_prepare(it->medium, settings);
+    return error ? error : install_layout_make(it->medium, it->disk->size, staging->directory, ret_layout);
+}
+
 static mac_error *write_all(installation *it, const Macula__V1__InstallSection *section, json_t **ret_result) {
     install_autostaging staging = {0};
     mac_autofree install_layout *layout = NULL;
-    mac_autofree char *settings = boot_settings(section);
-    mac_autofd fd = -1;
-    mac_error *error = install_disk_open(it->disk, &fd);
+    install_job job = {.fd = -1, .claim = -1, .disk = it->disk, .medium = it->medium};
+    mac_error *error = install_disk_open(it->disk, &job.fd, &job.claim);
     if (!error)
-        error = install_staging_make(&staging);
-    if (!error)
-        error = install_answers_write(it->answers, staging.root, INSTALL_STATE);
-    if (!error)
-        error = install_medium_prepare(it->medium, settings);
-    if (!error)
-        error = install_layout_make(it->medium, it->disk->size, staging.directory, &layout);
-    if (error)
-        return error;
-    install_job job = {fd, it->disk, it->medium, layout, staging.tree};
-    install_terminal_on_stop(install_write_stop);
-    error = install_write_disk(&job);
-    if (error)
-        return error;
-    install_disk_reread(fd);
-    *ret_result =
-        json_pack("{s:o, s:s, s:s, s:s}", "disk", install_disk_json(it->disk), "version", it->medium->slot.version,
-                  "sha256", it->medium->sha256, "root_hash", it->medium->slot.verity.hash);
-    return NULL;
+        error = make_ready(it, section, &staging, &layout);
+    if (!error) {
+        job.layout = layout;
+        job.staging = staging.tree;
+        install_terminal_on_stop(install_write_stop);
+        error = install_write_disk(&job);
+    }
+    mac_close_pointer(&job.claim);
+    if (!error) {
+        install_disk_reread(job.fd);
+        *ret_result =
+            json_pack("{s:o, s:s, s:s, s:s}", "disk", install_disk_json(it->disk), "version", it->medium->slot.version,
+                      "sha256", it->medium->sha256, "root_hash", it->medium->slot.verity.hash);
+    }
+    mac_close_pointer(&job.fd);
+    return error;
 }
 
 static void restart(const char *program) {
@@ -230,8 +238,8 @@ static void show_plan(const installation *it) {
 }
 
 static mac_error *dry_run(const installation *it) {
-    mac_autofd fd = -1;
-    mac_error *error = install_disk_open(it->disk, &fd);
+    mac_autofd fd = -1, claim = -1;
+    mac_error *error = install_disk_open(it->disk, &fd, &claim);
     if (!error)
         show_plan(it);
     return error;

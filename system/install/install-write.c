@@ -220,8 +220,9 @@ static mac_error *esp_verify(const install_job *job, uint8_t *piece) {
 /* ---- data ---- */
 
 /* The file system is made at its place on the disk, with its first files, before there is a partition of that name:
- * nothing is mounted. -F twice: the disk is in use, by us. */
-static mac_error *data_make(const install_job *job) {
+ * nothing is mounted. mkfs.ext4 claims the disk for itself, so our claim ends for that while; there is no table on it
+ * by which anything of it could be mounted. */
+static mac_error *data_make(install_job *job) {
     uint64_t start = job->layout->partition[INSTALL_DATA].start, size = job->layout->partition[INSTALL_DATA].size;
     mac_autofree char *options = mac_asprintf("offset=%llu,root_owner=0:0,nodiscard", (unsigned long long)start);
     mac_autofree char *blocks = mac_asprintf("%lluk", (unsigned long long)size / 1024);
@@ -229,12 +230,15 @@ static mac_error *data_make(const install_job *job) {
     install_report_step("Making the data partition (%s)", shown);
     install_report_log("the partition table and the boot sector follow as the last step");
     mac_error *error = install_staging_log(job->staging);
+    if (job->claim >= 0)
+        close(job->claim);
+    job->claim = -1;
     if (!error)
-        error = install_tool((const char *const[]){"mkfs.ext4", "-q", "-F", "-F", "-L", "MACULAOS_STATE", "-d",
-                                                   job->staging, "-E", options, job->disk->path, blocks, NULL},
+        error = install_tool((const char *const[]){"mkfs.ext4", "-q", "-F", "-L", "MACULAOS_STATE", "-d", job->staging,
+                                                   "-E", options, job->disk->path, blocks, NULL},
                              NULL);
     MAC_FAULT_POINT("install.data");
-    return error;
+    return error ? error : install_disk_claim(job->disk, &job->claim);
 }
 
 static mac_error *data_verify(const install_job *job) {
@@ -278,7 +282,7 @@ static mac_error *table_verify(const install_job *job, uint8_t *piece) {
     return error;
 }
 
-mac_error *install_write_disk(const install_job *job) {
+mac_error *install_write_disk(install_job *job) {
     mac_autofree uint8_t *piece = mac_malloc(PIECE);
     MAC_FAULT_POINT("install.begin");
     mac_error *error = erase(job);

@@ -13,7 +13,8 @@
 #include "install-medium.h"
 
 typedef struct install_job {
-    int fd; /* of the disk */
+    int fd;    /* of the disk */
+    int claim; /* that it is ours alone; opened anew on the way, so it is the caller's to close */
     const install_disk *disk;
     install_medium *medium;
     const install_layout *layout;
@@ -23,7 +24,7 @@ typedef struct install_job {
 /* Fault points: install.begin, install.erased, install.slot.half, install.slot, install.esp, install.bios,
  * install.data, install.verified, install.table.backup, install.table.entries, install.table.header, install.done.
  * CANCELLED: Ctrl-C, and the disk is not bootable now. */
-mac_error *install_write_disk(const install_job *job);
+mac_error *install_write_disk(install_job *job);
 
 /* Ctrl-C and the like stop the writing at the next piece. */
 void install_write_stop(void);

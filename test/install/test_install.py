@@ -219,6 +219,54 @@ class Refusals(InstallTest):
         self.assertTrue(all(re.match("/dev/", disk["path"]) for disk in disks))
 
 
+class Devices(InstallTest):
+    """A real block device: a loop device over the image; skipped where there are none."""
+
+    def loop(self, *options):
+        self.image.write_bytes(b"")
+        os.truncate(self.image, 2 << 30)
+        done = subprocess.run(["losetup", "--find", "--show", *options, self.image], capture_output=True, text=True, check=False)
+        if done.returncode:
+            self.skipTest(f"no loop devices here: {done.stderr}")
+        device = done.stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "--detach", device], check=True)
+        return device
+
+    def test_a_device_is_installed_to_claimed_and_given_back(self):
+        device = self.loop()
+        self.assertEqual(self.run_install(device, "--yes").returncode, 0)
+        self.assert_whole(Disk(self.image))
+        with open(device, "rb") as file:
+            os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+            self.assertEqual(file.read(4)[:1], Disk(self.image).read(0, 1))
+        again = self.run_install(device.removeprefix("/dev/"), "--yes")
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assert_whole(Disk(self.image))
+
+    def test_a_device_that_another_program_holds_is_refused_whatever_was_listed(self):
+        device = self.loop()
+        held = os.open(device, os.O_RDONLY | os.O_EXCL)
+        self.addCleanup(os.close, held)
+        self.refused(5, "held by another program", device, "--yes")
+        self.assertEqual(self.image.stat().st_blocks, 0)
+
+    def test_a_write_protected_device_is_refused(self):
+        self.refused(5, "it is write-protected", self.loop("--read-only"), "--yes")
+
+    def test_a_device_with_large_sectors_is_refused(self):
+        self.refused(5, "its sectors have 4096 bytes", self.loop("--sector-size", "4096"), "--yes")
+
+    def test_a_mounted_device_is_refused(self):
+        device = self.loop()
+        tool("mkfs.ext4", "-q", device)
+        place = self.folder / "mounted"
+        place.mkdir()
+        if subprocess.run(["mount", device, place], capture_output=True, check=False).returncode:
+            self.skipTest("mounting is not permitted here")
+        self.addCleanup(subprocess.run, ["umount", place], check=True)
+        self.refused(5, f"it is in use: mounted at {place}", device, "--yes")
+
+
 class Failures(InstallTest):
     def in_mounts(self, prepare, *words):
         """Runs the installer where `prepare` (shell) was done in a mount namespace of its own; skipped where that is not permitted."""
