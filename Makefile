@@ -2,7 +2,7 @@
 BUILD ?= build
 
 .DEFAULT_GOAL := help
-.PHONY: help node test bench fuzz lint format asan tsan coverage build packages test-packages image release qemu test-os dependencies clean
+.PHONY: help node test bench fuzz lint format asan tsan coverage build packages test-packages image release demo-upgrade qemu test-os dependencies clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -68,6 +68,11 @@ release: ## a signed release of the image's slot in build-image/release (RELEASE
 	@scripts/install-dependencies build image
 	@scripts/build $(BUILD) programs
 	@images/release
+
+demo-upgrade: ## show an upgrade, a refusal and a return on a node in a sandbox
+	@scripts/install-dependencies build test
+	@scripts/build $(BUILD) programs
+	@MACULA_BIN_DIR="$(CURDIR)/$(BUILD)/bin" python3 test/release/demo_upgrade.py
 
 test-os: ## test the image in QEMU, on one in test compression (as root; takes long)
 	@scripts/install-dependencies build pack image os

@@ -48,6 +48,21 @@ lay_over() {
     rm -rf over
 }
 
+# add_keys ROOT: who may sign new versions: the OpenPGP public keys (*.asc, *.gpg) in IMAGE_KEYS.
+add_keys() {
+    if [ -z "${IMAGE_KEYS:-}" ]; then
+        note "without IMAGE_KEYS: a node with this image upgrades only with maculaos.upgrade.signing_keys"
+        return 0
+    fi
+    mkdir -p "$1/usr/share/maculaos/keys"
+    for key in "$IMAGE_KEYS"/*.asc "$IMAGE_KEYS"/*.gpg; do
+        [ -f "$key" ] || continue
+        ! grep -q 'PRIVATE KEY BLOCK' "$key" || fail "$key is a private key" "gpg --armor --export makes the public one"
+        install -m 644 "$key" "$1/usr/share/maculaos/keys/"
+    done
+    ls "$1"/usr/share/maculaos/keys/* >/dev/null 2>&1 || fail "IMAGE_KEYS=$IMAGE_KEYS has no *.asc or *.gpg"
+}
+
 brand() {
     release=$1/usr/lib/os-release
     grep -q '^ID=macula' "$release" || printf '%s\n' 'NAME="MaculaOS"' 'ID=maculaos' 'ID_LIKE=debian' \

@@ -121,7 +121,7 @@ static void on_config(upgrader_manager *manager, uint64_t generation, const mac_
 
 static void ask(uv_timer_t *timer) {
     upgrader_manager *manager = timer->data;
-    if (!manager->trial.record || manager->trial.asking)
+    if (!manager->trial.record || manager->trial.asking || upgrader_trial_settled(manager))
         return;
     manager->trial.asking = true;
     if (!upgrader_has_healthd()) {

@@ -96,11 +96,23 @@ static void answer_job(mac_request *request, const Macula__V1__UpgradeJobRecord 
     mac_request_answer(request, &record->job->base);
 }
 
+/* Answers with the job that has this id; false: there is none. */
+static bool join(upgrader_manager *manager, mac_request *request, const char *id) {
+    Macula__V1__UpgradeJobRecord *record = joined(manager, id);
+    if (!record)
+        return false;
+    answer_job(request, record);
+    macula__v1__upgrade_job_record__free_unpacked(record, NULL);
+    return true;
+}
+
 static void on_request_config(upgrader_manager *manager, uint64_t generation, const mac_error *error, void *data) {
     (void)generation;
     mac_autofree wish *w = data;
     const Macula__V1__UpgradeApplyRequest *input = (const void *)mac_request_input(w->request);
     const char *author = input->author && *input->author ? input->author : mac_request_caller(w->request);
+    if (join(manager, w->request, input->job)) /* somebody with the same id came first */
+        return;
     mac_error *obstacle = error ? mac_error_copy(error) : validate(manager, input); /* again: that took a while */
     if (!obstacle && manager->stopping)
         obstacle = mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "the upgrader is about to end");
@@ -118,12 +130,8 @@ static void on_request_config(upgrader_manager *manager, uint64_t generation, co
 
 void upgrader_job_request(upgrader_manager *manager, mac_request *request, const Macula__V1__UpgradeApplyRequest *input,
                           bool prefetch) {
-    Macula__V1__UpgradeJobRecord *record = joined(manager, input->job);
-    if (record) {
-        answer_job(request, record);
-        macula__v1__upgrade_job_record__free_unpacked(record, NULL);
+    if (join(manager, request, input->job))
         return;
-    }
     mac_error *error = validate(manager, input);
     if (error) {
         mac_request_fail_error(request, error);

@@ -334,8 +334,10 @@ bool upgrader_target_put(upgrader_target *target, const void *data, size_t lengt
 
 mac_error *upgrader_target_end(upgrader_target *target) {
     pthread_mutex_lock(&target->lock);
-    if (target->filled) {
-        target->last_length = target->filled;
+    /* A stream that broke off leaves a part of a block, which is fetched again: an image has whole ones. */
+    size_t whole = target->filled / ALIGNMENT * ALIGNMENT;
+    if (whole) {
+        target->last_length = whole;
         target->offered = target->filling + 1;
     }
     target->ended = true;

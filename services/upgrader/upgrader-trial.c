@@ -182,8 +182,21 @@ static void confirmed(upgrader_manager *manager, const char *author) {
     upgrader_manager_kick(manager);
 }
 
+bool upgrader_trial_settled(upgrader_manager *manager) {
+    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    upgrader_autoslots slots = {.running = '-'};
+    mac_autoptr(mac_error) error = upgrader_slots_read(manager->root, &slots);
+    if (error || !record || slots.pending != '-' || slots.active != slots.running || slots.running != *record->slot)
+        return false;
+    upgrader_gate_stop(manager);
+    confirmed(manager, "the boot state");
+    return true;
+}
+
 mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author) {
     upgrader_autoslots slots = {.running = '-'};
+    if (upgrader_trial_settled(manager))
+        return NULL;
     mac_error *error = upgrader_slots_read(manager->root, &slots);
     if (!error && (!manager->trial.record || !slots.on_trial))
         error = mac_error_new(MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "no version is on trial");

@@ -27,6 +27,8 @@ mac_error *upgrader_trial_activate_other(upgrader_manager *manager, const upgrad
 mac_error *upgrader_trial_withdraw(upgrader_manager *manager, const upgrader_slots *slots);
 /* The version that runs on trial stays. */
 mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author);
+/* Whether somebody has confirmed it meanwhile (maculaos boot confirm): then that is recorded, and the trial is over. */
+bool upgrader_trial_settled(upgrader_manager *manager);
 /* The version that runs on trial may not stay: back by a restart. */
 mac_error *upgrader_trial_reject(upgrader_manager *manager, const char *reason, const char *author);
 

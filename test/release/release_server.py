@@ -123,12 +123,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"\0" * what.get("longer", 0))
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Clients that hang up are what is tested."""
+
+
 class ReleaseServer:
     def __init__(self, directory, port=0, certificate=None):
         self.directory = pathlib.Path(directory)
         self.faults, self.requests, self.ranges = [], [], True
         self.lock, self.reached, self.released = threading.Lock(), threading.Event(), threading.Event()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server = Server(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.server.owner = self
         scheme = "http"

@@ -1,0 +1,109 @@
+"""A machine upgrades itself over HTTP: to a version that stays, and to one that boots but is not well and comes back by itself."""
+import json
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+import unittest
+
+from os_case import SOURCE, OsTest, quick
+from os_disk import tool
+
+sys.path.insert(0, str(SOURCE / "test" / "release"))
+from release_maker import BIN, Signer, seal  # noqa: E402
+from release_server import ReleaseServer  # noqa: E402
+
+HOST = "10.0.3.2"  # what the guest calls us, on a network of its own
+SICK = "/usr/lib/macula-is-sick"
+
+
+class Upgrades(OsTest):
+    def setUp(self):
+        super().setUp()
+        if not (BIN / "macula-release").exists():
+            self.skipTest(f"{BIN}/macula-release was not built (make build)")
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="macula-os-upgrade-"))
+        self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
+        self.signer = Signer(self.work)
+        self.addCleanup(self.signer.close)
+        self.server = ReleaseServer(self.work)
+        self.server.__enter__()
+        self.addCleanup(self.server.__exit__, None, None, None)
+
+    def release(self, disk, version, edit=lambda root: None):
+        """What runs on the disk, as a release of another version."""
+        directory, root, image = self.work / version, self.work / "root", self.work / "image"
+        directory.mkdir()
+        said = disk.slot_json("a")
+        tool("unsquashfs", "-n", "-q", "-o", disk["rootfs-A"].start, "-d", root, disk.path)
+        os_release = root / "usr/lib/os-release"
+        os_release.write_text(re.sub(r"(?m)^((?:IMAGE_VERSION|VERSION_ID)=).*$", rf"\g<1>{version}", os_release.read_text()))
+        edit(root)
+        tool("mksquashfs", root, image, "-quiet", "-no-progress", "-comp", "gzip", "-Xcompression-level", "1")
+        tool(BIN / "macula-release", "slot", image, directory / f"macula-os-{version}-{said['arch']}.slot", version, said["arch"])
+        shutil.rmtree(root)
+        image.unlink()
+        seal(directory, self.signer)
+        return directory
+
+    def configured(self, directory):
+        key = "".join(f"        {line}\n" for line in self.signer.public.read_text().splitlines())
+        return self.medium(more="  upgrade:\n"
+                                f"    url: http://{HOST}:{self.server.port}/{directory.name}/\n"
+                                "    auto_check: false\n    health_hold: 5s\n    health_timeout: 120s\n"
+                                f"    signing_keys:\n      - |\n{key}"
+                                "  health:\n    checks:\n      - {name: sick, type: exec, gates_upgrade: true, interval: 2s, failures: 1,\n"
+                                f"         command: [test, '!', -e, {SICK}]}}\n")
+
+    def upgradable(self, disk, directory):
+        machine = self.machine(disk, self.configured(directory), options=["-netdev", "user,id=wide,net=10.0.3.0/24", "-device",
+                                                                          "virtio-net-pci,netdev=wide,romfile="])
+        self.up(machine)
+        machine.console.ok("until maculaos upgrade status >/dev/null 2>&1; do sleep 1; done", 180)
+        machine.console.ok(f"until curl -sf http://{HOST}:{self.server.port}/{directory.name}/release.json >/dev/null; do sleep 1; done", 120)
+        return machine
+
+    def status(self, machine):
+        return json.loads(machine.console.ok("maculaos upgrade status -o json | tr -d '\\n'; echo", 60))
+
+    def apply(self, machine):
+        machine.console.ok("maculaos upgrade apply --progress none --timeout 300s >/tmp/apply 2>&1; [ $? = 4 ] || { cat /tmp/apply; false; }", 400)
+        machine.console.ok("maculaos node reboot --reason upgrade --yes", 60)
+        self.assertEqual(machine.wait_end(180), "reset")
+
+    def until(self, machine, outcome, seconds=300):
+        machine.console.ok(f"until maculaos upgrade history -o json | grep -q '\"{outcome}\"'; do sleep 2; done", seconds)
+        return self.status(machine)
+
+    @quick
+    def test_a_machine_upgrades_itself_over_http_and_keeps_what_is_well(self):
+        disk = self.disk()
+        directory = self.release(disk, "0.9.0")
+        machine = self.upgradable(disk, directory)
+        self.apply(machine)
+        environment = self.up(machine)
+        self.assertEqual((environment["slot"], environment["pending"], environment["version"]), ("b", "1", "0.9.0"))
+        status = self.until(machine, "confirmed")
+        self.assertEqual((status["version"], status["running"]["state"]), ("0.9.0", "active"))
+        machine.power_cut()
+        environment = self.up(machine)
+        self.assertEqual((environment["slot"], environment["pending"]), ("b", "0"))
+
+    def test_a_version_that_boots_but_is_not_well_comes_back_by_itself_with_its_reason(self):
+        disk = self.disk()
+        directory = self.release(disk, "0.9.1", lambda root: (root / SICK.lstrip("/")).write_text(""))
+        machine = self.upgradable(disk, directory)
+        self.apply(machine)
+        environment = self.up(machine)
+        self.assertEqual((environment["slot"], environment["pending"]), ("b", "1"))
+        self.assertEqual(machine.wait_end(400), "reset")
+        environment = self.up(machine)
+        self.assertEqual((environment["slot"], environment["pending"]), ("a", "0"))
+        status = self.until(machine, "rolled_back")
+        self.assertRegex(status["last"]["reason"], "unhealthy: .*sick")
+        self.assertEqual(status["refused"][0]["version"], "0.9.1")
+
+
+if __name__ == "__main__":
+    unittest.main()
