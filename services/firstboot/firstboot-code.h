@@ -1,5 +1,5 @@
 /* Codes that a person reads from one screen and types on another: ABC-123. Letters without I, L, O and U, digits
- * without 0 and 1: 22 letters and 8 digits, no two of which look alike, and no words. */
+ * without 0 and 1: 22 letters and 8 digits, no two of which look alike. */
 #ifndef FIRSTBOOT_CODE_H
 #define FIRSTBOOT_CODE_H
 

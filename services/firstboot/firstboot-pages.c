@@ -134,9 +134,16 @@ static void add_pair_code(mac_buffer *page, const firstboot_view *view, const ch
                    T(PAIR_SKIP_BUTTON));
 }
 
+/* For the script: it asks until the state is another one than that which is shown. */
+static void add_state(mac_buffer *page, const firstboot_view *view) {
+    mac_buffer_printf(page, " data-state=\"%d %d\"", (int)view->draft->phase, (int)view->pairing.state);
+}
+
 static void add_waiting(mac_buffer *page, const firstboot_view *view) {
     bool waiting = view->pairing.state == STATE(waiting) && view->pairing.authorise_url;
-    mac_buffer_text(page, "<div data-poll=\"pairing\" role=\"status\">");
+    mac_buffer_text(page, "<div data-poll=\"pairing\" role=\"status\"");
+    add_state(page, view);
+    mac_buffer_text(page, ">");
     if (waiting) {
         add_paragraph(page, T_FILL(PAIR_WAITING, view->pairing.authorise_url, view->pairing.node_code));
         add_qr(page, view->pairing.authorise_url);
@@ -240,11 +247,15 @@ void firstboot_page_finish(mac_buffer *page, const firstboot_view *view) {
     begin(page, view, T(FINISH_TITLE), "review", REFRESH_S);
     mac_autofree char *percent = mac_asprintf("%u", view->finish.percent);
     firstboot_html(page,
-                   "<p>{}</p><p><progress id=\"progress\" max=\"100\" value=\"{}\" aria-label=\"{}\"></progress></p>"
-                   "<p id=\"doing\" data-poll=\"finish\" role=\"status\">{}</p>",
-                   T(FINISH_INTRO), percent, T(FINISH_TITLE), view->finish.message);
+                   "<p>{}</p><p><progress id=\"progress\" max=\"100\" value=\"{}\" aria-label=\"{}\"></progress></p>",
+                   T(FINISH_INTRO), percent, T(FINISH_TITLE));
+    mac_buffer_text(page, "<p id=\"doing\" data-poll=\"finish\" role=\"status\"");
+    add_state(page, view);
+    firstboot_html(page, ">{}</p>", view->finish.message);
     firstboot_page_end(page);
 }
+
+/* ---- afterwards ---- */
 
 void firstboot_page_done(mac_buffer *page, const firstboot_view *view) {
     const char *name = firstboot_answer(view->draft->values, "hostname");

@@ -239,6 +239,15 @@ static void on_completed(void *data, struct MHD_Connection *handle, void **conte
     *context = NULL;
 }
 
+/* MHD's own decoding, but for %00: texts here end at a NUL, so what follows it would count for nothing. */
+static size_t on_unescape(void *data, struct MHD_Connection *handle, char *text) {
+    (void)data;
+    (void)handle;
+    for (char *nul = strstr(text, "%00"); nul; nul = strstr(nul, "%00"))
+        nul[2] = '1';
+    return MHD_http_unescape(text);
+}
+
 /* MHD would write to standard error. */
 static void on_log(void *data, const char *format, va_list arguments) {
     (void)data;
@@ -256,7 +265,8 @@ static struct MHD_Daemon *start_daemon(firstboot_server *server, int fd) {
         on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)FIRSTBOOT_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)FIRSTBOOT_CONNECTIONS_PEER,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(FIRSTBOOT_CONNECTION_MS / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)FIRSTBOOT_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        (size_t)FIRSTBOOT_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
+        MHD_OPTION_END);
 }
 
 mac_error *firstboot_server_start(const firstboot_server_options *options, firstboot_server **ret_server) {

@@ -26,15 +26,13 @@ const wrong = document.querySelector('[aria-invalid=true]');
 if (wrong) wrong.focus();
 const poll = document.querySelector('[data-poll]');
 if (poll) {
-  let first = null;
   const look = async () => {
     try {
       const answer = await fetch('/status', {cache: 'no-store'});
       if (!answer.ok) { location.reload(); return; }
       const status = await answer.json();
-      const state = status.phase + status.pairing;
-      if (first === null) first = state;
-      if (state !== first || status.failed) { location.reload(); return; }
+      const state = `${status.phase} ${status.pairing}`;
+      if (state !== poll.dataset.state || status.failed) { location.reload(); return; }
       const bar = document.getElementById('progress');
       if (bar) {
         bar.value = status.percent;
