@@ -12,7 +12,7 @@
 #define NODE_KEY FIRSTBOOT_STATE_DIR "/identity/node.nk"
 #define PORTAL "https://portal.macula.io"
 #define PORT 80
-#define TICK_MS 2000
+#define SETTLE_MS 300                                     /* addresses come in groups */
 #define LINGER_MS 60000                                   /* after the end the page leads on for so long */
 #define SEAL_KEY FIRSTBOOT_STATE_DIR "/identity/seal.key" /* confd's, of the configuration */
 #define PAIRING_CODE "maculaos.first_boot.pairing_code"
@@ -235,10 +235,19 @@ static mac_error *start_server(firstboot_manager *manager) {
     return firstboot_server_start(&options, &manager->server);
 }
 
+/* The code is over, or addresses have changed; then the same again when the next code is. */
 static void on_tick(uv_timer_t *timer) {
     firstboot_manager *manager = timer->data;
     firstboot_facts_refresh(&manager->facts, manager->root);
     firstboot_console_update(manager);
+    uint64_t now = mac_now_ms(), until = manager->door.code_until_ms;
+    uv_timer_start(timer, on_tick, until > now ? until - now : 0, 0);
+}
+
+static void on_network(void *data) {
+    firstboot_manager *manager = data;
+    if (!manager->stopping)
+        uv_timer_start(&manager->ticks, on_tick, SETTLE_MS, 0);
 }
 
 static void init_timer(firstboot_manager *manager, uv_timer_t *timer) {
@@ -290,7 +299,11 @@ mac_error *firstboot_manager_start(mac_service *service, void **ret_object) {
     init_timer(manager, &manager->ticks);
     init_timer(manager, &manager->end);
     init_timer(manager, &manager->again);
-    uv_timer_start(&manager->ticks, on_tick, 0, TICK_MS);
+    uv_timer_start(&manager->ticks, on_tick, 0, 0);
+    int watched = firstboot_watch_start(&manager->watch, manager->loop, on_network, manager);
+    if (watched < 0)
+        mac_log_warning("the terminals are not told of new addresses", "error=" MAC_LOG_Q("%s"), strerror(-watched));
+    manager->handles++;
     if (manager->draft.phase == FIRSTBOOT_FINISHING)
         firstboot_finish_start(&manager->finish);
     go_on_unattended(manager);
@@ -320,6 +333,12 @@ static void on_stop_look(uv_timer_t *timer) {
         uv_close((uv_handle_t *)timer, on_closed);
 }
 
+static void on_watch_closed(void *data) {
+    firstboot_manager *manager = data;
+    manager->handles--;
+    say_stopped(manager);
+}
+
 void firstboot_manager_stop(mac_service *service, void *object) {
     (void)service;
     firstboot_manager *manager = object;
@@ -330,6 +349,7 @@ void firstboot_manager_stop(mac_service *service, void *object) {
     firstboot_console_remove(manager);
     uv_close((uv_handle_t *)&manager->end, on_closed);
     uv_close((uv_handle_t *)&manager->again, on_closed);
+    firstboot_watch_stop(&manager->watch, on_watch_closed);
     uv_timer_start(&manager->ticks, on_stop_look, 0, 10);
 }
 

@@ -9,6 +9,7 @@
 #include "firstboot-pairing.h"
 #include "firstboot-server.h"
 #include "firstboot-view.h"
+#include "firstboot-watch.h"
 #include "flow/mac-command.h"
 #include "macula/v1/document.pb-c.h"
 #include "macula/v1/firstboot.pb-c.h"
@@ -32,9 +33,10 @@ typedef struct firstboot_manager {
     char *shown;          /* what the console shows was made of: written again when it changes */
     mac_command *screens; /* that draws the terminals; NULL: none runs */
     bool show_again;
-    uv_timer_t ticks; /* codes that are over, addresses that changed */
-    uv_timer_t end;   /* from the end of the set-up to ours */
-    uv_timer_t again; /* unattended: until the Portal is asked again */
+    firstboot_watch watch; /* of addresses and links */
+    uv_timer_t ticks;      /* until the code is over */
+    uv_timer_t end;        /* from the end of the set-up to ours */
+    uv_timer_t again;      /* unattended: until the Portal is asked again */
     uint64_t again_ms;
     unsigned handles;
     bool stopping;
