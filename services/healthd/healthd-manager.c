@@ -192,7 +192,7 @@ static void look(healthd_manager *manager, healthd_check *check, uint64_t now) {
         healthd_services_ask(manager);
     } else {
         check->due_boot = now + (check->interval_ms ? check->interval_ms : RETRY_MS);
-        (void)healthd_probe_start(&manager->prober, check);
+        healthd_probe_start(&manager->prober, check);
     }
 }
 

@@ -101,8 +101,8 @@ static void run_start(healthd_manager *manager, const char *name) {
             continue;
         if (is_supervisors(check))
             ask = true;
-        else if (!healthd_probe_start(&manager->prober, check))
-            healthd_runs_ended(manager, check->name);
+        else
+            healthd_probe_start(&manager->prober, check);
     }
     if (ask)
         healthd_services_ask(manager);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define HUNG "the last look still hangs"
+
 uint64_t healthd_boot_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
@@ -18,10 +20,14 @@ static void prober_let_go(healthd_prober *prober) {
 static void on_timer_closed(uv_handle_t *handle) {
     healthd_probe *probe = handle->data;
     healthd_prober *prober = probe->prober;
-    if (probe->check)
-        probe->check->probe = NULL;
+    healthd_check *check = probe->check;
+    bool again = probe->again;
+    if (check)
+        check->probe = NULL;
     free(probe->work);
     free(probe);
+    if (check && again)
+        healthd_probe_start(prober, check);
     prober_let_go(prober);
 }
 
@@ -29,6 +35,15 @@ static void on_timer_closed(uv_handle_t *handle) {
 static void probe_end_if_over(healthd_probe *probe) {
     if (probe->parts == 1 && probe->said && !uv_is_closing((uv_handle_t *)&probe->timer))
         uv_close((uv_handle_t *)&probe->timer, on_timer_closed);
+}
+
+/* What was to be ended is there still: until it goes, looks are bad without starting more. */
+static void on_hung(uv_timer_t *timer) {
+    healthd_probe *probe = timer->data;
+    probe->hung = true;
+    if (probe->check && probe->again)
+        probe->prober->on_look(probe->check, false, HUNG, 0, probe->prober->data);
+    probe->again = false;
 }
 
 void healthd_probe_say(healthd_probe *probe, bool good, const char *format, ...) {
@@ -45,6 +60,8 @@ void healthd_probe_say(healthd_probe *probe, bool good, const char *format, ...)
         took = took > probe->started_ms ? took - probe->started_ms : 0;
         probe->prober->on_look(probe->check, good, message, (uint32_t)took, probe->prober->data);
     }
+    if (probe->parts > 1)
+        uv_timer_start(&probe->timer, on_hung, HEALTHD_PROBE_END_MS, 0);
     if (probe->stop && probe->parts > 1)
         probe->stop(probe);
     probe_end_if_over(probe);
@@ -109,12 +126,14 @@ static void begin(healthd_probe *probe) {
     }
 }
 
-bool healthd_probe_start(healthd_prober *prober, healthd_check *check) {
-    const healthd_probe *last = check->probe;
-    if (last && last->said && last->parts > 1)
-        prober->on_look(check, false, "the last look still hangs", 0, prober->data);
+void healthd_probe_start(healthd_prober *prober, healthd_check *check) {
+    healthd_probe *last = check->probe;
+    if (last && last->hung)
+        prober->on_look(check, false, HUNG, 0, prober->data);
+    else if (last && last->said)
+        last->again = true; /* it is just going: then */
     if (last)
-        return !last->said || last->parts > 1;
+        return;
     healthd_probe *probe = mac_calloc(1, sizeof *probe);
     *probe = (healthd_probe){.prober = prober, .check = check, .started_ms = uv_now(prober->loop), .parts = 1};
     check->probe = probe;
@@ -124,7 +143,6 @@ bool healthd_probe_start(healthd_prober *prober, healthd_check *check) {
     if (check->timeout_ms)
         uv_timer_start(&probe->timer, on_timeout, check->timeout_ms, 0);
     begin(probe);
-    return true;
 }
 
 void healthd_probe_abandon(healthd_check *check) {

@@ -11,6 +11,8 @@
 #include "fs/mac-fs.h"
 #include "healthd-check.h"
 
+#define HEALTHD_PROBE_END_MS 5000 /* a look that was ended is gone by then, or hangs */
+
 typedef struct healthd_prober {
     uv_loop_t *loop;
     mac_bus *bus;
@@ -27,8 +29,8 @@ typedef struct healthd_prober {
     bool ending;
 } healthd_prober;
 
-/* False when no look will be told of: one has just ended and is being cleared away. */
-bool healthd_probe_start(healthd_prober *prober, healthd_check *check);
+/* One that runs counts for this, too; after one that is just going, another one is made. */
+void healthd_probe_start(healthd_prober *prober, healthd_check *check);
 /* The check goes away: nothing is said any more. */
 void healthd_probe_abandon(healthd_check *check);
 /* Every check has been abandoned; on_idle comes when nothing runs any more, perhaps before this returns. */
@@ -46,6 +48,8 @@ struct healthd_probe {
     uint64_t started_ms;
     unsigned parts; /* handles, requests, children that still have to end; the timer is one */
     bool said;
+    bool hung;                          /* HEALTHD_PROBE_END_MS after that it is there still */
+    bool again;                         /* another look was asked for meanwhile */
     void (*stop)(healthd_probe *probe); /* ends what runs, which then lets go of its part; may be called again */
     void *work;                         /* of the kind of look; freed with the probe */
 };

@@ -1,0 +1,521 @@
+#!/usr/bin/env python3
+"""The node's health: checks that fail and heal, what is done about it, the gate of new versions, the watchdog."""
+import contextlib
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import unittest
+
+from node_harness import BIN, PATIENCE, Background, Node, RawClient
+
+RECORD = "/run/macula/healthd.record"
+
+
+class Server:
+    """A real HTTP server whose answer a test chooses; counts the questions."""
+
+    def __init__(self):
+        self.mode, self.asked, self.changed = "ok", 0, threading.Condition()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                with outer.changed:
+                    mode = outer.mode.pop(0) if isinstance(outer.mode, list) and len(outer.mode) > 1 else outer.mode
+                    mode = mode[0] if isinstance(mode, list) else mode
+                    outer.asked += 1
+                    outer.changed.notify_all()
+                with contextlib.suppress(OSError):
+                    getattr(self, "answer_" + mode)()
+
+            def answer_ok(self):
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def answer_ill(self):
+                self.send_error(500)
+
+            def answer_redirect(self):
+                self.send_response(302)
+                self.send_header("Location", self.path)
+                self.end_headers()
+
+            def answer_huge(self):
+                self.send_response(200)
+                self.end_headers()
+                for _ in range(10 << 4):
+                    self.wfile.write(b"x" * 65536)
+
+            def answer_drip(self):
+                for byte in b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100000:
+                    self.wfile.write(bytes([byte]))
+                    if outer.stop.wait(0.02):
+                        return
+
+            def answer_endless(self):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+                while not outer.stop.is_set():
+                    self.wfile.write(b"X-Filler: " + b"z" * 4096 + b"\r\n")
+
+            def answer_garbage(self):
+                self.wfile.write(b"\x00\xff\x1b[2J not http\r\n\r\n")
+
+            def answer_nothing(self):
+                pass
+
+            def log_message(self, *_):
+                pass
+
+        self.stop = threading.Event()
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def wait_asked(self, more):
+        """Until so many more questions have come."""
+        with self.changed:
+            want = self.asked + more
+            assert self.changed.wait_for(lambda: self.asked >= want, PATIENCE), "nobody asks"
+
+    def close(self):
+        self.stop.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Watch:
+    """What `maculaos health watch` says, to be waited for."""
+
+    def __init__(self, node):
+        self.lines = Background(BIN / "maculaos", "health", "watch", "-o", "json", "--progress", "plain", env=node.env)
+        self.lines.wait("^listening")
+
+    def expect(self, **wanted):
+        """The next event whose entry has these values."""
+        while True:
+            event = json.loads(self.lines.wait(r"^\{").string)
+            entry = event.get("entry", {})
+            if all(entry.get(key) == value for key, value in wanted.items()):
+                return event
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.lines.close()
+
+
+class HealthCase(unittest.TestCase):
+    def setUp(self):
+        self.node = Node().start()
+        self.addCleanup(lambda: self.node.__exit__(None))
+        self.node.cli("health", "check").ok()  # answers when everything has been looked at
+
+    def configure(self, *checks, **sections):
+        patch = {"maculaos": {"health": {"checks": list(checks)}, **sections}}
+        return self.node.cli("config", "patch", json.dumps(patch))
+
+    def status(self, name=None):
+        return self.node.cli("health", "status", *([name] if name else []), "-o", "json").json()
+
+    def check(self, name):
+        return self.status(name)["checks"][0]
+
+    def history(self, name=None):
+        more = ["--check", name] if name else []
+        return self.node.cli("health", "history", *more, "-o", "json").ok().json().get("entries", [])
+
+    def record(self):
+        return self.node.read(RECORD).splitlines()
+
+    def server(self):
+        server = Server()
+        self.addCleanup(server.close)
+        return server
+
+    def web(self, server, **more):
+        return {"name": "web", "type": "http", "url": f"http://localhost:{server.port}/health", "interval": "100ms",
+                "timeout": "2s", "failures": 3, **more}
+
+
+class States(HealthCase):
+    def test_a_node_without_any_configuration_is_well(self):
+        said = self.node.cli("health").ok()
+        self.assertIn("health    ok", said.out)
+        for name in ("node.bus", "node.state", "node.space", "node.clock", "node.entropy", "service.confd", "service.nats-server"):
+            self.assertEqual(self.check(name)["state"], "ok", name)
+
+    def test_a_web_server_that_becomes_ill_degrades_the_node_and_is_well_again(self):
+        server = self.server()
+        with Watch(self.node) as watch:
+            self.configure(self.web(server)).ok()
+            server.wait_asked(2)
+            server.mode = "ill"
+            event = watch.expect(what="check", name="web", to="failed")
+            self.assertEqual(event["entry"]["message"], "answered with status 500")
+            event = watch.expect(what="node", to="degraded")
+            self.assertEqual(event["reasons"], ["web: answered with status 500"])
+            self.node.cli("health").exits(10)
+            self.node.cli("health", "status", "web").exits(11)
+            server.mode = "ok"
+            watch.expect(what="check", name="web", to="ok")
+            watch.expect(what="node", to="ok")
+            self.node.cli("health").exits(0)
+
+    def test_single_bad_looks_are_no_events(self):
+        server = self.server()
+        with Watch(self.node) as watch:
+            self.configure(self.web(server, failures=3)).ok()
+            server.wait_asked(1)
+            server.mode = ["ill", "ill", "ok", "ill", "ill", "ok", "ill", "ok"]
+            server.wait_asked(9)
+            self.assertEqual(self.history("web"), [])
+            server.mode = "ill"
+            before = server.asked
+            watch.expect(what="check", name="web", to="failed")
+            self.assertGreaterEqual(server.asked - before, 2)
+
+    def test_action_none_is_only_shown(self):
+        server = self.server()
+        server.mode = "ill"
+        with Watch(self.node) as watch:
+            self.configure(self.web(server, action="none")).ok()
+            watch.expect(what="check", name="web", to="failed")
+            self.assertNotIn("web", " ".join(self.status().get("reasons", [])))
+
+    def test_a_look_can_be_asked_for(self):
+        server = self.server()
+        self.configure(self.web(server, interval="1h")).ok()
+        self.node.cli("health", "check", "web").exits(0)
+        server.mode = "ill"
+        self.node.cli("health", "check", "web").exits(0)
+        self.node.cli("health", "check", "web").exits(0)
+        self.node.cli("health", "check", "web").exits(11)  # the third in a row
+        self.node.cli("health", "check", "nobody").exits(1)
+        self.node.cli("health", "check").exits(10)
+
+    def test_who_asks_without_a_key_may_read_but_not_change(self):
+        self.node.anonymous("health").ok()
+        self.node.anonymous("health", "history").ok()
+        for words in (("check",), ("silence", "node.clock", "1h"), ("acknowledge", "node.clock")):
+            self.node.anonymous("health", *words).exits(6)
+
+
+class Types(HealthCase):
+    def test_tcp(self):
+        server = self.server()
+        with Watch(self.node) as watch:
+            self.configure({"name": "port", "type": "tcp", "address": f"127.0.0.1:{server.port}", "interval": "100ms", "failures": 1}).ok()
+            self.node.cli("health", "check", "port").ok()
+            server.close()
+            watch.expect(what="check", name="port", to="failed")
+
+    def test_the_end_of_a_process_is_seen_at_once_not_at_the_next_look(self):
+        with tempfile.TemporaryDirectory() as folder, Watch(self.node) as watch:
+            program = pathlib.Path(folder, f"hlth{os.getpid()}")
+            shutil.copy(shutil.which("sleep"), program)
+            process = subprocess.Popen([program, "1000"])
+            try:
+                self.configure({"name": "p", "type": "process", "process": program.name, "interval": "1h", "failures": 1}).ok()
+                self.node.cli("health", "check", "p").ok()
+                self.assertIn(str(process.pid), self.check("p")["message"])
+                self.assertNotIn("next_ms", self.check("p"))
+            finally:
+                process.kill()
+                process.wait()
+            watch.expect(what="check", name="p", to="failed")
+
+    def test_exec(self):
+        def program(name, text, **more):
+            return {"name": name, "type": "exec", "command": ["/bin/sh", "-c", text], "interval": "1h", "failures": 1, **more}
+        self.configure(program("good", "echo first; echo all is fine"), program("bad", "echo the pump is dry >&2; exit 3"),
+                       program("forever", "sleep 1000", timeout="300ms"),
+                       program("flood", "exec yes flooding", timeout="500ms"),
+                       program("binary", "head -c 100000 /dev/urandom; printf '\\n\\033[2Jred'; exit 1"),
+                       {"name": "missing", "type": "exec", "command": ["/nonexistent"], "interval": "1h", "failures": 1}).ok()
+        self.node.cli("health", "check").exits(10)
+        said = {check["name"]: check for check in self.status()["checks"]}
+        self.assertEqual((said["good"]["state"], said["good"]["message"]), ("ok", "all is fine"))
+        self.assertEqual((said["bad"]["state"], said["bad"]["message"]), ("failed", "exit code 3: the pump is dry"))
+        self.assertEqual(said["forever"]["message"], "no answer within 300 ms")
+        self.assertEqual(said["flood"]["message"], "no answer within 500 ms")
+        self.assertIn("cannot be run", said["missing"]["message"])
+        self.assertNotIn("\x1b", said["binary"]["message"])
+        self.assertLess(len(said["binary"]["message"].encode()), 500)
+
+    def test_a_program_that_never_ends_leaves_nobody_behind(self):
+        with tempfile.TemporaryDirectory() as folder:
+            mark = pathlib.Path(folder, "pids")
+            text = f"trap '' TERM; echo $$ >> {mark}; sleep 1000 & echo $! >> {mark}; wait"
+            self.configure({"name": "stubborn", "type": "exec", "command": ["/bin/sh", "-c", text], "interval": "1h",
+                            "timeout": "500ms", "failures": 1}).ok()
+            self.node.cli("health", "check", "stubborn").exits(11)
+            self.node.stop()
+            for pid in mark.read_text().split():
+                self.assertFalse(pathlib.Path(f"/proc/{pid}/fd").exists() and
+                                 "sleep" in pathlib.Path(f"/proc/{pid}/comm").read_text(), pid)
+
+    def test_bus(self):
+        with RawClient(self.node.url) as shop, Watch(self.node) as watch:
+            shop.subscribe("macula.rpc.io.macula.shop.status", "1")
+            shop.ping()
+            stop = threading.Event()
+
+            def serve():
+                with contextlib.suppress(OSError, ConnectionError):
+                    while not stop.is_set():
+                        kind, words, _, _ = shop.next()
+                        if kind == "MSG" and not stop.is_set():
+                            shop.publish(words[2], b'{"open":true}')
+            threading.Thread(target=serve, daemon=True).start()
+            look = {"type": "bus", "interval": "100ms", "timeout": "2s", "failures": 1}
+            self.configure({"name": "own", "procedure": "config.status", **look}, {"name": "shop", "procedure": "shop.status", **look}).ok()
+            self.node.cli("health", "check", "own").ok()
+            self.node.cli("health", "check", "shop").ok()
+            stop.set()
+            watch.expect(what="check", name="shop", to="failed")
+
+    def test_disk_and_what_is_cleaned_up(self):
+        for name in ("messages.0", "old.log.gz", "messages", "kept.txt"):
+            self.node.write(f"/var/log/{name}", "x" * 5000)
+        with Watch(self.node) as watch:
+            self.configure({"name": "var", "type": "disk", "path": "/var/lib", "threshold": "0%", "interval": "1h",
+                            "failures": 1, "action": "cleanup"}).ok()
+            event = watch.expect(what="cleanup", name="var")
+        self.assertIn("2 old logs", event["entry"]["message"])
+        self.assertEqual(sorted(os.listdir(self.node.path("/var/log"))), ["kept.txt", "messages"])
+
+    def test_https_without_a_certificate_is_bad_and_quotes_no_url(self):
+        server = self.server()
+        self.configure({"name": "tls", "type": "http", "url": f"https://localhost:{server.port}/?token=sesame", "interval": "1h",
+                        "failures": 1}).ok()
+        said = self.node.cli("health", "check", "tls").exits(11)
+        self.assertNotIn("sesame", said.out)
+
+
+class HostileServers(HealthCase):
+    def outcome(self, mode, timeout="700ms"):
+        server = self.server()
+        server.mode = mode
+        self.configure(self.web(server, interval="1h", failures=1, timeout=timeout)).ok()
+        self.node.cli("health", "check", "web")
+        check = self.check("web")
+        return check["state"], check["message"]
+
+    def test_whatever_they_answer_the_node_goes_on(self):
+        pid = self.node.pids()["healthd"]
+        self.assertEqual(self.outcome("huge"), ("ok", "answered with status 200"))
+        self.assertEqual(self.outcome("redirect"), ("ok", "answered with status 302"))
+        self.assertEqual(self.outcome("drip"), ("failed", "no answer within 700 ms"))
+        self.assertEqual(self.outcome("endless", "5s"), ("failed", "the header of the answer does not end"))
+        self.assertEqual(self.outcome("garbage"), ("failed", "the answer does not begin like one of HTTP/1"))
+        self.assertIn("ended before an answer", self.outcome("nothing")[1])
+        self.assertEqual(self.node.pids()["healthd"], pid)
+        self.assertEqual(self.check("service.healthd")["state"], "ok")
+
+
+class Refused(HealthCase):
+    def test_what_cannot_be_is_refused_with_path_and_reason_and_changes_nothing(self):
+        before = self.node.generation()
+        good = {"name": "a", "type": "memory"}
+        for wrong, path in (({"name": "b", "type": "http"}, "checks[1].url"), ({"name": "a", "type": "clock"}, "checks[1].name"),
+                            ({"name": "b", "type": "memory", "interval": "3650d"}, "checks[1].interval"),
+                            ({"name": "b", "type": "bus", "procedure": "node.reboot"}, "checks[1].procedure"),
+                            ({"name": "node.x", "type": "clock"}, "checks[1].name")):
+            said = self.configure(good, wrong).exits(5)
+            self.assertIn("maculaos.health." + path, said.err)
+        said = self.node.cli("config", "patch", json.dumps({"maculaos": {"upgrade": {"health_hold": "1h"}}})).exits(5)
+        self.assertIn("health_hold", said.err)
+        said = self.node.cli("config", "set", "maculaos.watchdog.timeout", "1s").exits(5)
+        self.assertIn("maculaos.watchdog.timeout", said.err)
+        self.assertEqual(self.node.generation(), before)
+        self.assertFalse(any(not check.get("built_in") for check in self.status()["checks"]))
+
+    def test_what_has_no_effect_is_said(self):
+        said = self.configure({"name": "peers", "type": "mesh"}).ok()
+        self.assertIn("has no effect yet", said.err)
+
+
+class Remedies(HealthCase):
+    def test_a_service_is_restarted_within_its_budget(self):
+        with Watch(self.node) as watch:
+            self.configure({"name": "shop", "type": "tcp", "address": "127.0.0.1:1", "interval": "100ms", "failures": 1,
+                            "restart_on_failure": True, "max_restarts": 1}).ok()
+            self.assertEqual(watch.expect(what="restart", name="shop")["entry"]["message"], "shop was restarted")
+            self.assertIn("not restarted any more", watch.expect(what="restart", name="shop")["entry"]["message"])
+        self.assertEqual(self.record().count("run rc-service shop restart"), 1)
+        os.kill(self.node.pids()["healthd"], signal.SIGKILL)
+        self.node.runner.wait("unit=healthd state=ready")
+        self.node.cli("health", "check", "shop").exits(11)
+        self.assertEqual(self.record().count("run rc-service shop restart"), 1, "a restart of healthd does not refill the budget")
+
+    def test_a_rule_of_auto_heal_runs_once_in_its_cooldown(self):
+        with Watch(self.node) as watch:
+            self.configure(auto_heal={"actions": {"full": {"trigger": "disk_usage > 0%", "action": "echo vacuum", "cooldown": "1h"}}}).ok()
+            watch.expect(what="heal", name="full")
+            self.configure(auto_heal={"enabled": True}).code
+        self.assertEqual(self.record().count("run sh -c echo vacuum"), 1)
+
+    def test_acknowledged_nothing_is_restarted(self):
+        with Watch(self.node) as watch:
+            self.configure({"name": "shop", "type": "tcp", "address": "127.0.0.1:1", "interval": "1h", "failures": 1}).ok()
+            watch.expect(what="check", name="shop", to="failed")
+            self.node.cli("health", "acknowledge", "shop", "-m", "new disk tomorrow", "--author", "anna").ok()
+            watch.expect(what="person", name="shop")
+        check = self.check("shop")
+        self.assertEqual((check["acknowledged_by"], check["acknowledgement"]), ("anna", "new disk tomorrow"))
+        self.node.cli("health", "acknowledge", "node.clock").exits(3)
+
+    def test_silence_hides_it_and_survives_a_kill(self):
+        with Watch(self.node) as watch:
+            self.configure({"name": "shop", "type": "tcp", "address": "127.0.0.1:1", "interval": "100ms", "failures": 1}).ok()
+            watch.expect(what="node", to="degraded")
+            self.node.cli("health", "silence", "shop", "1h", "-m", "moving").ok()
+            watch.expect(what="node", to="ok")
+            os.kill(self.node.pids()["healthd"], signal.SIGKILL)
+            watch.expect(what="node", to="ok")
+            self.assertIn("silent_until_ms", self.check("shop"))
+            self.node.cli("health", "silence", "shop", "0").ok()
+            watch.expect(what="node", to="degraded")
+        self.node.cli("health", "silence", "shop", "31d").exits(5)
+
+
+class Suite(unittest.TestCase):
+    def test_a_service_that_was_killed_is_back_before_anybody_worries(self):
+        with Node() as node, Watch(node) as watch:
+            os.kill(node.pids()["confd"], signal.SIGKILL)
+            node.runner.wait("unit=confd state=ready")
+            node.cli("health", "check").ok()
+            history = node.cli("health", "history", "--check", "service.confd", "-o", "json").json()
+            self.assertEqual(history.get("entries", []), [])
+            self.assertIsNotNone(watch)
+
+    def test_a_service_that_the_supervisor_gave_up_fails_the_node_and_is_restarted(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for unit in (BIN.parent / "units").iterdir():
+                shutil.copy(unit, folder)
+            pathlib.Path(folder, "broken.yaml").write_text("command: [/bin/false]\n")
+            node = Node(env={"MACULA_UNITS": folder})
+            with Background(BIN / "maculaos", "node", "run", env=node.env) as runner:
+                runner.wait("unit=broken state=failed", 120)
+                runner.wait("what=node state=failed", 120)
+                node.cli("health").exits(11)
+                runner.wait("what=restart check=service.broken", 120)
+                runner.stop()
+            node.__exit__(None)
+
+    def test_a_bus_that_is_killed_is_no_failure_when_it_comes_back(self):
+        with Node() as node:
+            os.kill(node.pids()["nats-server"], signal.SIGKILL)
+            node.runner.wait("service=healthd msg=\"the bus is back\"")
+            node.cli("health", "check").ok()
+            self.assertEqual(node.cli("health", "status", "node.bus", "-o", "json").json()["checks"][0]["state"], "ok")
+
+
+class Gate(HealthCase):
+    hold = {"upgrade": {"health_hold": "1s", "health_timeout": "5m"}}
+
+    def gate(self):
+        return json.loads(self.node.cli("health", "gate", "-o", "json").out)
+
+    def test_it_passes_when_everything_holds(self):
+        with self.node.events("health.gate", 1) as events:
+            self.configure(**self.hold).ok()
+            events.wait('"passed"')
+        self.node.cli("health", "gate").ok()
+        self.assertEqual(self.history()[0]["to"], "passed")
+
+    def test_a_users_check_keeps_it_from_passing_until_it_holds(self):
+        server = self.server()
+        server.mode = "ill"
+        with self.node.events("health.gate", 1) as events:
+            self.configure(self.web(server, gates_upgrade=True, failures=1), **self.hold).ok()
+            server.wait_asked(20)
+            gate = self.gate()
+            self.assertEqual((gate["state"], gate["reasons"]), ("holding", ["web: answered with status 500"]))
+            self.node.cli("health", "gate").exits(3)
+            server.mode = "ok"
+            events.wait('"passed"')
+
+    def test_it_fails_at_the_limit_with_the_reason_and_stays_so(self):
+        server = self.server()
+        server.mode = "ill"
+        with self.node.events("health.gate", 1) as events:
+            self.configure(self.web(server, gates_upgrade=True), upgrade={"health_hold": "500ms", "health_timeout": "1s"}).ok()
+            events.wait('"failed"')
+        self.node.cli("health", "gate").exits(1)
+        self.assertEqual(self.gate()["reasons"], ["web: answered with status 500"])
+        server.mode = "ok"
+        os.kill(self.node.pids()["healthd"], signal.SIGKILL)
+        self.node.runner.wait("unit=healthd state=ready")
+        self.assertEqual((self.gate()["state"], self.gate()["reasons"]), ("failed", ["web: answered with status 500"]))
+        self.node.stop()
+        self.node.start()  # the version is started again
+        self.assertNotEqual(self.gate().get("reasons"), ["web: answered with status 500"])
+
+
+class Kept(HealthCase):
+    def test_history_and_revision_survive_a_kill_at_any_moment(self):
+        self.node.cli("health", "silence", "node.clock", "1h").ok()
+        revision = self.status()["revision"]
+        for _ in range(3):
+            pid = self.node.pids()["healthd"]
+            os.kill(pid, signal.SIGKILL)
+            self.node.runner.wait("unit=healthd state=ready")
+        self.assertGreaterEqual(self.status()["revision"], revision)
+        self.assertTrue(any(entry["what"] == "person" for entry in self.history()))
+
+    def test_damaged_files_are_passed_over(self):
+        self.node.stop()
+        self.node.write("/var/lib/maculaos/health/kept.json", '{"gate": [')
+        history = self.node.path("/var/lib/maculaos/health/history")
+        whole = history.read_bytes()
+        history.write_bytes(b"\xff\x00garbage\n" + whole + b'{"number":99,"mess')
+        self.node.start()
+        self.node.cli("health", "check").ok()
+        numbers = [entry["number"] for entry in self.history()]
+        self.assertEqual(numbers, sorted(numbers, reverse=True))
+        self.assertGreaterEqual(len(numbers), whole.count(b"\n") + 1)
+
+    def test_files_are_for_nobody_else(self):
+        for name in ("", "/kept.json", "/history"):
+            self.assertEqual(self.node.path("/var/lib/maculaos/health" + name).stat().st_mode & 0o077, 0, name)
+
+
+class Watchdog(HealthCase):
+    def test_it_is_armed_fed_and_handed_over(self):
+        self.assertEqual(self.record(), ["watchdog open /dev/watchdog", "watchdog feed"])
+        self.node.cli("config", "set", "maculaos.watchdog.timeout", "30s").ok()
+        self.assertEqual(self.record()[-1], "watchdog timeout 30")
+        self.node.cli("config", "set", "maculaos.watchdog.enabled", "false").ok()
+        self.assertEqual(self.record()[-1], "watchdog disarm")
+        self.assertEqual(self.status()["watchdog"]["kind"], "off")
+        self.node.cli("config", "set", "maculaos.watchdog.enabled", "true").ok()
+        self.node.stop()
+        self.assertEqual(self.record()[-1], "watchdog disarm")
+
+    def test_killed_it_stays_armed_and_is_taken_up_again(self):
+        os.kill(self.node.pids()["healthd"], signal.SIGKILL)
+        self.node.runner.wait("unit=healthd state=ready")
+        self.assertEqual(self.record(), ["watchdog open /dev/watchdog", "watchdog feed"] * 2)
+
+    def test_a_machine_that_goes_down_keeps_it_armed(self):
+        with self.node.events("node.stopping", 1) as events:
+            self.node.cli("node", "reboot", "--yes", "-r", "test").ok()
+            events.wait("stopping")
+        self.node.cli("health").code
+        self.node.stop()
+        self.assertEqual(self.record()[-2:], ["watchdog timeout 180", "watchdog close armed"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
