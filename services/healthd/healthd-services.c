@@ -26,7 +26,7 @@ static void on_unit(healthd_manager *manager, const Macula__V1__UnitStatus *unit
     mac_autofree char *text =
         mac_asprintf("%s%s%s", state_text(unit->state), told ? ": " : "", told ? unit->message : "");
     bool changed = false;
-    if (unit->state == STATE(ready)) {
+    if (unit->state == STATE(ready) || unit->state == STATE(finished)) {
         changed = healthd_check_set(check, true, text, now, mac_unix_ms());
         check->due_boot = 0;
     } else if (unit->state == STATE(failed)) {

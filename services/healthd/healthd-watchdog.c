@@ -223,7 +223,7 @@ void healthd_watchdog_consider(healthd_manager *manager) {
         healthd_kept_save(manager);
     }
     bool spent = manager->starved >= HEALTHD_STARVE_TIMES && (manager->watchdog.fed || !manager->watchdog.open);
-    if (because && !spent) {
+    if (because && !spent && manager->plan->watchdog.enabled) {
         starve(manager, because);
     } else if (manager->watchdog.open) {
         set_fed(manager, true, NULL);

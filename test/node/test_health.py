@@ -399,6 +399,15 @@ class Suite(unittest.TestCase):
             self.assertEqual(history.get("entries", []), [])
             self.assertIsNotNone(watch)
 
+    def test_a_service_whose_work_is_done_is_well(self):
+        configured = Node(config="hostname: done\n")
+        configured.write("/var/lib/maculaos/.configured", "")
+        with configured as node:
+            node.cli("health", "check").ok()
+            check = node.cli("health", "status", "service.firstboot", "-o", "json").json()["checks"][0]
+            self.assertEqual(check["state"], "ok")
+            self.assertNotIn("next_ms", check)
+
     def test_a_service_that_the_supervisor_gave_up_fails_the_node_and_is_restarted(self):
         with tempfile.TemporaryDirectory() as folder:
             for unit in (BIN.parent / "units").iterdir():
