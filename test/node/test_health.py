@@ -458,8 +458,11 @@ class Gate(HealthCase):
     def test_it_fails_at_the_limit_with_the_reason_and_stays_so(self):
         server = self.server()
         server.mode = "ill"
-        with self.node.events("health.gate", 1) as events:
-            self.configure(self.web(server, gates_upgrade=True), upgrade={"health_hold": "500ms", "health_timeout": "1s"}).ok()
+        with Watch(self.node) as watch, self.node.events("health.gate", 1) as events:
+            self.configure(self.web(server, gates_upgrade=True)).ok()
+            watch.expect(what="check", name="web", to="failed")
+            patch = {"maculaos": {"upgrade": {"health_hold": "500ms", "health_timeout": "1s"}}}
+            self.node.cli("config", "patch", json.dumps(patch)).ok()
             events.wait('"failed"')
         self.node.cli("health", "gate").exits(1)
         self.assertEqual(self.gate()["reasons"], ["web: answered with status 500"])
