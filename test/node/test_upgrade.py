@@ -88,6 +88,24 @@ class Upgrades(UpgradeTest):
             self.assertRegex(status["last"]["reason"], "rolled back by .*: it is too slow")
             self.assertEqual(node.get("hostname"), "before")
 
+    def test_a_version_that_is_not_well_goes_back_by_itself_and_says_which_check_failed(self):
+        check = {"name": "shop", "type": "tcp", "address": "127.0.0.1:9", "interval": "300ms", "timeout": "200ms", "failures": 1,
+                 "gates_upgrade": True}
+        with self.node() as node:
+            node.cli("config", "patch", json.dumps({"maculaos": {
+                "upgrade": {"health_hold": "1s", "health_timeout": "3s"}, "health": {"checks": [check]}}})).ok()
+            node.upgrade("apply").exits(4)
+            runner = node.reboot().runner
+            runner.wait("the new version may not stay", 90)
+            runner.wait("a restart was asked for")
+            self.assertRegex(node.cli("node", "info").ok().out, "may not stay")
+            node.reboot()
+            node.wait_for_outcome("rolled_back")
+            status = node.status()
+            self.assertEqual(status["version"], FIRST)
+            self.assertRegex(status["last"]["reason"], "unhealthy: .*shop")
+            self.assertIn("was tried here and came back", node.upgrade("apply").exits(5).err)
+
     def test_a_prefetched_version_needs_no_network_to_be_applied(self):
         with self.node() as node:
             node.upgrade("prefetch").ok()

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import unittest
 
-from os_case import SOURCE, OsTest, quick
+from os_case import SOURCE, OsTest
 from os_disk import tool
 
 sys.path.insert(0, str(SOURCE / "test" / "release"))
@@ -76,7 +76,6 @@ class Upgrades(OsTest):
         machine.console.ok(f"until maculaos upgrade history -o json | grep -q '\"{outcome}\"'; do sleep 2; done", seconds)
         return self.status(machine)
 
-    @quick
     def test_a_machine_upgrades_itself_over_http_and_keeps_what_is_well(self):
         disk = self.disk()
         directory = self.release(disk, "0.9.0")
