@@ -134,7 +134,8 @@ mac_error *publish_manifest(const char *directory, const char *channel, uint64_t
     if (error)
         return error;
     char version[MAC_SEMVER_MAX + 1] = "", date[32];
-    time_t now = (time_t)sequence;
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    time_t now = epoch ? (time_t)strtoull(epoch, NULL, 10) : time(NULL);
     struct tm parts;
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
     json_t *images = json_array();
