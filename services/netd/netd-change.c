@@ -4,6 +4,7 @@
 
 #include "codec/mac-codec.h"
 #include "flow/mac-flow.h"
+#include "netd-filter.h"
 #include "netd-probe.h"
 
 #define MEASURE_MS 3500 /* the kernel asks for a neighbour three times in three seconds */
@@ -94,6 +95,24 @@ static void apply(mac_flow *flow, void *data) {
     mac_flow_next(flow);
 }
 
+static void on_firewall(const char *problem, void *data) {
+    netd_change *change = data;
+    if (!change->flow || mac_flow_turn(change->flow) != change->turn)
+        return;
+    if (problem)
+        mac_flow_fail(change->flow, mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, "maculaos.security.firewall",
+                                                  "the firewall could not be loaded: %s", problem));
+    else
+        mac_flow_next(change->flow);
+}
+
+/* Taking the document has begun it; here its end is waited for. */
+static void load_firewall(mac_flow *flow, void *data) {
+    netd_change *change = data;
+    change->turn = mac_flow_turn(flow);
+    netd_filter_set(change->manager->filter, change->manager->document, on_firewall, change);
+}
+
 static void undo_apply(mac_flow *flow, void *data) {
     netd_change *change = data;
     netd_manager_take(change->manager, mac_take(&change->previous));
@@ -169,8 +188,8 @@ static void prove(mac_flow *flow, void *data) {
         const char *given = getenv("MACULA_NETD_PROVE_MS");
         unsigned long ms = given ? strtoul(given, NULL, 10) : PROVE_MS;
         change->deadline_ms = mac_now_ms() + (change->confirmed_later && ms > CONFIRM_MS ? CONFIRM_MS : ms);
-        change->turn = mac_flow_turn(flow);
     }
+    change->turn = mac_flow_turn(flow);
     netd_network_look(change->manager->network);
     if (is_tentative(netd_network_state(network)) && mac_now_ms() < change->deadline_ms) {
         uv_timer_start(&change->pause, on_pause, PAUSE_MS, 0);
@@ -212,6 +231,7 @@ netd_change *netd_change_start(netd_manager *manager, Macula__V1__Document *docu
     static const mac_step steps[] = {
         {"measure", measure, NULL, 0, false},
         {"apply", apply, undo_apply, 0, false},
+        {"load the firewall", load_firewall, NULL, 0, false},
         {"prove", prove, NULL, 0, false},
         {0},
     };

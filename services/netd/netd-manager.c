@@ -6,6 +6,7 @@
 #include "codec/mac-codec.h"
 #include "log/mac-log.h"
 #include "netd-change.h"
+#include "netd-filter.h"
 #include "netd-keeper.h"
 
 #define DOCUMENT_FILE "/run/macula/config.pb" /* confd writes it before anybody starts */
@@ -33,6 +34,7 @@ void netd_manager_take(netd_manager *manager, Macula__V1__Document *document) {
     Macula__V1__Document *before = manager->document;
     manager->document = document;
     netd_network_set(manager->network, document);
+    netd_filter_set(manager->filter, document, NULL, NULL);
     if (before)
         macula__v1__document__free_unpacked(before, NULL);
 }
@@ -62,6 +64,7 @@ void netd_manager_accept(netd_manager *manager, Macula__V1__Document *document) 
     if (manager->document)
         macula__v1__document__free_unpacked(manager->document, NULL);
     manager->document = document;
+    netd_filter_set(manager->filter, document, NULL, NULL);
 }
 
 void netd_manager_judge(netd_manager *manager, bool at_start) {
@@ -159,6 +162,7 @@ static void on_network_change(void *data) {
         up += state->links[i].carrier && !state->links[i].loopback;
     mac_autofree char *status = mac_asprintf("%zu links up, %zu routes", up, state->route_count);
     mac_service_status(status);
+    netd_filter_look(manager->filter);
     run_hook(manager);
 }
 
@@ -194,6 +198,7 @@ void netd_manager_free(void *object) {
     netd_manager *manager = object;
     if (manager->changes)
         mac_bus_unsubscribe(manager->changes);
+    netd_filter_free(manager->filter);
     netd_keeper_free(manager->keeper);
     netd_network_free(manager->network);
     netd_sys_free(manager->sys);
@@ -201,6 +206,17 @@ void netd_manager_free(void *object) {
         macula__v1__document__free_unpacked(manager->document, NULL);
     free(manager->returned_why);
     free(manager);
+}
+
+/* Addresses come when the firewall is there: there is no moment in which the node is open. Should it not load, the node
+ * is better reachable than safe from itself: the image's own rules hold then. */
+static void on_first_firewall(const char *problem, void *data) {
+    netd_manager *manager = data;
+    (void)problem;
+    if (manager->stopping)
+        return;
+    netd_network_set(manager->network, manager->document);
+    netd_manager_judge(manager, true);
 }
 
 mac_error *netd_manager_start(mac_service *service, void **ret_object) {
@@ -228,8 +244,9 @@ mac_error *netd_manager_start(mac_service *service, void **ret_object) {
                                                                  .network = manager->network,
                                                                  .use = on_keeper_use,
                                                                  .data = manager});
-        netd_manager_take(manager, load_document(manager));
-        netd_manager_judge(manager, true);
+        manager->filter = netd_filter_new(manager->root, manager->sys);
+        manager->document = load_document(manager);
+        netd_filter_set(manager->filter, manager->document, on_first_firewall, manager);
     }
     return error ? error : serve(manager);
 }

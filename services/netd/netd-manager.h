@@ -16,6 +16,7 @@ typedef struct netd_manager {
     mac_bus *bus;
     netd_sys *sys;
     netd_network *network;
+    struct netd_filter *filter;
     struct netd_keeper *keeper;
     struct netd_change *change;     /* runs; NULL: none */
     Macula__V1__Document *document; /* in force; NULL: the defaults */

@@ -18,8 +18,8 @@
 
 /* ---- talking ---- */
 
-int netd_netlink_open(netd_netlink *netlink) {
-    netlink->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+int netd_netlink_open(netd_netlink *netlink, int family) {
+    netlink->socket = mnl_socket_open2(family, SOCK_CLOEXEC);
     if (!netlink->socket)
         return -errno;
     if (mnl_socket_bind(netlink->socket, 0, MNL_SOCKET_AUTOPID) < 0)

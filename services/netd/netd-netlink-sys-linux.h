@@ -16,8 +16,8 @@ typedef struct netd_netlink {
     char request[4096] __attribute__((aligned(8)));
 } netd_netlink;
 
-/* 0 or a negative errno. */
-int netd_netlink_open(netd_netlink *netlink);
+/* family: NETLINK_ROUTE and its like. 0 or a negative errno. */
+int netd_netlink_open(netd_netlink *netlink, int family);
 void netd_netlink_close(netd_netlink *netlink);
 /* A new request; NLM_F_REQUEST is added. */
 struct nlmsghdr *netd_netlink_message(netd_netlink *netlink, uint16_t type, uint16_t flags);
@@ -25,5 +25,12 @@ struct nlmsghdr *netd_netlink_message(netd_netlink *netlink, uint16_t type, uint
 int netd_netlink_talk(netd_netlink *netlink, struct nlmsghdr *message, mnl_cb_t callback, void *data);
 /* Links, addresses and the routes of the main table. */
 int netd_netlink_dump(netd_netlink *netlink, netd_state *ret_state);
+
+/* netd-filter-sys-linux.c: see netd-sys.h. */
+int netd_filter_counters(void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
+                         void *data);
+bool netd_filter_has_table(void);
+int netd_filter_sessions(uint16_t port, void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data),
+                         void *data);
 
 #endif

@@ -1,21 +1,73 @@
 /* Participant: netd's part in a change of the configuration. */
 #include "codec/mac-codec.h"
 #include "netd-change.h"
+#include "netd-filter.h"
 #include "netd-keeper.h"
 
 static netd_manager *manager_of(Macula__V1__Participant_Service *service) {
     return mac_container_of(service, netd_manager, participant);
 }
 
+/* ---- check ---- */
+
+typedef struct examination {
+    netd_manager *manager;
+    const Macula__V1__ParticipantRequest *input;
+    mac_problems *problems;
+    Macula__V1__ParticipantAnswer_Closure closure;
+    void *closure_data;
+} examination;
+
+static void answer_check(examination *x) {
+    Macula__V1__ParticipantAnswer answer = MACULA__V1__PARTICIPANT_ANSWER__INIT;
+    answer.problems = mac_problems_to_list(x->problems, &answer.n_problems);
+    x->closure(&answer, x->closure_data);
+    mac_problem_list_free(answer.problems, answer.n_problems);
+    mac_problems_free(x->problems);
+    free(x);
+}
+
+static void on_firewall_tried(const char *problem, void *data) {
+    examination *x = data;
+    if (problem)
+        mac_problems_add(x->problems, MAC_PROBLEM_ERROR, NULL, "maculaos.security.firewall",
+                         "the kernel would not take it: %s", problem);
+    answer_check(x);
+}
+
+/* Somebody who is logged in over SSH and could not come back. The session itself goes on: what is established passes.
+ */
+static void on_ssh_session(const netd_ip *remote, const netd_ip *local, void *data) {
+    examination *x = data;
+    const netd_state *state = netd_network_state(x->manager->network);
+    const netd_firewall_facts facts = netd_filter_facts(x->manager->filter);
+    const char *interface = "";
+    char ip[NETD_IP_TEXT];
+    for (size_t i = 0; i < state->address_count; i++) {
+        const netd_link *link = netd_state_link(state, state->addresses[i].index);
+        if (link && netd_ip_equal(&state->addresses[i].net.ip, local))
+            interface = link->name;
+    }
+    if (netd_ip_equal(remote, local) || netd_firewall_admits(x->input->document, &facts, remote, local, interface, 22))
+        return;
+    mac_problems_add(
+        x->problems, MAC_PROBLEM_ERROR, NULL, "maculaos.security.firewall",
+        "%s is logged in over SSH and could not log in again; let it in, or decide yourself: --confirm 120s",
+        netd_ip_format(remote, ip));
+}
+
 static void participant_check(Macula__V1__Participant_Service *service, const Macula__V1__ParticipantRequest *input,
                               Macula__V1__ParticipantAnswer_Closure closure, void *closure_data) {
-    (void)service;
-    Macula__V1__ParticipantAnswer answer = MACULA__V1__PARTICIPANT_ANSWER__INIT;
-    mac_autoptr(mac_problems) problems = mac_problems_new();
-    netd_wish_check(input->document, problems);
-    answer.problems = mac_problems_to_list(problems, &answer.n_problems);
-    closure(&answer, closure_data);
-    mac_problem_list_free(answer.problems, answer.n_problems);
+    examination *x = mac_calloc(1, sizeof *x);
+    *x = (examination){manager_of(service), input, mac_problems_new(), closure, closure_data};
+    netd_wish_check(input->document, x->problems);
+    netd_firewall_check(input->document, x->problems);
+    if (!input->confirm_s && !input->revert)
+        (void)!netd_sys_sessions(x->manager->sys, 22, on_ssh_session, x); /* where it cannot be asked nobody is known */
+    if (mac_problems_errors(x->problems))
+        answer_check(x);
+    else
+        netd_filter_try(x->manager->filter, input->document, on_firewall_tried, x);
 }
 
 /* ---- apply ---- */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "netd-filter.h"
 #include "netd-keeper.h"
 
 static char *ip_text(const netd_ip *ip) {
@@ -171,6 +172,40 @@ static void put_notes(Macula__V1__NetStatus *status, const mac_strings *notes, c
     status->notes = mac_problems_to_list(problems, &status->n_notes);
 }
 
+typedef struct counting {
+    const netd_manager *manager;
+    Macula__V1__NetFirewall *firewall;
+} counting;
+
+static void on_counter(const char *name, uint64_t packets, uint64_t bytes, void *data) {
+    counting *target = data;
+    char *shown = netd_firewall_counter_name(target->manager->document, name);
+    Macula__V1__NetFirewall *firewall = target->firewall;
+    if (!shown)
+        return;
+    Macula__V1__NetCounter *counter = NEW(Macula__V1__NetCounter, macula__v1__net_counter__init);
+    counter->name = shown;
+    counter->has_packets = counter->has_bytes = true;
+    counter->packets = packets;
+    counter->bytes = bytes;
+    firewall->counters = mac_realloc(firewall->counters, (firewall->n_counters + 1) * sizeof *firewall->counters);
+    firewall->counters[firewall->n_counters++] = counter;
+}
+
+static Macula__V1__NetFirewall *firewall_message(const netd_manager *manager) {
+    Macula__V1__NetFirewall *firewall = NEW(Macula__V1__NetFirewall, macula__v1__net_firewall__init);
+    const char *problem = netd_filter_problem(manager->filter);
+    counting target = {manager, firewall};
+    netd_filter_look(manager->filter);
+    firewall->has_state = true;
+    firewall->state = problem                                    ? MACULA__V1__NET_FIREWALL__STATE__failed
+                      : netd_firewall_enabled(manager->document) ? MACULA__V1__NET_FIREWALL__STATE__loaded
+                                                                 : MACULA__V1__NET_FIREWALL__STATE__off;
+    firewall->problem = mac_strdup(problem);
+    (void)!netd_sys_counters(manager->sys, on_counter, &target); /* without the table there are none */
+    return firewall;
+}
+
 static void put_history(const netd_manager *manager, Macula__V1__NetStatus *status) {
     status->working = mac_calloc(NETD_KEPT_MAX, sizeof *status->working);
     status->n_working = netd_keeper_working(manager->keeper, status->working);
@@ -194,6 +229,7 @@ Macula__V1__NetStatus *netd_status_make(const netd_manager *manager) {
         status->routes[status->n_routes++] = route_message(state, &state->routes[i]);
     status->resolver = resolver_message(netd_network_resolver(network));
     put_notes(status, netd_network_notes(network), netd_keeper_reason(manager->keeper));
+    status->firewall = firewall_message(manager);
     put_history(manager, status);
     status->kernel = mac_strdup(netd_sys_is_recording(manager->sys) ? "recording" : "linux");
     status->has_dhcp_clients = true;

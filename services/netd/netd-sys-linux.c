@@ -303,6 +303,24 @@ static int linux_run(netd_sys *sys, const mac_command_options *options, mac_comm
     return mac_command_start(options, ret_command);
 }
 
+static int linux_counters(netd_sys *sys,
+                          void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
+                          void *data) {
+    (void)sys;
+    return netd_filter_counters(on_counter, data);
+}
+
+static bool linux_has_table(netd_sys *sys) {
+    (void)sys;
+    return netd_filter_has_table();
+}
+
+static int linux_sessions(netd_sys *sys, uint16_t port,
+                          void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data), void *data) {
+    (void)sys;
+    return netd_filter_sessions(port, on_session, data);
+}
+
 static void on_closed(uv_handle_t *handle) {
     sys_linux *sys = handle->data;
     if (--sys->open_handles)
@@ -327,10 +345,11 @@ static void linux_free(netd_sys *base) {
 
 netd_sys *netd_sys_linux_new(mac_error **ret_error) {
     static const netd_sys_ops ops = {linux_read,          linux_apply,     linux_watch, linux_sysctl,
-                                     linux_neighbour_ask, linux_neighbour, linux_run,   linux_free};
+                                     linux_neighbour_ask, linux_neighbour, linux_run,   linux_counters,
+                                     linux_has_table,     linux_sessions,  linux_free};
     sys_linux *sys = mac_calloc(1, sizeof *sys);
     sys->base.ops = &ops;
-    int r = netd_netlink_open(&sys->netlink);
+    int r = netd_netlink_open(&sys->netlink, NETLINK_ROUTE);
     if (r == 0)
         return &sys->base;
     *ret_error = mac_error_from_errno(r, "netlink cannot be opened");

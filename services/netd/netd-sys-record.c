@@ -201,6 +201,29 @@ static int record_run(netd_sys *base, const mac_command_options *options, mac_co
     return -ENOSYS; /* whoever asked goes on without it */
 }
 
+static int record_counters(netd_sys *base,
+                           void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
+                           void *data) {
+    (void)base;
+    (void)on_counter;
+    (void)data;
+    return 0;
+}
+
+static bool record_has_table(netd_sys *base) {
+    (void)base;
+    return true;
+}
+
+static int record_sessions(netd_sys *base, uint16_t port,
+                           void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data), void *data) {
+    (void)base;
+    (void)port;
+    (void)on_session;
+    (void)data;
+    return 0;
+}
+
 static void on_closed(uv_handle_t *handle) {
     sys_record *sys = handle->data;
     netd_state_deinit(&sys->state);
@@ -220,7 +243,8 @@ static void record_free(netd_sys *base) {
 }
 
 static const netd_sys_ops record_ops = {record_read,          record_apply,     record_watch, record_sysctl,
-                                        record_neighbour_ask, record_neighbour, record_run,   record_free};
+                                        record_neighbour_ask, record_neighbour, record_run,   record_counters,
+                                        record_has_table,     record_sessions,  record_free};
 
 const mac_strings *netd_sys_record_calls(const netd_sys *sys) {
     return sys->ops == &record_ops ? &of(sys)->calls : NULL;

@@ -51,3 +51,17 @@ int netd_sys_run(netd_sys *sys, const mac_command_options *options, mac_command 
     with_loop.loop = sys->loop;
     return sys->ops->run(sys, &with_loop, ret_command);
 }
+
+int netd_sys_counters(netd_sys *sys, void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
+                      void *data) {
+    return sys->ops->counters(sys, on_counter, data);
+}
+
+bool netd_sys_has_table(netd_sys *sys) {
+    return sys->ops->has_table(sys);
+}
+
+int netd_sys_sessions(netd_sys *sys, uint16_t port,
+                      void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data), void *data) {
+    return sys->ops->sessions(sys, port, on_session, data);
+}

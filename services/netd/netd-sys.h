@@ -43,6 +43,14 @@ netd_neighbour netd_sys_neighbour(netd_sys *sys, int index, const netd_ip *ip, u
 /* Starts a program; the recording one ends it at once with success and no output. options->loop is filled in. 0 or a
  * negative errno. */
 int netd_sys_run(netd_sys *sys, const mac_command_options *options, mac_command **ret_command) MAC_MUST_USE;
+/* Counters of the table `inet macula`. 0 or a negative errno. */
+int netd_sys_counters(netd_sys *sys, void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
+                      void *data) MAC_MUST_USE;
+bool netd_sys_has_table(netd_sys *sys);
+/* TCP connections that others have to this port. */
+int netd_sys_sessions(netd_sys *sys, uint16_t port,
+                      void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data),
+                      void *data) MAC_MUST_USE;
 /* Of the recording one: what it was asked to do, a line each. NULL otherwise. */
 const mac_strings *netd_sys_record_calls(const netd_sys *sys);
 
@@ -55,6 +63,11 @@ typedef struct netd_sys_ops {
     int (*neighbour_ask)(netd_sys *sys, int index, const netd_ip *ip);
     netd_neighbour (*neighbour)(netd_sys *sys, int index, const netd_ip *ip, uint8_t ret_mac[6]);
     int (*run)(netd_sys *sys, const mac_command_options *options, mac_command **ret_command);
+    int (*counters)(netd_sys *sys, void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
+                    void *data);
+    bool (*has_table)(netd_sys *sys);
+    int (*sessions)(netd_sys *sys, uint16_t port,
+                    void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data), void *data);
     void (*free)(netd_sys *sys);
 } netd_sys_ops;
 

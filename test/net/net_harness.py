@@ -19,7 +19,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "node"))
-from node_harness import BIN, PATIENCE, Background, Node, Result  # noqa: E402
+from node_harness import BIN, PATIENCE, SOURCE, Background, Node, Result  # noqa: E402
 
 NUMBERS = itertools.count(1)
 
@@ -127,6 +127,11 @@ class NetNode(Node):
     def __init__(self, space, config, env=None):
         super().__init__(config=config, env={"MACULA_NETD_KERNEL": "linux", **(env or {})})
         self.space = space
+        units = self.root / "units"  # what concerns the network, and no more
+        units.mkdir()
+        for name in ("confd", "netd"):
+            shutil.copy(SOURCE / "services" / "units" / f"{name}.yaml", units)
+        self.env["MACULA_UNITS"] = str(units)
 
     def start(self, **env):
         self.runner = Background("ip", "netns", "exec", self.space.name, BIN / "maculaos", "node", "run",

@@ -1,0 +1,165 @@
+#!/usr/bin/python3
+"""The firewall: what comes in and what does not, over IPv4 and IPv6, from each side; and who must not be locked out."""
+import json
+import threading
+import unittest
+
+from net_harness import NetTest
+
+NODE = """
+maculaos:
+  network:
+    interfaces:
+      eth0: {addresses: [192.168.77.10/24, "fd77::10/64"], gateway: 192.168.77.1}
+      eth1: {addresses: [192.168.78.10/24, "fd78::10/64"]}
+"""
+LISTEN = """
+import socket, sys
+for port in map(int, sys.argv[1:]):
+    s = socket.socket(socket.AF_INET6)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("::", port))
+    s.listen(50)
+    globals()[f"s{port}"] = s
+    u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    u.bind(("::", port))
+    globals()[f"u{port}"] = u
+print("listening", flush=True)
+import signal; signal.pause()
+"""
+CONNECT = """
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+s.settimeout(float(sys.argv[3]))
+try:
+    s.connect((sys.argv[1], int(sys.argv[2])))
+    print("open", flush=True)
+except ConnectionRefusedError:
+    print("refused")
+except OSError:
+    print("silent")
+if len(sys.argv) > 4:
+    import signal; signal.pause()
+"""
+PORTS = [22, 80, 443, 4222, 6443, 8080, 10250]
+PATIENCE_OF_A_DROP = "1.5"
+
+
+class Firewall(NetTest):
+    def setUp(self):
+        super().setUp()
+        self.lan.switch.ip("link", "add", "sw1", "type", "bridge", "forward_delay", "0")
+        self.lan.switch.ip("link", "set", "sw1", "up")
+        self.near = self.host("near", "sw0", "192.168.77.1/24", "fd77::1/64")
+        self.far = self.host("far", "sw1", "192.168.78.1/24", "fd78::1/64")
+        self.node = self.lan.node(NODE, interfaces=("eth0",), start=False)
+        self.lan.plug(self.node.space, "eth1", "sw1")
+        self.node.start()
+        self.addCleanup(self.node.stop)
+        self.node.wait_net(lambda net: net.gateway() and net.address("eth1", "configured", "fd78")
+                           and net.status["firewall"]["state"] == "loaded")
+        listener = self.node.space.background("python3", "-c", LISTEN, *[p for p in PORTS if p != 4222])
+        self.addCleanup(listener.close)
+        listener.wait("listening")
+        for host, addresses in ((self.near, ("192.168.77.10", "fd77::10")), (self.far, ("192.168.78.10", "fd78::10"))):
+            for address in addresses:
+                self.assertTrue(host.reaches(address))
+
+    def host(self, name, bridge, *addresses):
+        space = self.lan.space(name)
+        self.lan.plug(space, "eth0", bridge)
+        for address in addresses:
+            space.ip("addr", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
+        space.ip("link", "set", "eth0", "up")
+        return space
+
+    def state(self, host, address, port):
+        return host.exec("python3", "-c", CONNECT, address, port, PATIENCE_OF_A_DROP).stdout.strip()
+
+    def matrix(self):
+        """(side, family, port) that can be reached; asked all at once."""
+        sides = {"near": (self.near, "192.168.77.10", "fd77::10"), "far": (self.far, "192.168.78.10", "fd78::10")}
+        found, threads = {}, []
+        for side, (host, four, six) in sides.items():
+            for family, address in ((4, four), (6, six)):
+                for port in PORTS:
+                    def ask(key=(side, family, port), arguments=(host, address, port)):
+                        found[key] = self.state(*arguments)
+                    threads.append(threading.Thread(target=ask))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return {key for key, state in found.items() if state != "silent"}
+
+    def expected(self, near, far=None):
+        return {(side, family, port) for side, ports in (("near", near), ("far", near if far is None else far))
+                for family in (4, 6) for port in ports}
+
+    def counter(self, name):
+        for counter in self.node.net().status["firewall"]["counters"]:
+            if counter["name"] == name:
+                return counter["packets"]
+        return None
+
+    def set(self, firewall, *more):
+        return self.node.cli("config", "set", "maculaos.security.firewall", json.dumps(firewall), *more)
+
+    def test_each_port_from_each_side(self):
+        self.assertEqual(self.matrix(), self.expected({22, 80}))
+        self.assertGreater(self.counter("refused"), 0)
+        self.assertGreater(self.counter("ssh"), 0)
+        # The set-up page is over, the bus listens to the world.
+        self.node.write("/var/lib/maculaos/.configured", "")
+        self.set({"rules": [{"name": "web", "protocol": "tcp", "ports": ["8000-8100", "8080"], "interface": "eth1"},
+                            {"action": "drop", "sources": ["192.168.78.0/24", "192.168.78.1/32"]}]}).ok()
+        self.assertEqual(self.matrix(), {("near", 4, 22), ("near", 6, 22), ("far", 4, 8080), ("far", 6, 22), ("far", 6, 8080)})
+        self.assertGreater(self.counter("rule web"), 0)
+        self.node.cli("config", "patch", json.dumps({"maculaos": {
+            "security": {"require_credentials": True, "firewall": {"rules": []}}, "nats": {"listen": "0.0.0.0:4222"}}})).ok()
+        self.node.wait_net(lambda net: any(c["name"] == "nats" for c in net.status["firewall"]["counters"]))
+        self.assertEqual(self.matrix() - {("near", 6, 4222), ("far", 6, 4222)}, self.expected({22}) | {("near", 4, 4222), ("far", 4, 4222)})
+
+    def test_accept_and_off(self):
+        self.set({"default_policy": "accept", "rules": [{"action": "reject", "protocol": "tcp", "ports": ["8080"]}]}).ok()
+        self.assertEqual(self.state(self.near, "fd77::10", 8080), "refused")
+        self.assertEqual(self.state(self.far, "192.168.78.10", 443), "open")
+        self.set({"enabled": False, "rules": None}).ok()
+        self.assertEqual(self.node.net().status["firewall"]["state"], "off")
+        self.assertEqual(self.state(self.near, "192.168.77.10", 10250), "open")
+
+    def test_who_is_logged_in_is_not_locked_out_without_a_confirmation(self):
+        session = self.near.background("python3", "-c", CONNECT, "192.168.77.10", "22", "5", "stay")
+        self.addCleanup(session.close)
+        session.wait("open")
+        result = self.set({"allow_ssh": False}).exits(5)
+        self.assertIn("192.168.77.1 is logged in over SSH", result.err)
+        self.assertEqual(self.state(self.near, "192.168.77.10", 22), "open")
+        self.set({"allow_ssh": False, "rules": [{"protocol": "tcp", "ports": ["22"], "sources": ["192.168.77.0/24"]}]}).ok()
+        self.assertEqual(self.state(self.far, "192.168.78.10", 22), "silent")
+        self.set({"allow_ssh": False, "rules": []}, "--confirm", "3s").ok()
+        self.assertEqual(self.state(self.far, "192.168.78.10", 22), "silent")
+
+    def test_rules_that_contradict_themselves_are_refused(self):
+        for rule, words in (({"ports": ["80"]}, "ports need protocol"),
+                            ({"protocol": "tcp", "ports": ["90-80"]}, "ports"),
+                            ({"sources": ["10.0.0.0/8"], "destinations": ["fd00::/8"]}, "no packet can fit"),
+                            ({"interface": "e\"; accept"}, "interface")):
+            result = self.set({"rules": [rule]}).exits(5)
+            self.assertIn(words, result.err)
+        self.assertEqual(self.state(self.near, "192.168.77.10", 443), "silent")
+
+    def test_a_change_that_blocks_the_way_out_is_taken_back(self):
+        self.node.cli("config", "set", "maculaos.network.probe_targets", '["192.168.77.1"]').ok()
+        result = self.set({"rules": [{"direction": "output", "action": "drop", "protocol": "icmp"}]}).exits(9)
+        self.assertIn("192.168.77.1", result.err)
+        self.assertTrue(self.node.space.reaches("192.168.77.1"))
+
+    def test_what_somebody_flushes_comes_back(self):
+        self.node.space.exec("nft", "flush", "ruleset")
+        self.node.wait_net(lambda net: net.status["firewall"].get("counters"))
+        self.assertEqual(self.state(self.near, "192.168.77.10", 443), "silent")
+
+
+if __name__ == "__main__":
+    unittest.main()
