@@ -10,6 +10,7 @@
 #include "install-answers.h"
 #include "install-questions.h"
 #include "install-staging.h"
+#include "install-tools.h"
 #include "install-write.h"
 
 typedef struct installation {
@@ -202,11 +203,16 @@ static mac_error *write_all(installation *it, const Macula__V1__InstallSection *
     return error;
 }
 
+/* init ends us, so that nothing is offered on the terminal in the meantime. */
 static void restart(const char *program) {
     install_report_step(strcmp(program, "reboot") == 0 ? "Restarting" : "Switching off");
     sync();
-    execlp(program, program, (char *)NULL);
-    fprintf(stderr, "macula-install: %s cannot be started: %s\n", program, strerror(errno));
+    mac_error *error = install_tool((const char *const[]){program, NULL}, NULL);
+    if (!error)
+        pause();
+    else
+        fprintf(stderr, "macula-install: %s\n", error->message);
+    mac_error_free(error);
 }
 
 /* What comes next: as asked for, else in install mode as configured; a person is asked. */

@@ -161,14 +161,14 @@ class Install(OsTest):
         """The disk after cuts all over an installation, and at each of the last writes; returns how many were bootable."""
         recording, whole = Recording(record), 0
         last = len(recording.writes)
-        moments = [*recording.moments(generator, count), *range(last - 8, last + 1)]
-        for moment in moments:
-            for torn in (False, True):
-                with self.subTest(writes=moment, of=last, torn=torn):
-                    disk = recording.disk_after(moment, before.path, self.folder / "cut.img", generator, torn)
-                    if self.is_bootable(disk):
-                        whole += 1
-                        self.is_whole_or_old(disk, before)
+        moments = [(moment, False) for moment in recording.moments(generator, count)]
+        moments += [(moment, torn) for moment in range(last - 8, last + 1) for torn in (False, True)]
+        for moment, torn in moments:
+            with self.subTest(writes=moment, of=last, torn=torn):
+                disk = recording.disk_after(moment, before.path, self.folder / "cut.img", generator, torn)
+                if self.is_bootable(disk):
+                    whole += 1
+                    self.is_whole_or_old(disk, before)
         return whole
 
     def is_whole_or_old(self, disk, before):
