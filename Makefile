@@ -2,7 +2,7 @@
 BUILD ?= build
 
 .DEFAULT_GOAL := help
-.PHONY: help node test bench fuzz lint format asan tsan coverage build packages test-packages image release demo-upgrade qemu test-os dependencies clean
+.PHONY: help test-web node test bench fuzz lint format asan tsan coverage build packages test-packages image release demo-upgrade qemu test-os dependencies clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -81,6 +81,11 @@ test-os: ## test the image in QEMU, on one in test compression (as root; takes l
 qemu: ## boot the image in QEMU (QEMU_MEDIUM=disk|iso, QEMU_FIRMWARE=bios|uefi, QEMU_MEMORY)
 	@scripts/install-dependencies os
 	@images/qemu
+
+test-web: ## the page of the first boot in a real browser (Chromium from Debian, Playwright and axe-core by npm)
+	@scripts/install-dependencies build web
+	@scripts/build $(BUILD) programs
+	@MACULA_BUILD_DIR=$(CURDIR)/$(BUILD) MACULA_BIN_DIR=$(CURDIR)/$(BUILD)/bin test/web/web.py
 
 clean: ## remove what was built (the sandbox in run/ stays)
 	rm -rf build build-*
