@@ -30,10 +30,12 @@ apt_get() {
         -o Acquire::ForceHash=SHA256 -o APT::Sandbox::User=root -o Debug::NoLocking=true "$@"
 }
 
-# apt_update: the indexes of the suite, once a run.
+# apt_update: the indexes of the suite, once a run; another build waits until this one has what it needs.
 apt_update() {
     [ -z "${apt_updated:-}" ] || return 0
     mkdir -p "$apt_root/state/lists/partial" "$apt_root/cache/archives/partial" "$debs"
+    exec 8>"$apt_root.lock"
+    flock 8
     : >"$apt_root/status"
     apt_sources >"$apt_root/sources.list"
     [ -s "$apt_root/sources.list" ] ||

@@ -2,7 +2,7 @@
 # shellcheck shell=sh disable=SC2154
 
 grub_common='part_gpt part_msdos fat squash4 xzio gzio loadenv linux normal configfile search search_label test true echo
-    regexp serial terminal reboot minicmd sleep probe'
+    regexp serial terminal reboot minicmd sleep probe hashsum gcry_crc'
 
 # grub_image PLATFORM FILE PREFIX MODULE...: and what every image has.
 grub_image() {

@@ -104,7 +104,8 @@ begin_stage() {
     cd "$work"
 }
 
-# end_stage TEXT: the work becomes the result. Older results of this stage go, but the last three.
+# end_stage TEXT: the work becomes the result. Results of this stage that nobody used for a day go, but the last three;
+# another build that runs at this moment still finds its own.
 end_stage() {
     digest=$(digest_of "$work")
     echo "$digest" >"$work/.digest"
@@ -113,7 +114,7 @@ end_stage() {
     if [ ! -e "$store" ]; then mv -T "$work" "$store"; fi
     ln -sfn "$store" "$output/stages/$stage"
     find "$cache/stages/$stage" -mindepth 1 -maxdepth 1 ! -name '.work-*' -printf '%T@ %p\n' | sort -rn | tail -n +4 |
-        cut -d' ' -f2- | xargs -r rm -rf
+        cut -d' ' -f2- | while read -r old; do find "$old" -maxdepth 0 -mtime +0; done | xargs -r rm -rf
     say "$1"
 }
 

@@ -10,16 +10,34 @@
 
 /* ---- the choice ---- */
 
+static bool is_empty(const mac_boot_state *state, char slot) {
+    return mac_boot_verity_empty(&state->verity[mac_boot_slot_index(slot)]);
+}
+
+/* A slot that holds nothing uses its try like one that cannot be loaded: GRUB goes on with the active one at once. */
 static void choose_pending(const mac_boot_state *state, mac_boot_choice *choice) {
+    choice->failed = state->pending;
     for (size_t i = 0; i < MAC_BOOT_TRIES; i++) {
         if (choice->tries.used[i] == state->seq)
             continue;
         choice->tries.used[i] = state->seq;
-        choice->tries_changed = choice->pending = true;
+        choice->tries_changed = true;
+        if (is_empty(state, state->pending))
+            return;
+        choice->pending = true;
         choice->slot = state->pending;
+        choice->failed = '-';
         return;
     }
-    choice->failed = state->pending;
+}
+
+/* The active slot, or where it holds nothing the other one. */
+static void choose_filled(const mac_boot_state *state, mac_boot_choice *choice) {
+    char other = mac_boot_slot_other(choice->slot);
+    if (choice->pending || !is_empty(state, choice->slot) || is_empty(state, other))
+        return;
+    choice->failed = choice->slot;
+    choice->slot = other;
 }
 
 mac_boot_choice mac_boot_choose(const mac_boot_state *state, const mac_boot_tries *tries) {
@@ -38,6 +56,7 @@ mac_boot_choice mac_boot_choose(const mac_boot_state *state, const mac_boot_trie
     } else if (tries && state->pending != '-') {
         choose_pending(state, &choice);
     }
+    choose_filled(state, &choice);
     return choice;
 }
 

@@ -14,7 +14,7 @@
 typedef struct mac_boot_choice {
     char slot;
     bool pending; /* this start is a try */
-    char failed;  /* the pending slot whose tries are used up, or '-' */
+    char failed;  /* the pending slot whose tries are used up, or the one that is empty; or '-' */
     mac_boot_mode mode;
     bool tries_changed; /* `tries` must be saved before anything is started; if that fails, the active slot starts */
     mac_boot_tries tries;

@@ -212,6 +212,27 @@ static void a_pending_slot_is_tried_three_times_and_comes_back(void **unused) {
     assert_int_equal(mac_boot_choose(&state, NULL).slot, 'a');
 }
 
+static void a_slot_that_holds_nothing_is_passed_over(void **unused) {
+    (void)unused;
+    mac_boot_tries tries = {.next = 0};
+    mac_boot_state state = confirmed(50);
+    state.pending = 'b';
+    state.verity[1] = mac_boot_verity_none();
+    mac_boot_choice choice = mac_boot_choose(&state, &tries);
+    assert_int_equal(choice.slot, 'a');
+    assert_int_equal(choice.failed, 'b');
+    assert_false(choice.pending);
+    assert_true(choice.tries_changed);
+    state.pending = '-';
+    state.verity[1] = state.verity[0];
+    state.verity[0] = mac_boot_verity_none();
+    choice = mac_boot_choose(&state, &tries);
+    assert_int_equal(choice.slot, 'b');
+    assert_int_equal(choice.failed, 'a');
+    state.verity[1] = mac_boot_verity_none();
+    assert_int_equal(mac_boot_choose(&state, &tries).slot, 'a');
+}
+
 static void a_one_shot_mode_comes_once_and_a_reset_until_it_is_done(void **unused) {
     (void)unused;
     mac_boot_tries tries = {.next = 0};
@@ -254,6 +275,7 @@ int main(void) {
         cmocka_unit_test(a_refusal_says_what_and_where),
         cmocka_unit_test(the_newer_valid_copy_counts),
         cmocka_unit_test(a_pending_slot_is_tried_three_times_and_comes_back),
+        cmocka_unit_test(a_slot_that_holds_nothing_is_passed_over),
         cmocka_unit_test(a_one_shot_mode_comes_once_and_a_reset_until_it_is_done),
         cmocka_unit_test(a_trailer_is_believed_only_as_far_as_it_fits),
     };

@@ -22,6 +22,11 @@ static char *shell_word(const char *text) {
 
 static void say_ready(const supervisor_manager *manager) {
     const char *root = mac_root_directory(manager->host.root);
+    /* For the system around the node, which cannot read what is printed. */
+    int result = mac_fs_write(manager->host.root, SUPERVISOR_READY_FILE, "", 0, MAC_FS_KEEP_AS(MAC_FS_RELAXED));
+    if (result < 0)
+        mac_log_error("that the node is ready is not written", "file=" SUPERVISOR_READY_FILE " error=%s",
+                      strerror(-result));
     mac_autofree char *word = shell_word(root);
     printf("node ready: %s  (root %s)\n", manager->server.url, *root ? root : "/");
     if (*root)

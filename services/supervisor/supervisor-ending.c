@@ -51,6 +51,8 @@ static void on_part_closed(void *data) {
 
 static void close_core(supervisor_manager *manager) {
     manager->core_closing = true;
+    if (mac_fs_remove(manager->host.root, SUPERVISOR_READY_FILE) < 0)
+        mac_log_debug("the node was not ready", NULL);
     if (mac_fs_remove(manager->host.root, SUPERVISOR_RUNTIME "/server.url") < 0)
         mac_log_debug("no address of the bus to remove", NULL); /* it never came up */
     manager->closing = (unsigned)(MAC_ARRAY_SIZE(manager->signals) + manager->unit_count + 4);

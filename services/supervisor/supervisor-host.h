@@ -12,6 +12,8 @@
 #include "supervisor-unit.h"
 
 #define SUPERVISOR_RUNTIME "/run/macula"
+/* There while the node is, from when every unit was ready. */
+#define SUPERVISOR_READY_FILE SUPERVISOR_RUNTIME "/ready"
 #define SUPERVISOR_IDENTITY "/var/lib/maculaos/identity"
 
 typedef struct supervisor_options {

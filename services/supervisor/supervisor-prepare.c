@@ -59,14 +59,15 @@ static mac_error *take_lock(mac_root *root, int *ret_lock) {
     return NULL;
 }
 
-/* Ports files that a server of an earlier run left. */
+/* What an earlier run left: ports files of its server, and that it was ready. */
 static void remove_leftovers(mac_root *root) {
     mac_autostrings names = {0};
     if (mac_fs_list(root, SUPERVISOR_RUNTIME, &names) < 0)
         return;
     for (size_t i = 0; i < names.count; i++) {
         mac_autofree char *path = mac_asprintf(SUPERVISOR_RUNTIME "/%s", names.items[i]);
-        if (mac_ends_with(names.items[i], ".ports") && mac_fs_remove(root, path) < 0)
+        bool stale = mac_ends_with(path, ".ports") || strcmp(path, SUPERVISOR_READY_FILE) == 0;
+        if (stale && mac_fs_remove(root, path) < 0)
             continue; /* it names a pid that is not our server's: ignored then */
     }
 }
@@ -137,6 +138,9 @@ static char *find_program(const char *name) {
     return NULL;
 }
 
+/* At a start it is read from a slow disk while everything else is, too. */
+#define SERVER_VERSION_MS 120000
+
 mac_error *supervisor_prepare_server(char **ret_program) {
     mac_autofree char *program = find_program("nats-server");
     if (!program)
@@ -146,9 +150,15 @@ mac_error *supervisor_prepare_server(char **ret_program) {
                              "nats-server");
     const char *argv[] = {program, "--version", NULL};
     mac_command_result result = {0};
-    mac_command_options options = {.argv = argv, .timeout_ms = 10000};
+    mac_command_options options = {.argv = argv, .timeout_ms = SERVER_VERSION_MS};
     int status = mac_command_run(&options, &result);
-    mac_autofree char *said = status == 0 && result.output ? (char *)result.output : mac_strdup("");
+    mac_autofree char *said = result.output ? (char *)result.output : mac_strdup("");
+    if (status < 0)
+        return mac_error_from_errno(status, "%s cannot be run", program);
+    if (result.timed_out)
+        return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
+                             "%s --version did not end within %d s: the machine is too busy, or its disk fails",
+                             program, SERVER_VERSION_MS / 1000);
     unsigned major = 0, minor = 0;
     const char *digits = strstr(said, "v");
     while (digits && sscanf(digits, "v%u.%u", &major, &minor) != 2)

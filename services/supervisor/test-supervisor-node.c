@@ -22,6 +22,8 @@ static void a_node_starts_in_order_and_ends_in_reverse(void **state) {
     sees(n, "unit=a", "state=starting");
     sees(n, "unit=a", "state=ready");
     sees(n, "node ready: nats://127.0.0.1:", NULL);
+    mac_autofree char *ready = mac_asprintf("%s/root/run/macula/ready", n->directory);
+    assert_int_equal(access(ready, F_OK), 0);
     has_seen_or_sees(n, "service=a msg=\"server nats://127.0.0.1:", "realm io.macula root /tmp/supervisor-");
     kill(n->pid, SIGTERM);
     sees(n, "unit=a", "state=stopped");
@@ -30,6 +32,7 @@ static void a_node_starts_in_order_and_ends_in_reverse(void **state) {
     sees(n, "unit=nats-server", "state=stopped");
     assert_int_equal(ends(n, 0), 0);
     assert_false(saw(n, "still open"));
+    assert_int_equal(access(ready, F_OK), -1);
 }
 
 static void a_unit_that_crashes_fails_and_the_others_run(void **state) {

@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(PROJECT, "images"))
 import boot_blocks  # noqa: E402
 
 HASH_A = boot_blocks.verity("a" * 64, 1000)
+EMPTY = boot_blocks.verity("0" * 64, 0)
 HASH_B = boot_blocks.verity("b" * 64, 2000)
 
 
@@ -153,6 +154,8 @@ class BootMenu(unittest.TestCase):
             ("a on trial", Case(state(1), state(2, "b", "a"), fresh), "disk a on trial"),
             ("its kernel is gone", Case(state(1), state(2, "a", "b"), fresh, "b"), "disk a failed=b"),
             ("the active kernel is gone", Case(state(1), state(2), fresh, "a"), "disk b failed=a"),
+            ("nothing in the slot on trial", Case(state(1), state(2, "a", "b", verity_b=EMPTY), fresh), "disk a failed=b"),
+            ("nothing in the active slot", Case(state(1), state(2, verity_a=EMPTY), fresh), "disk b failed=a"),
             ("recovery once", Case(state(1), state(2, next_mode="recovery"), fresh), "recovery a"),
             ("recovery was", Case(state(1), state(2, next_mode="recovery"), boot_blocks.tries(next_done=2)), "disk a"),
             ("install once", Case(state(1), state(2, next_mode="install-"), fresh), "install a"),

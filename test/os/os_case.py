@@ -20,7 +20,7 @@ PANIC = r"Kernel panic"
 
 
 def quick(test):
-    """Marks a test of the quick set, which `make test` runs too."""
+    """Marks a test of the quick set (test/os/run --quick)."""
     test.quick = True
     return test
 
@@ -28,40 +28,53 @@ def quick(test):
 class Images:
     """The images under test: of MACULA_OS_IMAGES, or built once in test compression."""
 
-    _folder = None
+    STAGES = {"img": "stages/50-disk/disk.img", "iso": "stages/60-iso/medium.iso", "slot": "stages/40-slot/slot",
+              "slot.json": "stages/40-slot/slot.json"}  # these need no copy to be handed out
+    FOLDER = SOURCE / "build-image" / "test-image"
+    _built = set()
 
     @classmethod
-    def folder(cls):
-        if cls._folder is None:
-            given = os.environ.get("MACULA_OS_IMAGES")
-            cls._folder = pathlib.Path(given) if given else cls._build()
-        return cls._folder
-
-    @staticmethod
-    def _build():
-        folder = SOURCE / "build-image" / "test-image"
-        folder.mkdir(parents=True, exist_ok=True)
+    def build(cls, *stages):
+        """Runs stages of images/build, all when none is named; what is up to date costs little."""
+        if stages in cls._built or () in cls._built:
+            return
+        cls.FOLDER.mkdir(parents=True, exist_ok=True)
         print("building the test image", file=sys.stderr, flush=True)
-        log = folder / "build.log"
+        log = cls.FOLDER / "build.log"
+        as_root = [] if os.geteuid() == 0 else ["sudo", "-n", "-E"]
         with log.open("wb") as out:
-            done = subprocess.run([SOURCE / "images" / "build"], stdout=out, stderr=subprocess.STDOUT, check=False, cwd=SOURCE,
-                                  env={**os.environ, "IMAGE_COMPRESSION": "gzip", "IMAGE_DIR": str(folder)})
+            done = subprocess.run([*as_root, "env", "IMAGE_COMPRESSION=gzip", f"IMAGE_DIR={cls.FOLDER}", SOURCE / "images" / "build",
+                                   *stages], stdout=out, stderr=subprocess.STDOUT, check=False, cwd=SOURCE)
         if done.returncode:
             raise AssertionError(f"images/build failed; the end of {log}:\n" + log.read_text(errors="replace")[-3000:])
-        return folder
+        cls._built.add(stages)
 
     @classmethod
     def of(cls, suffix):
         """The image with that ending: img, iso, qcow2 …"""
-        found = sorted(cls.folder().glob(f"macula-os-*.{suffix}"), key=lambda path: path.stat().st_mtime)
+        given = os.environ.get("MACULA_OS_IMAGES")
+        if not given:
+            cls.build(*(("50-disk", "60-iso") if suffix in cls.STAGES else ()))
+        folder = pathlib.Path(given) if given else cls.FOLDER
+        if suffix in cls.STAGES and (not given or not list(folder.glob(f"macula-os-*.{suffix}"))):
+            staged = folder / cls.STAGES[suffix]
+            if staged.exists():
+                return staged
+        found = sorted(folder.glob(f"macula-os-*.{suffix}"), key=lambda path: path.stat().st_mtime)
         if not found:
-            raise AssertionError(f"{cls.folder()} holds no macula-os-*.{suffix}")
+            raise AssertionError(f"{folder} holds no macula-os-*.{suffix}")
         return found[-1]
+
+
+def may_be_root():
+    if os.geteuid() == 0:
+        return True
+    return bool(shutil.which("sudo")) and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
 
 
 def why_not():
     """Why machines cannot run here; empty when they can."""
-    if os.geteuid() != 0 and not os.environ.get("MACULA_OS_IMAGES"):
+    if not os.environ.get("MACULA_OS_IMAGES") and not may_be_root():
         return "building an image needs root"
     missing = missing_tools()
     return f"missing: {', '.join(missing)} (scripts/install-dependencies os)" if missing else ""
@@ -124,14 +137,18 @@ class OsTest(unittest.TestCase):
 
     def bus(self, machine, key=None, seconds=120):
         """Connects to the node, which may still be starting, as this test's admin."""
+        return self.connected(machine.ports["bus"], (key or self.key).seed, machine.console, seconds)
+
+    @staticmethod
+    def connected(port, seed, console, seconds=120):
         deadline = time.monotonic() + seconds * PATIENCE
         while True:
             try:
-                return Bus(machine.ports["bus"], (key or self.key).seed)
+                return Bus(port, seed)
             except (ConnectionError, TimeoutError, ValueError, IndexError) as problem:
                 if time.monotonic() > deadline:
-                    raise machine.console.failed(f"the bus does not answer: {problem}") from None
-                machine.console.expect_quiet(1)
+                    raise console.failed(f"the bus does not answer: {problem}") from None
+                console.expect_quiet(1)
 
     def medium(self, name="configuration", key=None, more=""):
         """A medium that gives a new node a configuration: the bus from outside for one admin. `more`: lines of YAML."""

@@ -110,6 +110,21 @@ class Disk:
                                     str(uuid.UUID(bytes_le=entry[16:32])))
         return found
 
+    def renumber(self):
+        """Unique numbers of its own, as the first start gives a disk that an image was written to."""
+        header = bytearray(self.read(SECTOR, 92))
+        first, count, each = struct.unpack_from("<QII", header, 72)
+        entries = bytearray(self.read(first * SECTOR, count * each))
+        header[56:72] = uuid.uuid4().bytes_le
+        for at in range(0, len(entries), each):
+            if entries[at:at + 16] != bytes(16):
+                entries[at + 16:at + 32] = uuid.uuid4().bytes_le
+        struct.pack_into("<I", header, 88, zlib.crc32(entries))
+        struct.pack_into("<I", header, 16, 0)
+        struct.pack_into("<I", header, 16, zlib.crc32(header))
+        self.write(first * SECTOR, bytes(entries))
+        self.write(SECTOR, bytes(header))
+
     def __getitem__(self, name):
         found = self.partitions()
         if name not in found:

@@ -40,6 +40,17 @@ def lock_file():
     return pathlib.Path(os.environ.get("MACULA_QEMU_LOCK") or cache_directory() / "qemu.lock")
 
 
+def one_at_a_time():
+    """Waits until no other machine runs; the file that it returns keeps others waiting until it is closed."""
+    lock = lock_file().open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"waiting for another machine ({lock_file()})", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
 def missing_tools():
     """Which programs and files of the group `os` are not here."""
     programs = ["qemu-system-x86_64", "veritysetup", "mksquashfs", "qemu-img", "mcopy", "debugfs", "e2fsck", "unsquashfs", "openssl"]
@@ -133,7 +144,7 @@ class Machine:
         """Switches it on; returns itself. Waits while another machine runs."""
         assert not self.process, "it is running"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._take_lock()
+        self._lock = one_at_a_time()
         self.boots += 1
         with self.log.open("ab") as log:
             log.write(f"\n==== boot {self.boots} ====\n".encode())
@@ -155,14 +166,6 @@ class Machine:
         self.console = Console(self._accept(listeners["serial"]), self.log)
         self.qmp = Qmp(self._accept(listeners["control"]), 30 * PATIENCE)
         return self
-
-    def _take_lock(self):
-        self._lock = lock_file().open("a")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another machine ({lock_file()})", file=sys.stderr, flush=True)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def _accept(self, listener):
         """QEMU connects to us, so nothing that it says is lost."""

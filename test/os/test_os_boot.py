@@ -1,11 +1,15 @@
 """The images boot, on every firmware and board, from every kind of disk, and the node answers."""
+import os
+import pathlib
+import socket
 import subprocess
 import unittest
 
 from os_bus import Bus, Key
-from os_case import NODE, Images, OsTest, quick
+from os_case import NODE, SOURCE, Images, OsTest, quick
+from os_console import Console
 from os_disk import Disk
-from os_machine import Drive
+from os_machine import Drive, one_at_a_time
 
 
 class Boot(OsTest):
@@ -60,7 +64,7 @@ class Boot(OsTest):
         self.up(machine)
         with self.bus(machine) as bus:
             self.assertEqual(bus.json(NODE)["hostname"], "given")
-        self.assertEqual(self.ssh(machine, "id", "-un").stdout.strip(), "macula")
+        self.assertEqual(self.ssh(machine.ports["ssh"], self.folder / "ssh", "id", "-un"), "macula")
         machine.console.line("doas poweroff || poweroff")
         self.assertEqual(machine.wait_end(), "off")
         self.assertEqual(disk.data_check(), "")
@@ -72,20 +76,38 @@ class Boot(OsTest):
         with self.assertRaises(ConnectionError):
             Bus(machine.ports["bus"], other.seed)
 
-    def ssh(self, machine, *words):
-        """A command over the network with the test's key; waits for the server, which may still be starting."""
-        command = ["ssh", "-i", self.folder / "ssh", "-p", str(machine.ports["ssh"]), "-o", "BatchMode=yes", "-o", "ConnectTimeout=60",
-                   "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "ConnectionAttempts=60",
-                   "macula@127.0.0.1", *words]
+    def ssh(self, port, key, *words):
+        """What a command says over the network; waits for the server, which may still be starting."""
+        command = ["ssh", "-i", key, "-p", str(port), "-o", "BatchMode=yes", "-o", "ConnectTimeout=60", "-o", "UserKnownHostsFile=/dev/null",
+                   "-o", "StrictHostKeyChecking=no", "-o", "ConnectionAttempts=60", "macula@127.0.0.1", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         self.assertEqual(done.returncode, 0, done.stderr)
-        return done
+        return done.stdout.strip()
+
+    def test_make_qemu_says_how_to_reach_the_node(self):
+        (self.folder / "macula-os-0-amd64.img").symlink_to(Images.of("img").resolve())
+        ours, its = socket.socketpair()
+        environment = {**os.environ, "IMAGE_DIR": str(self.folder), "IMAGE_VERSION": "0", "ARCH": "amd64"}
+        with one_at_a_time(), subprocess.Popen([SOURCE / "images" / "qemu"], stdin=its, stdout=its, stderr=its, env=environment) as qemu:
+            its.close()
+            console = Console(ours, self.folder / "serial.log")
+            try:
+                ssh = console.expect(r"ssh -i (\S+) -p (\d+) ")
+                bus = console.expect(r"nats --nkey (\S+) -s nats://127.0.0.1:(\d+) req macula.rpc.io.macula.node")
+                console.expect(r"login: ?$", 300)
+                with self.connected(int(bus[2]), pathlib.Path(bus[1]).read_text(), console) as node:
+                    self.assertIn("hostname", str(node.json(NODE)))
+                self.assertEqual(self.ssh(int(ssh[2]), ssh[1], "id", "-un"), "macula")
+            finally:
+                qemu.kill()
+                console.close()
 
     def test_it_boots_without_a_network(self):
         self.assertEqual(self.up(self.machine(self.disk(), network=False))["mode"], "disk")
 
     def test_a_second_disk_with_the_same_names_is_left_alone(self):
         ours, other = self.disk("ours"), self.disk("other")
+        other.renumber()
         before = other.path.read_bytes()[other["data"].start:]
         environment = self.up(self.machine(ours, other))
         self.assertTrue(environment["data"].startswith(environment["disk"]), environment)
@@ -101,6 +123,7 @@ class Boot(OsTest):
         self.assertGreater(disk["data"].start + disk["data"].size, (4 << 30) - (2 << 20))
         self.assertGreater(disk.data_size(), disk["data"].size * 95 // 100)
         self.assertEqual(disk.data_check(), "")
+        self.assertNotEqual(disk["esp"].uuid, self.disk("image")["esp"].uuid)  # two such disks can be told apart now
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """Two slots and a boot state: whatever is wrong with one, the other comes up; the state survives what a power cut makes of it."""
+import os
 import unittest
 
 from os_bootstate import EMPTY, State, encode_tries, next_boot, state_on, states_on, write_state
@@ -38,12 +39,23 @@ class Slots(OsTest):
         machine.power_cut()
         self.assertEqual((state_on(disk).active, state_on(disk).pending), ("b", "-"))
 
-    @quick
+    @staticmethod
+    def corrupt(disk):
+        """The top of the hash tree: GRUB, which does not look at it, loads the kernel, and there every block is wrong."""
+        disk.write(disk["rootfs-B"].start + disk.slot_json("b")["data_blocks"] * 4096, b"\x5a" * 4096)
+
     def test_a_corrupt_slot_falls_back_to_the_other(self):
         disk, _ = self.disk_with_both()
-        # The top of the hash tree: GRUB, which does not look at it, loads the kernel, and there every block is wrong.
-        disk.write(disk["rootfs-B"].start + disk.slot_json("b")["data_blocks"] * 4096, b"\x5a" * 4096)
+        self.corrupt(disk)
         self.comes_back_for_good(disk)
+
+    @quick
+    def test_a_corrupt_slot_gives_way_after_its_last_try(self):
+        disk, state = self.disk_with_both()
+        self.corrupt(disk)
+        disk.esp_overwrite("/grub/tries", encode_tries((state.seq, state.seq, 0, 0)))
+        self.comes_back(disk, 2)
+        self.assertEqual(next_boot(disk), ("a", False))
 
     def test_a_slot_whose_tables_are_damaged_gives_way_within_the_same_boot(self):
         disk, _ = self.disk_with_both()
@@ -63,7 +75,22 @@ class Slots(OsTest):
         self.assertTrue(places, "the kernel is compressed beyond recognition")
         for place in places:
             disk.write(disk["rootfs-B"].start + place, bytes(64))
-        self.comes_back_for_good(disk)
+        self.comes_back(disk, 1)
+
+    def test_an_active_slot_that_fails_late_gives_way_to_the_other(self):
+        disk, _ = self.disk_with_both()
+        noise = os.urandom(1 << 20)
+
+        def read_noise(root):
+            with_init("cat /noise >/dev/null\nsleep 1000\n")(root)
+            (root / "noise").write_bytes(noise)
+        write_state(disk, pending="-", verity_a=rebuild(disk, "a", read_noise))
+        disk.write(disk["rootfs-A"].start + disk.find_in_slot("a", noise[4096:4160]), bytes(64))
+        bios = disk["bios"]
+        disk.write(bios.start + bios.size - 512, b"starts=4\n".ljust(512, b"\0"))
+        # The fifth start, one that gives up on it, and the other slot.
+        count, environment = self.boots_until_up(self.machine(disk, watchdog=True))
+        self.assertEqual((count, environment["slot"], environment["pending"]), (3, "b", "1"))
 
     def test_a_slot_that_is_no_file_system_gives_way_within_the_same_boot(self):
         disk, _ = self.disk_with_both()

@@ -54,11 +54,14 @@ static bool waiting_next(const waiting *wait, int64_t at_most_ms) {
 
 /* ---- find ---- */
 
+/* Of two disks that are copies of one image, neither of them started yet, the first by name. */
 static const initrd_block *by_uuid(const initrd_block *blocks, int count, const char *uuid) {
+    const initrd_block *found = NULL;
     for (int i = 0; i < count; i++)
-        if (*blocks[i].part_uuid && strcasecmp(blocks[i].part_uuid, uuid) == 0)
-            return &blocks[i];
-    return NULL;
+        if (*blocks[i].part_uuid && strcasecmp(blocks[i].part_uuid, uuid) == 0 &&
+            (!found || strcmp(blocks[i].name, found->name) < 0))
+            found = &blocks[i];
+    return found;
 }
 
 static const initrd_block *by_name(const initrd_block *blocks, int count, const char *disk, const char *name) {

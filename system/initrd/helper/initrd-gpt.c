@@ -14,6 +14,7 @@ enum {
     HEADER_OTHER = 32,
     HEADER_FIRST = 40,
     HEADER_LAST = 48,
+    HEADER_DISK = 56,
     HEADER_TABLE = 72,
     HEADER_COUNT = 80,
     HEADER_ENTRY = 84,
@@ -114,6 +115,31 @@ bool initrd_gpt_extend(const initrd_gpt *gpt, unsigned number, uint64_t sectors,
     *ret_second = *ret_first;
     seal(ret_first, 1, sectors - 1, 2);
     seal(ret_second, sectors - 1, 1, sectors - 1 - TABLE_SECTORS);
+    return true;
+}
+
+/* Version 4 of RFC 9562, in the order of bytes that a GPT has. */
+static void put_guid(uint8_t *at, const uint8_t *random) {
+    memcpy(at, random, 16);
+    at[7] = (uint8_t)((at[7] & 0x0f) | 0x40);
+    at[8] = (uint8_t)((at[8] & 0x3f) | 0x80);
+}
+
+bool initrd_gpt_own(const initrd_gpt *gpt, const uint8_t random[GPT_RANDOM], initrd_gpt *ret_first,
+                    initrd_gpt *ret_second) {
+    /* 4D414355-4C41-4F53-0000-000000000000, of images/50-disk */
+    static const uint8_t image[16] = {0x55, 0x43, 0x41, 0x4d, 0x41, 0x4c, 0x53, 0x4f};
+    uint64_t first, last, end = get64(gpt->header + HEADER_OTHER);
+    if (memcmp(gpt->header + HEADER_DISK, image, sizeof image) != 0)
+        return false;
+    *ret_first = *gpt;
+    put_guid(ret_first->header + HEADER_DISK, random);
+    for (unsigned i = 1; i <= GPT_ENTRIES; i++)
+        if (initrd_gpt_entry(gpt, i, &first, &last))
+            put_guid(ret_first->table + (i - 1) * 128 + 16, random + (size_t)i * 16);
+    *ret_second = *ret_first;
+    seal(ret_first, 1, end, 2);
+    seal(ret_second, end, 1, end - TABLE_SECTORS);
     return true;
 }
 

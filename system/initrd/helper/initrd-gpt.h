@@ -28,6 +28,13 @@ bool initrd_gpt_entry(const initrd_gpt *gpt, unsigned number, uint64_t *ret_firs
 bool initrd_gpt_extend(const initrd_gpt *gpt, unsigned number, uint64_t sectors, initrd_gpt *ret_first,
                        initrd_gpt *ret_second);
 
+/* Every disk that an image was written to has the image's unique numbers, its own and its partitions'. Makes both
+ * copies of a table with numbers of its own, from random bytes, 16 for the disk and 16 for each partition. False when
+ * they are its own already. */
+#define GPT_RANDOM (16 * (1 + GPT_ENTRIES))
+bool initrd_gpt_own(const initrd_gpt *gpt, const uint8_t random[GPT_RANDOM], initrd_gpt *ret_first,
+                    initrd_gpt *ret_second);
+
 /* The first copy that belongs to a good second one. */
 void initrd_gpt_mirror(const initrd_gpt *second, initrd_gpt *ret_first);
 

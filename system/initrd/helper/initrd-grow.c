@@ -1,4 +1,6 @@
-/* grow, growfs: the data partition takes what its disk has, at the first boot and after a disk was made larger.
+/* grow, growfs: the data partition takes what its disk has, at the first boot and after a disk was made larger. A disk
+ * that an image was written to gets unique numbers of its own then, so that two such disks in one machine can be told
+ * apart.
  *
  * Power cut: first the copy of the table at the new end of the disk is written, where nothing was; then the table at
  * its begin, then its header. Between these two the first copy is not whole; the boot loader does not mind, and the
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -52,6 +55,7 @@ static int tell_kernel(int fd, unsigned number, const initrd_gpt *gpt) {
 
 static int grow_disk(int fd, unsigned number, bool *ret_grown) {
     static initrd_gpt now, first, second;
+    static uint8_t random[GPT_RANDOM];
     uint64_t bytes;
     int sector;
     if (ioctl(fd, BLKGETSIZE64, &bytes) < 0 || ioctl(fd, BLKSSZGET, &sector) < 0)
@@ -61,13 +65,17 @@ static int grow_disk(int fd, unsigned number, bool *ret_grown) {
     uint64_t sectors = bytes / GPT_SECTOR;
     if (!read_copy(fd, 1, &now))
         return -EILSEQ;
+    bool owned = getrandom(random, sizeof random, 0) == (ssize_t)sizeof random && initrd_gpt_other_at(&now) < sectors &&
+                 initrd_gpt_own(&now, random, &first, &second);
+    if (owned)
+        now = first;
     *ret_grown = initrd_gpt_extend(&now, number, sectors, &first, &second);
-    if (!*ret_grown)
+    if (!*ret_grown && !owned)
         return 0;
-    int result = write_copy(fd, sectors - 1, &second);
+    int result = write_copy(fd, initrd_gpt_other_at(&first), &second);
     if (result == 0)
         result = write_copy(fd, 1, &first);
-    return result < 0 ? result : tell_kernel(fd, number, &first);
+    return result < 0 || !*ret_grown ? result : tell_kernel(fd, number, &first);
 }
 
 int initrd_grow(int argc, char **argv) {

@@ -105,6 +105,33 @@ static void a_torn_first_copy_comes_back_from_the_second(void **state) {
     assert_memory_equal(&mended, &first, sizeof mended);
 }
 
+static void a_disk_made_from_an_image_gets_numbers_of_its_own_once(void **state) {
+    (void)state;
+    static const uint8_t image[16] = {0x55, 0x43, 0x41, 0x4d, 0x41, 0x4c, 0x53, 0x4f};
+    static uint8_t random[GPT_RANDOM];
+    initrd_gpt now, first, second, again;
+    uint64_t begin, end;
+    memset(random, 0xa5, sizeof random);
+    memset(random + 16, 0x5a, 16);
+    make(&now);
+    assert_false(initrd_gpt_own(&now, random, &first, &second)); /* not the image's */
+    memcpy(now.header + 56, image, sizeof image);
+    seal(&now);
+    assert_true(initrd_gpt_own(&now, random, &first, &second));
+    assert_true(initrd_gpt_valid(&first, 1));
+    assert_true(initrd_gpt_valid(&second, SMALL - 1));
+    assert_int_equal(initrd_gpt_table_at(&second), SMALL - 33);
+    assert_int_equal(first.table[16], 0x5a);
+    assert_int_equal(first.table[16 + 7] >> 4, 4);
+    assert_int_equal(first.table[128 + 16], 0xa5);
+    assert_memory_equal(first.table + 256, now.table + 256, GPT_TABLE - 256); /* entries that nobody uses */
+    assert_true(initrd_gpt_entry(&first, 2, &begin, &end));
+    assert_int_equal(end, SMALL - 2049);
+    assert_false(initrd_gpt_own(&first, random, &again, &second));
+    assert_true(initrd_gpt_extend(&first, 2, LARGE, &again, &second));
+    assert_int_equal(again.table[16], 0x5a);
+}
+
 static void each_changed_byte_is_noticed(void **state) {
     (void)state;
     initrd_gpt now;
@@ -124,6 +151,7 @@ int main(void) {
         cmocka_unit_test(extending_a_second_time_changes_nothing),
         cmocka_unit_test(a_partition_with_another_behind_it_is_left_alone),
         cmocka_unit_test(a_torn_first_copy_comes_back_from_the_second),
+        cmocka_unit_test(a_disk_made_from_an_image_gets_numbers_of_its_own_once),
         cmocka_unit_test(each_changed_byte_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,5 +69,6 @@ watchdog=${watchdog:-}
 state_lost=$state_lost
 tries_lost=$tries_lost
 medium=${medium:-}
+starts=${starts_device:+$starts_device:$starts_sector}
 END
 }

@@ -56,6 +56,7 @@ slot_version() {
 
 slot_mount() {
     slot_find
+    starts_count
     watchdog_arm
     slot_verify
     mount -t squashfs -o ro,nodev "$slot_device" /sysroot 2>>"$log" ||
