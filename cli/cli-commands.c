@@ -266,6 +266,7 @@ const cli_command cli_commands[] = {
      .arguments = "",
      .run = cli_net_peers,
      .summary = "Shows the nodes that announce themselves in the local network.",
+     .details = "This release announces the node but does not look for others: it says so, with exit code 1.",
      .example = "maculaos net peers"},
     {.name = "net diag",
      .arguments = "",

@@ -48,15 +48,12 @@ static void open_bus(listing *list, const Macula__V1__Document *document) {
 
 static void open_mesh(listing *list, const Macula__V1__MaculaosSection *section) {
     const Macula__V1__MeshSection__Roles *roles = section->mesh ? section->mesh->roles : NULL;
-    const Macula__V1__SecuritySection__Wireguard *tunnel = section->security ? section->security->wireguard : NULL;
     if (roles && (roles->bootstrap || roles->gateway)) {
         open_port(list, "mesh", false, 443);
         open_port(list, "mesh_quic", true, 443);
     }
     if (roles && roles->gateway)
         open_port(list, "gateway", false, 80);
-    if (tunnel && tunnel->enabled && (tunnel->n_peers || tunnel->n_addresses))
-        open_port(list, "wireguard", true, (uint16_t)tunnel->port);
 }
 
 static void open_k3s(listing *list, const Macula__V1__MaculaosSection *section) {

@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "codec/mac-codec.h"
+#include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
+#include "netd-announce.h"
 #include "netd-change.h"
 #include "netd-filter.h"
 #include "netd-keeper.h"
 
 #define DOCUMENT_FILE "/run/macula/config.pb" /* confd writes it before anybody starts */
+#define NODE_KEY "/var/lib/maculaos/identity/node.nk"
 #define DOCUMENT_MAX (4u << 20)
 #define HOOK "/usr/libexec/macula/greeting" /* writes /etc/issue, where the image has it */
 #define HOOK_MS 10000
@@ -30,11 +33,24 @@ static Macula__V1__Document *load_document(netd_manager *manager) {
     return (Macula__V1__Document *)message;
 }
 
+/* A node that cannot be announced works all the same. */
+static void announce(netd_manager *manager) {
+    char node_id[MAC_NKEY_PUBLIC_SIZE] = "";
+    char *seed = NULL;
+    int r = mac_nkey_load(manager->root, NODE_KEY, false, &seed, node_id);
+    mac_nkey_seed_free(seed);
+    mac_autofree char *text = netd_announce_text(manager->document, MACULA_VERSION, r == 0 ? node_id : NULL);
+    r = netd_announce_write(manager->root, text);
+    if (r < 0 && r != -ENOENT)
+        mac_log_warning("the node cannot be announced by mDNS", "error=" MAC_LOG_Q("%s"), strerror(-r));
+}
+
 void netd_manager_take(netd_manager *manager, Macula__V1__Document *document) {
     Macula__V1__Document *before = manager->document;
     manager->document = document;
     netd_network_set(manager->network, document);
     netd_filter_set(manager->filter, document, NULL, NULL);
+    announce(manager);
     if (before)
         macula__v1__document__free_unpacked(before, NULL);
 }
@@ -65,6 +81,7 @@ void netd_manager_accept(netd_manager *manager, Macula__V1__Document *document) 
         macula__v1__document__free_unpacked(manager->document, NULL);
     manager->document = document;
     netd_filter_set(manager->filter, document, NULL, NULL);
+    announce(manager);
 }
 
 void netd_manager_judge(netd_manager *manager, bool at_start) {
@@ -217,6 +234,7 @@ static void on_first_firewall(const char *problem, void *data) {
         return;
     netd_network_set(manager->network, manager->document);
     netd_manager_judge(manager, true);
+    announce(manager);
 }
 
 mac_error *netd_manager_start(mac_service *service, void **ret_object) {

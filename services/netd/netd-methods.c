@@ -19,8 +19,11 @@ static void net_peers(Macula__V1__Net_Service *service, const Macula__V1__NetPee
                       Macula__V1__NetPeers_Closure closure, void *closure_data) {
     (void)service;
     (void)input;
-    Macula__V1__NetPeers peers = MACULA__V1__NET_PEERS__INIT;
-    closure(&peers, closure_data);
+    (void)closure;
+    mac_request_fail(
+        mac_request_from(closure_data), MACULA__V1__ERROR_CODE__UNSUPPORTED, NULL,
+        "this release announces the node (_macula._tcp) but does not look for others; any DNS-SD browser in "
+        "the local network shows them");
 }
 
 /* ---- Diag ---- */

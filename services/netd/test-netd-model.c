@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "codec/mac-codec.h"
+#include "netd-announce.h"
 #include "netd-plan.h"
 #include "netd-resolver.h"
 
@@ -328,6 +329,16 @@ static void name_servers_come_in_order_and_once(void **data) {
     macula__v1__document__free_unpacked(document, NULL);
 }
 
+/* ---- what is announced ---- */
+
+static void an_announcement_cannot_be_broken_by_its_values(void **data) {
+    (void)data;
+    mac_autofree char *text = netd_announce_text(NULL, "1.0</txt-record><b>&\n", "UABC");
+    assert_non_null(strstr(text, "<txt-record>version=1.0&lt;/txt-record&gt;&lt;b&gt;&amp;</txt-record>"));
+    assert_non_null(strstr(text, "<txt-record>role=peer</txt-record>"));
+    assert_non_null(strstr(text, "<txt-record>node_id=UABC</txt-record>"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(static_address_and_gateway_are_added),
@@ -344,6 +355,7 @@ int main(void) {
         cmocka_unit_test(a_lease_is_read),
         cmocka_unit_test(hostile_options_are_left_out),
         cmocka_unit_test(a_lease_without_a_usable_address_is_none),
+        cmocka_unit_test(an_announcement_cannot_be_broken_by_its_values),
         cmocka_unit_test(name_servers_come_in_order_and_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,7 @@ except OSError:
 if len(sys.argv) > 4:
     import signal; signal.pause()
 """
-PORTS = [22, 80, 443, 4222, 6443, 8080, 10250]
+PORTS = [22, 80, 443, 4223, 6443, 8080, 10250]
 PATIENCE_OF_A_DROP = "1.5"
 
 
@@ -58,7 +58,7 @@ class Firewall(NetTest):
         self.addCleanup(self.node.stop)
         self.node.wait_net(lambda net: net.gateway() and net.address("eth1", "configured", "fd78")
                            and net.status["firewall"]["state"] == "loaded")
-        listener = self.node.space.background("python3", "-c", LISTEN, *[p for p in PORTS if p != 4222])
+        listener = self.node.space.background("python3", "-c", LISTEN, *[p for p in PORTS if p != 4223])
         self.addCleanup(listener.close)
         listener.wait("listening")
         for host, addresses in ((self.near, ("192.168.77.10", "fd77::10")), (self.far, ("192.168.78.10", "fd78::10"))):
@@ -116,9 +116,9 @@ class Firewall(NetTest):
         self.assertEqual(self.matrix(), {("near", 4, 22), ("near", 6, 22), ("far", 4, 8080), ("far", 6, 22), ("far", 6, 8080)})
         self.assertGreater(self.counter("rule web"), 0)
         self.node.cli("config", "patch", json.dumps({"maculaos": {
-            "security": {"require_credentials": True, "firewall": {"rules": []}}, "nats": {"listen": "0.0.0.0:4222"}}})).ok()
+            "security": {"require_credentials": True, "firewall": {"rules": []}}, "nats": {"listen": "0.0.0.0:4223"}}})).ok()
         self.node.wait_net(lambda net: any(c["name"] == "nats" for c in net.status["firewall"]["counters"]))
-        self.assertEqual(self.matrix() - {("near", 6, 4222), ("far", 6, 4222)}, self.expected({22}) | {("near", 4, 4222), ("far", 4, 4222)})
+        self.assertEqual(self.matrix() - {("near", 6, 4223), ("far", 6, 4223)}, self.expected({22}) | {("near", 4, 4223), ("far", 4, 4223)})
 
     def test_accept_and_off(self):
         self.set({"default_policy": "accept", "rules": [{"action": "reject", "protocol": "tcp", "ports": ["8080"]}]}).ok()
