@@ -13,6 +13,7 @@
  * bytes: what has been begun is finished first, then comes what cnats holds, so that a subscription is with the server
  * before the request whose answer it is for, then whole messages. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "bus-internal.h"
@@ -117,6 +118,9 @@ static void on_poll(uv_poll_t *handle, int status, int events) {
 static natsStatus on_attach(void **user_data, void *data, natsConnection *connection, natsSock socket) {
     mac_bus *bus = data;
     bus_wire *wire = mac_calloc(1, sizeof *wire);
+    /* cnats leaves it open to programs that a service starts: such a one would keep the connection of a dead service
+     * alive, and the server would go on sending requests to it. */
+    fcntl(socket, F_SETFD, FD_CLOEXEC);
     if (uv_poll_init_socket(bus->loop, &wire->poll, socket) < 0) {
         free(wire);
         return NATS_ERR;

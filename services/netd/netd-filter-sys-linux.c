@@ -86,8 +86,10 @@ bool netd_filter_has_table(void) {
     netd_netlink *netlink = mac_calloc(1, sizeof *netlink);
     int r = netd_netlink_open(netlink, NETLINK_NETFILTER);
     if (r == 0) {
-        struct nlmsghdr *message = nft_message(netlink, NFT_MSG_GETTABLE, NLM_F_ACK);
-        mnl_attr_put_strz(message, NFTA_TABLE_NAME, NETD_FIREWALL_TABLE);
+        struct nlmsghdr *message = nft_message(netlink, NFT_MSG_GETOBJ, NLM_F_ACK);
+        mnl_attr_put_strz(message, NFTA_OBJ_TABLE, NETD_FIREWALL_TABLE);
+        mnl_attr_put_strz(message, NFTA_OBJ_NAME, NETD_FIREWALL_MARK);
+        mnl_attr_put_u32(message, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
         r = netd_netlink_talk(netlink, message, NULL, NULL);
     }
     netd_netlink_close(netlink);

@@ -138,7 +138,7 @@ void netd_filter_try(netd_filter *filter, const Macula__V1__Document *document, 
 void netd_filter_look(netd_filter *filter) {
     if (!filter->enabled || !filter->loaded || filter->count || netd_sys_has_table(filter->sys))
         return;
-    mac_log_warning("somebody has removed the firewall; it is loaded again", NULL);
+    mac_log_warning("somebody has removed or replaced the firewall; it is loaded again", NULL);
     job *j = mac_calloc(1, sizeof *j);
     *j = (job){.filter = filter, .text = mac_take(&filter->loaded)};
     filter->jobs[filter->count++] = j;

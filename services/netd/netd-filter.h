@@ -20,7 +20,7 @@ void netd_filter_free(netd_filter *filter);
 void netd_filter_set(netd_filter *filter, const Macula__V1__Document *document, netd_filter_end on_end, void *data);
 /* Only asks nft whether it would take it. */
 void netd_filter_try(netd_filter *filter, const Macula__V1__Document *document, netd_filter_end on_end, void *data);
-/* Whether the table is there; loads it again when it should be and is not. */
+/* Whether the table is netd's; loads it again when it should be and is not. */
 void netd_filter_look(netd_filter *filter);
 /* NULL: the last load went well. */
 const char *netd_filter_problem(const netd_filter *filter);

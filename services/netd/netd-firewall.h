@@ -12,6 +12,7 @@
 #include "netd-ip.h"
 
 #define NETD_FIREWALL_TABLE "macula"
+#define NETD_FIREWALL_MARK "base_invalid" /* a counter that only netd's table has, not the image's own of that name */
 #define NETD_FIREWALL_SERVICES_MAX 16
 
 /* What the document does not say. */

@@ -46,6 +46,7 @@ int netd_sys_run(netd_sys *sys, const mac_command_options *options, mac_command 
 /* Counters of the table `inet macula`. 0 or a negative errno. */
 int netd_sys_counters(netd_sys *sys, void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
                       void *data) MAC_MUST_USE;
+/* Whether that table is there and netd's. */
 bool netd_sys_has_table(netd_sys *sys);
 /* TCP connections that others have to this port. */
 int netd_sys_sessions(netd_sys *sys, uint16_t port,
