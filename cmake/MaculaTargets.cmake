@@ -35,7 +35,7 @@ function(macula_test name)
   target_link_libraries(${name} PRIVATE ${A_LINK} PkgConfig::CMOCKA)
   add_test(NAME ${name} COMMAND ${name})
   if(NOT A_TIMEOUT)
-    set(A_TIMEOUT 60)
+    set(A_TIMEOUT 180)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "unit;${A_LABELS}"
     ENVIRONMENT "MACULA_SOURCE_DIR=${CMAKE_SOURCE_DIR};MACULA_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
