@@ -140,7 +140,8 @@ void netd_filter_look(netd_filter *filter) {
         return;
     mac_log_warning("somebody has removed or replaced the firewall; it is loaded again", NULL);
     job *j = mac_calloc(1, sizeof *j);
-    *j = (job){.filter = filter, .text = mac_take(&filter->loaded)};
+    j->filter = filter;
+    j->text = mac_take(&filter->loaded);
     filter->jobs[filter->count++] = j;
     run_first(filter);
 }

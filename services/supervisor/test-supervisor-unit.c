@@ -93,7 +93,7 @@ static void ready_is_what_the_process_says(void **state) {
     assert_int_equal(w->unit.state, SUPERVISOR_STOPPED);
     supervisor_unit_start(&w->unit);
     assert_int_equal(w->unit.state, SUPERVISOR_STARTING);
-    assert_int_equal(w->timer, 10000);
+    assert_int_equal(w->timer, 60000);
     supervisor_unit_said_ready(&w->unit);
     assert_int_equal(w->unit.state, SUPERVISOR_READY);
     assert_int_equal(w->timer, 30000);
@@ -111,7 +111,7 @@ static void one_that_is_not_ready_in_time_is_killed_and_tried_again(void **state
     assert_int_equal(w->unit.state, SUPERVISOR_STOPPING);
     supervisor_unit_exited(&w->unit, SIGKILL);
     assert_int_equal(w->unit.state, SUPERVISOR_WAITING);
-    assert_non_null(strstr(w->unit.message, "not ready within 10 s"));
+    assert_non_null(strstr(w->unit.message, "not ready within 60 s"));
     pass(w);
     assert_int_equal(w->unit.state, SUPERVISOR_STARTING);
     assert_int_equal(w->spawns, 2);
