@@ -218,7 +218,11 @@ const cli_command cli_commands[] = {
      .run = cli_config_confirm,
      .options = confirm_options,
      .summary = "Keeps a change that was applied with --confirm.",
-     .details = "Only who applied it may confirm it: that is the proof that the node can still be reached.",
+     .details =
+         "Only who applied it may confirm it, from the account where they did: that is the proof that the node can "
+         "still be "
+         "reached. What proves it is a token that `--confirm` keeps in ~/.local/state/maculaos/confirm (or below "
+         "XDG_STATE_HOME). Anybody with the admin key may take the change back at once: maculaos config rollback",
      .example = "maculaos config apply node.yaml --confirm 2m\nmaculaos config confirm"},
     {.name = "config drift",
      .arguments = "",

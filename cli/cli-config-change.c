@@ -7,16 +7,18 @@
 #include "cli-config.h"
 #include "cli-output.h"
 #include "cli-program.h"
+#include "cli-token.h"
 #include "codec/mac-codec.h"
+#include "crypto/mac-crypto.h"
 
 #define CONTROL macula__v1__config_control__descriptor
 
-bool cli_change_options(const cli_invocation *invocation, Macula__V1__ChangeOptions *ret_options, char **ret_author) {
+int cli_change_init(cli_change *change, const cli_invocation *invocation) {
     Macula__V1__ChangeOptions options = MACULA__V1__CHANGE_OPTIONS__INIT;
     uint64_t expected = 0;
     if (!cli_option_number(invocation, "expect", 1, CLI_NUMBER_MAX, &expected) ||
         !cli_option_seconds(invocation, "confirm", &options.confirm_s))
-        return false;
+        return CLI_USAGE;
     options.has_expected_generation = expected > 0;
     options.expected_generation = expected;
     options.has_confirm_s = options.confirm_s > 0;
@@ -24,9 +26,32 @@ bool cli_change_options(const cli_invocation *invocation, Macula__V1__ChangeOpti
     options.dry_run = cli_option_given(invocation, "dry-run");
     options.message = (char *)cli_option_value(invocation, "message");
     options.job = (char *)cli_option_value(invocation, "job");
-    options.author = *ret_author = cli_author(invocation);
-    *ret_options = options;
-    return true;
+    mac_error *error = options.confirm_s && !options.dry_run ? cli_token_make(&change->token) : NULL;
+    if (error)
+        return cli_fail(error);
+    options.confirm_token = change->token;
+    options.author = change->author = cli_author(invocation);
+    change->options = options;
+    return CLI_OK;
+}
+
+void cli_change_deinit(cli_change *change) {
+    if (change->token)
+        mac_wipe(change->token, strlen(change->token));
+    free(change->token);
+    free(change->author);
+}
+
+void cli_change_settle(const cli_change *change, const Macula__V1__ConfigOutcome *outcome, const mac_error *error) {
+    char digest[65];
+    if (!change || !change->token)
+        return;
+    mac_sha256_hex(change->token, strlen(change->token), digest);
+    bool unknown = error && (error->code == MACULA__V1__ERROR_CODE__TIMED_OUT ||
+                             error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE);
+    bool waits = outcome && outcome->pending && mac_streq(outcome->pending->confirm_digest, digest);
+    if (!unknown && !waits)
+        cli_token_forget(digest);
 }
 
 static void services_show(const Macula__V1__ConfigOutcome *outcome) {
@@ -90,7 +115,8 @@ int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome) {
     return code;
 }
 
-int cli_change_send(cli_invocation *invocation, const char *method, const ProtobufCMessage *request) {
+int cli_change_send(cli_invocation *invocation, const char *method, const ProtobufCMessage *request,
+                    const cli_change *change) {
     int code;
     mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
     if (!session)
@@ -99,6 +125,7 @@ int cli_change_send(cli_invocation *invocation, const char *method, const Protob
     ProtobufCMessage *answer;
     mac_error *error = cli_call(session, &CONTROL, method, request, &answer);
     cli_progress_end();
+    cli_change_settle(change, error ? NULL : (const Macula__V1__ConfigOutcome *)answer, error);
     if (error)
         return cli_fail(error);
     code = cli_outcome_show((const Macula__V1__ConfigOutcome *)answer);
@@ -152,47 +179,48 @@ static bool text_is_sendable(const char *name, const char *text, size_t length) 
 
 int cli_config_set(cli_invocation *invocation) {
     Macula__V1__ConfigSetRequest request = MACULA__V1__CONFIG_SET_REQUEST__INIT;
-    Macula__V1__ChangeOptions options;
-    mac_autofree char *author = NULL;
+    cli_autochange change = {0};
     bool unset = cli_option_given(invocation, "unset");
     if ((cli_argument_count(invocation) == 2) == unset) {
         cli_error(unset ? "--unset takes no value" : "a value is missing: maculaos config set PATH VALUE (or --unset)");
         return CLI_USAGE;
     }
-    if (!cli_change_options(invocation, &options, &author))
-        return CLI_USAGE;
+    int code = cli_change_init(&change, invocation);
+    if (code != CLI_OK)
+        return code;
     request.path = (char *)cli_argument(invocation, 0);
     request.value = (char *)cli_argument(invocation, 1);
     request.has_unset = true;
     request.unset = unset;
-    request.options = &options;
-    return cli_change_send(invocation, "Set", &request.base);
+    request.options = &change.options;
+    return cli_change_send(invocation, "Set", &request.base, &change);
 }
 
 int cli_config_patch(cli_invocation *invocation) {
     Macula__V1__ConfigPatchRequest request = MACULA__V1__CONFIG_PATCH_REQUEST__INIT;
-    Macula__V1__ChangeOptions options;
-    mac_autofree char *author = NULL, *text = NULL;
+    cli_autochange change = {0};
+    mac_autofree char *text = NULL;
     const char *given = cli_argument(invocation, 0);
     size_t length = strlen(given);
     mac_error *error = mac_streq(given, "-") ? cli_read_text("-", &text, &length) : NULL;
     if (error)
         return cli_fail(error);
-    if (!cli_change_options(invocation, &options, &author))
-        return CLI_USAGE;
+    int code = cli_change_init(&change, invocation);
+    if (code != CLI_OK)
+        return code;
     if (!mac_utf8_valid(text ? text : given, length)) {
         cli_error("the patch is not UTF-8, or holds a NUL byte");
         return CLI_REJECTED;
     }
     request.patch_json = text ? text : (char *)given;
-    request.options = &options;
-    return cli_change_send(invocation, "Patch", &request.base);
+    request.options = &change.options;
+    return cli_change_send(invocation, "Patch", &request.base, &change);
 }
 
 int cli_config_apply(cli_invocation *invocation) {
     Macula__V1__ConfigApplyRequest request = MACULA__V1__CONFIG_APPLY_REQUEST__INIT;
-    Macula__V1__ChangeOptions options;
-    mac_autofree char *author = NULL, *text = NULL;
+    cli_autochange change = {0};
+    mac_autofree char *text = NULL;
     const char *file = cli_argument(invocation, 0);
     size_t length = 0;
     mac_error *error = file ? cli_read_text(file, &text, &length) : NULL;
@@ -200,18 +228,18 @@ int cli_config_apply(cli_invocation *invocation) {
         return cli_fail(error);
     if (text && !text_is_sendable(file, text, length))
         return CLI_REJECTED;
-    if (!cli_change_options(invocation, &options, &author))
-        return CLI_USAGE;
+    int code = cli_change_init(&change, invocation);
+    if (code != CLI_OK)
+        return code;
     request.text = text;
     request.name = (char *)(file && mac_streq(file, "-") ? "standard input" : file);
-    request.options = &options;
-    return cli_change_send(invocation, "Apply", &request.base);
+    request.options = &change.options;
+    return cli_change_send(invocation, "Apply", &request.base, &change);
 }
 
 int cli_config_rollback(cli_invocation *invocation) {
     Macula__V1__ConfigRollbackRequest request = MACULA__V1__CONFIG_ROLLBACK_REQUEST__INIT;
-    Macula__V1__ChangeOptions options;
-    mac_autofree char *author = NULL;
+    cli_autochange change = {0};
     const char *number = cli_argument(invocation, 0);
     char *end = NULL;
     if (number && (!(request.generation = strtoull(number, &end, 10)) || *end || *number == '-' ||
@@ -220,22 +248,58 @@ int cli_config_rollback(cli_invocation *invocation) {
         return CLI_USAGE;
     }
     request.has_generation = number != NULL;
-    if (!cli_change_options(invocation, &options, &author))
-        return CLI_USAGE;
-    request.options = &options;
-    return cli_change_send(invocation, "Rollback", &request.base);
+    int code = cli_change_init(&change, invocation);
+    if (code != CLI_OK)
+        return code;
+    request.options = &change.options;
+    return cli_change_send(invocation, "Rollback", &request.base, &change);
+}
+
+/* The digest of the token that confirms what waits; caller frees. NULL: nothing waits (or it cannot be asked: then
+ * confirming will say why). */
+static char *pending_digest(cli_session *session) {
+    Macula__V1__ConfigStatusRequest request = MACULA__V1__CONFIG_STATUS_REQUEST__INIT;
+    ProtobufCMessage *answer;
+    mac_error *error = cli_call(session, &macula__v1__config__descriptor, "Status", &request.base, &answer);
+    if (error) {
+        mac_error_free(error);
+        return NULL;
+    }
+    const Macula__V1__PendingChange *pending = ((const Macula__V1__ConfigStatus *)answer)->pending;
+    char *digest = pending ? mac_strdup(pending->confirm_digest) : NULL;
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return digest;
+}
+
+static int confirm(cli_session *session, Macula__V1__ConfigConfirmRequest *request) {
+    mac_autofree char *digest = pending_digest(session), *token = cli_token_find(digest);
+    request->token = token;
+    ProtobufCMessage *answer;
+    mac_error *error = cli_call(session, &CONTROL, "Confirm", &request->base, &answer);
+    if (token)
+        mac_wipe(token, strlen(token));
+    if (error)
+        return cli_fail(error);
+    cli_token_forget(digest);
+    int code = cli_outcome_show((const Macula__V1__ConfigOutcome *)answer);
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return code;
 }
 
 int cli_config_confirm(cli_invocation *invocation) {
     Macula__V1__ConfigConfirmRequest request = MACULA__V1__CONFIG_CONFIRM_REQUEST__INIT;
     mac_autofree char *author = cli_author(invocation);
     uint64_t generation = 0;
+    int code;
     if (!cli_option_number(invocation, "generation", 1, CLI_NUMBER_MAX, &generation))
         return CLI_USAGE;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    if (!session)
+        return code;
     request.author = author;
     request.has_generation = generation > 0;
     request.generation = generation;
-    return cli_change_send(invocation, "Confirm", &request.base);
+    return confirm(session, &request);
 }
 
 int cli_config_boot(cli_invocation *invocation) {

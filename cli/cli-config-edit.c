@@ -69,7 +69,7 @@ static mac_error *apply_text(cli_session *session, const char *text, Macula__V1_
 }
 
 /* Edits and applies until it is accepted or the person gives up. */
-static int edit_loop(cli_session *session, const char *path, const char *original, Macula__V1__ChangeOptions *options) {
+static int edit_loop(cli_session *session, const char *path, const char *original, cli_change *change) {
     for (;;) {
         if (editor_run(path) < 0)
             return CLI_FAILED;
@@ -83,14 +83,17 @@ static int edit_loop(cli_session *session, const char *path, const char *origina
             return CLI_NOTHING_TO_DO;
         }
         ProtobufCMessage *answer = NULL;
-        error = apply_text(session, text, options, &answer);
+        error = apply_text(session, text, &change->options, &answer);
         if (!error) {
+            cli_change_settle(change, (const Macula__V1__ConfigOutcome *)answer, NULL);
             int code = cli_outcome_show((const Macula__V1__ConfigOutcome *)answer);
             protobuf_c_message_free_unpacked(answer, NULL);
             return code;
         }
         bool mendable =
             error->code == MACULA__V1__ERROR_CODE__INVALID || error->code == MACULA__V1__ERROR_CODE__REJECTED;
+        if (!mendable)
+            cli_change_settle(change, NULL, error);
         int code = cli_fail(error);
         if (!mendable || cli_ask("Open the editor again?") != 1) {
             cli_warning("your text is kept in %s", path);
@@ -100,11 +103,10 @@ static int edit_loop(cli_session *session, const char *path, const char *origina
 }
 
 int cli_config_edit(cli_invocation *invocation) {
-    int code;
-    mac_autofree char *author = NULL;
-    Macula__V1__ChangeOptions options;
-    if (!cli_change_options(invocation, &options, &author))
-        return CLI_USAGE;
+    cli_autochange change = {0};
+    int code = cli_change_init(&change, invocation);
+    if (code != CLI_OK)
+        return code;
     mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
     if (!session)
         return code;
@@ -115,9 +117,9 @@ int cli_config_edit(cli_invocation *invocation) {
         return cli_fail(error);
     Macula__V1__ConfigSource *source = (Macula__V1__ConfigSource *)answer;
     const char *text = source->text ? source->text : "";
-    if (!options.has_expected_generation) {
-        options.has_expected_generation = source->has_generation;
-        options.expected_generation = source->generation;
+    if (!change.options.has_expected_generation) {
+        change.options.has_expected_generation = source->has_generation;
+        change.options.expected_generation = source->generation;
     }
     const char *directory = getenv("TMPDIR");
     mac_autofree char *path = mac_asprintf("%s/maculaos-XXXXXX.yaml", directory && *directory ? directory : "/tmp");
@@ -126,7 +128,7 @@ int cli_config_edit(cli_invocation *invocation) {
         cli_error("%s: %s", path, strerror(-r));
         code = CLI_FAILED;
     } else {
-        code = edit_loop(session, path, text, &options);
+        code = edit_loop(session, path, text, &change);
         if (code == CLI_OK || code == CLI_NOTHING_TO_DO || code == CLI_REBOOT_REQUIRED)
             unlink(path);
     }

@@ -238,5 +238,5 @@ int cli_config_drift(cli_invocation *invocation) {
         return read_call(invocation, "Drift", &request.base, drift_show);
     mac_autofree char *author = cli_author(invocation);
     request.author = author;
-    return cli_change_send(invocation, "DriftFix", &request.base);
+    return cli_change_send(invocation, "DriftFix", &request.base, NULL);
 }

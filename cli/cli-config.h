@@ -24,11 +24,20 @@ int cli_config_boot(cli_invocation *invocation);
 
 /* ---- shared by the files of this group ---- */
 
-/* The options of a change as a message; false after having said what is wrong with one. Strings are borrowed but
- * author. */
-bool cli_change_options(const cli_invocation *invocation, Macula__V1__ChangeOptions *ret_options, char **ret_author);
-/* Sends a change, shows its outcome; returns the exit code. */
-int cli_change_send(cli_invocation *invocation, const char *method, const ProtobufCMessage *request);
+/* The options of a change as a message; its other strings are borrowed from the invocation. */
+typedef struct cli_change {
+    Macula__V1__ChangeOptions options;
+    char *author, *token;
+} cli_change;
+void cli_change_deinit(cli_change *change);
+#define cli_autochange __attribute__((cleanup(cli_change_deinit))) cli_change
+/* CLI_OK, or the exit code after having said what is wrong. With --confirm it stores what confirming will need. */
+int cli_change_init(cli_change *change, const cli_invocation *invocation);
+/* The outcome is known (or the error, which tells that there is none): forgets a token that confirms nothing. */
+void cli_change_settle(const cli_change *change, const Macula__V1__ConfigOutcome *outcome, const mac_error *error);
+/* Sends a change (NULL: what has no such options), shows its outcome; returns the exit code. */
+int cli_change_send(cli_invocation *invocation, const char *method, const ProtobufCMessage *request,
+                    const cli_change *change);
 /* Shows an outcome; returns the exit code. */
 int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome);
 void cli_changes_show(Macula__V1__ConfigChange *const *changes, size_t count);

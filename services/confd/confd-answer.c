@@ -116,6 +116,7 @@ Macula__V1__PendingChange *confd_pending_message(const confd_head *head, uint64_
     pending->generation = head->current;
     pending->previous = head->previous;
     pending->author = mac_strdup(head->author ? head->author : "");
+    pending->confirm_digest = mac_strdup(head->confirm_digest);
     pending->deadline_ms = head->deadline_ms;
     uint64_t left = head->deadline_boot_ms > now_boot_ms ? head->deadline_boot_ms - now_boot_ms : 0;
     pending->remaining_s = (uint32_t)((left + 999) / 1000);

@@ -124,6 +124,7 @@ static int commit(confd_change *change, Macula__V1__ConfigEvent *event, uint64_t
         .taken_back = proposal->taken_back,
         .confirm_s = change->confirm_s,
         .boot_id = manager->boot_id,
+        .confirm_digest = change->confirm_digest,
         .now_boot_ms = confd_boot_ms(),
         .event = event,
     };

@@ -75,6 +75,7 @@ static void change_free(confd_change *change) {
     free(change->author);
     free(change->message);
     free(change->job);
+    free(change->confirm_digest);
     free(change->reason);
     free(change);
 }
@@ -169,6 +170,7 @@ confd_change *confd_change_new(confd_manager *manager, confd_proposal *proposal,
                    options->message && *options->message ? options->message : proposal->message, on_end, data);
     change->job = mac_strdup(options->job);
     change->confirm_s = options->confirm_s;
+    change->confirm_digest = mac_strdup(options->confirm_digest);
     change->proposal = proposal;
     change->other = mac_take(&proposal->document);
     change->to = change->other;

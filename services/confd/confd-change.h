@@ -33,7 +33,8 @@ struct confd_change {
     confd_proposal *proposal; /* NEW and DRY */
     char *author, *message, *job;
     unsigned confirm_s;
-    char *reason; /* BACK: why; else why it is taken back, once that is known */
+    char *confirm_digest; /* with confirm_s */
+    char *reason;         /* BACK: why; else why it is taken back, once that is known */
 
     const confd_document *from, *to;
     confd_document *other; /* owned: the one of the two that is not in force */
@@ -66,6 +67,7 @@ typedef struct confd_change_options {
     const char *message; /* NULL: the proposal's own */
     const char *job;
     unsigned confirm_s;
+    const char *confirm_digest; /* with confirm_s: SHA-256 of the token, hex */
 } confd_change_options;
 
 /* Start one; except for DRY it is then manager->change until it ends. on_end once, later; the change is freed after it.

@@ -143,7 +143,7 @@ static void config_confirm(Macula__V1__ConfigControl_Service *service, const Mac
     const char *author = input->author && *input->author ? input->author : mac_request_caller(request);
     mac_error *error = confd_check_author(author);
     if (!error)
-        error = confd_pending_confirm(manager, author, input->has_generation ? input->generation : 0);
+        error = confd_pending_confirm(manager, author, input->token, input->has_generation ? input->generation : 0);
     if (error) {
         mac_request_fail_error(request, error);
         return;

@@ -92,10 +92,11 @@ static int set_head(confd_store *store, const confd_commit *commit, uint64_t num
     return mac_store_exec(
         store->base,
         "UPDATE head SET current = ?, previous = ?, came_from = ?, pending = ?, applying = 1, author = ?,"
-        " deadline_ms = ?, deadline_boot_ms = ?, boot_id = ?",
-        "iiiisiis", (int64_t)number, (int64_t)head->current, (int64_t)came_from, (int64_t)pending,
+        " deadline_ms = ?, deadline_boot_ms = ?, boot_id = ?, confirm_digest = ?",
+        "iiiisiiss", (int64_t)number, (int64_t)head->current, (int64_t)came_from, (int64_t)pending,
         pending ? commit->author : NULL, pending ? mac_unix_ms() + commit->confirm_s * 1000LL : 0,
-        pending ? (int64_t)(commit->now_boot_ms + commit->confirm_s * 1000ULL) : 0, pending ? commit->boot_id : NULL);
+        pending ? (int64_t)(commit->now_boot_ms + commit->confirm_s * 1000ULL) : 0, pending ? commit->boot_id : NULL,
+        pending ? commit->confirm_digest : NULL);
 }
 
 static int commit_steps(confd_store *store, const confd_commit *commit, const confd_head *head, uint64_t *ret_number) {
@@ -145,7 +146,7 @@ int confd_store_confirm(confd_store *store, Macula__V1__ConfigEvent *event) {
         return result;
     result = mac_store_exec(store->base,
                             "UPDATE head SET pending = 0, last_good = current, author = NULL, deadline_ms = 0,"
-                            " deadline_boot_ms = 0, boot_id = NULL",
+                            " deadline_boot_ms = 0, boot_id = NULL, confirm_digest = NULL",
                             "");
     if (result == 0)
         result = add_event(store, "config.changed", event);
@@ -173,7 +174,8 @@ static int revert_steps(confd_store *store, const confd_head *head, const confd_
             store->base,
             "UPDATE head SET came_from = current, current = previous, last_good = previous, previous = coalesce("
             "(SELECT max(number) FROM generation WHERE number < head.previous AND NOT reverted), 0),"
-            " pending = 0, applying = 1, author = NULL, deadline_ms = 0, deadline_boot_ms = 0, boot_id = NULL",
+            " pending = 0, applying = 1, author = NULL, deadline_ms = 0, deadline_boot_ms = 0, boot_id = NULL,"
+            " confirm_digest = NULL",
             "");
     if (result == 0 && event) {
         event->has_generation = true;

@@ -48,6 +48,9 @@ static const char schema_power_due[] =
     "CREATE TABLE power_due(id INTEGER PRIMARY KEY CHECK(id = 1), due_boot_ms INTEGER NOT NULL,"
     "  boot_id TEXT NOT NULL);";
 
+/* What confirms a pending change. One that waited without such a proof cannot be confirmed any more, only go back. */
+static const char schema_confirm[] = "ALTER TABLE head ADD COLUMN confirm_digest TEXT;";
+
 /* ---- life ---- */
 
 int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_error) {
@@ -56,7 +59,8 @@ int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_er
         *ret_error = mac_error_from_errno(result, "%s cannot be made", CONFD_STORE_DIR);
         return result;
     }
-    const char *const migrations[] = {schema, mac_outbox_schema, schema_came_from, schema_job, schema_power_due};
+    const char *const migrations[] = {schema,     mac_outbox_schema, schema_came_from,
+                                      schema_job, schema_power_due,  schema_confirm};
     mac_autofree char *path = mac_root_path(root, CONFD_STORE_FILE);
     mac_store *base = NULL;
     result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &base, ret_error);
@@ -95,6 +99,7 @@ mac_outbox *confd_store_outbox(confd_store *store) {
 void confd_head_deinit(confd_head *head) {
     free(head->author);
     free(head->boot_id);
+    free(head->confirm_digest);
     *head = (confd_head){0};
 }
 
@@ -133,7 +138,7 @@ uint64_t confd_store_number(confd_store *store, const char *sql, const char *tex
 int confd_store_head(confd_store *store, confd_head *ret_head) {
     sqlite3_stmt *row = mac_store_query(store->base,
                                         "SELECT current, previous, last_good, pending, applying, author, deadline_ms,"
-                                        " deadline_boot_ms, boot_id, came_from FROM head",
+                                        " deadline_boot_ms, boot_id, came_from, confirm_digest FROM head",
                                         "");
     if (!row)
         return mac_store_errno(store->base);
@@ -150,6 +155,7 @@ int confd_store_head(confd_store *store, confd_head *ret_head) {
             .deadline_boot_ms = (uint64_t)sqlite3_column_int64(row, 7),
             .boot_id = column_text(row, 8),
             .came_from = (uint64_t)sqlite3_column_int64(row, 9),
+            .confirm_digest = column_text(row, 10),
         };
     mac_store_done(row);
     return result;

@@ -38,6 +38,7 @@ typedef struct confd_head {
     int64_t deadline_ms;       /* of a pending change: Unix time, for people */
     uint64_t deadline_boot_ms; /* the same in CLOCK_BOOTTIME of the boot `boot_id`: what counts */
     char *boot_id;
+    char *confirm_digest; /* of a pending change: SHA-256 of the token that confirms it, hex */
 } confd_head;
 void confd_head_deinit(confd_head *head);
 #define confd_autohead __attribute__((cleanup(confd_head_deinit))) confd_head
@@ -92,6 +93,7 @@ typedef struct confd_commit {
     bool taken_back;              /* the generation that is replaced becomes `reverted` (a rollback), else `past` */
     unsigned confirm_s;           /* 0: none needed */
     const char *boot_id;          /* with confirm_s */
+    const char *confirm_digest;   /* with confirm_s */
     uint64_t now_boot_ms;
     Macula__V1__ConfigEvent *event; /* config.changed; number, revision and time are filled in; may be NULL */
 } confd_commit;

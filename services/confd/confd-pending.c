@@ -5,6 +5,7 @@
 
 #include "confd-answer.h"
 #include "confd-change.h"
+#include "confd-token.h"
 #include "confd-wish.h"
 #include "log/mac-log.h"
 
@@ -78,7 +79,7 @@ mac_error *confd_pending_revert(confd_manager *manager, const char *author, cons
     return NULL;
 }
 
-mac_error *confd_pending_confirm(confd_manager *manager, const char *author, uint64_t generation) {
+mac_error *confd_pending_confirm(confd_manager *manager, const char *author, const char *token, uint64_t generation) {
     confd_autohead head = {0};
     int result = confd_store_head(manager->store, &head);
     if (result < 0)
@@ -98,6 +99,12 @@ mac_error *confd_pending_confirm(confd_manager *manager, const char *author, uin
         return mac_error_new(MACULA__V1__ERROR_CODE__DENIED, NULL,
                              "only %s, who made generation %llu, can confirm it; it ends by itself if nobody does",
                              head.author, (unsigned long long)head.current);
+    if (!confd_token_fits(token, head.confirm_digest))
+        return mac_error_new(
+            MACULA__V1__ERROR_CODE__DENIED, "token",
+            "only who made generation %llu can confirm it, with the token of that change (%s); confirm "
+            "it from there, let it end by itself, or take it back: config rollback",
+            (unsigned long long)head.current, token ? "this is another" : "there was none");
     Macula__V1__ConfigEvent *event = confd_event_new(author, "confirmed", NULL);
     event->has_generation = true;
     event->generation = head.current;

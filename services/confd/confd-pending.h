@@ -19,7 +19,7 @@ void confd_pending_disarm(confd_manager *manager);
 /* Brings the previous generation back now. NULL, or why it cannot. on_end (may be NULL) once, later. */
 mac_error *confd_pending_revert(confd_manager *manager, const char *author, const char *reason,
                                 void (*on_end)(confd_change *change, const mac_error *error, void *data), void *data);
-/* The author says yes. */
-mac_error *confd_pending_confirm(confd_manager *manager, const char *author, uint64_t generation);
+/* The author says yes, which the token proves (NULL: it gave none). */
+mac_error *confd_pending_confirm(confd_manager *manager, const char *author, const char *token, uint64_t generation);
 
 #endif

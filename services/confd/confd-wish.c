@@ -7,6 +7,7 @@
 #include "confd-answer.h"
 #include "confd-edits.h"
 #include "confd-pending.h"
+#include "confd-token.h"
 #include "log/mac-log.h"
 
 static const Macula__V1__ChangeOptions no_options = MACULA__V1__CHANGE_OPTIONS__INIT;
@@ -16,6 +17,9 @@ confd_wish *confd_wish_new(confd_manager *manager, mac_request *request, const M
                                                  confd_proposal **ret_proposal)) {
     confd_wish *wish = mac_calloc(1, sizeof *wish);
     *wish = (confd_wish){.manager = manager, .propose = propose, .options = options ? options : &no_options};
+    /* The request is ours until it is answered; its token shall not outlive this. */
+    if (options)
+        wish->refused = confd_token_take((Macula__V1__ChangeOptions *)(uintptr_t)options, wish->confirm_digest);
     if (request) {
         wish->requests[wish->request_count++] = request;
         wish->input = mac_request_input(request);
@@ -30,6 +34,10 @@ confd_wish *confd_wish_new(confd_manager *manager, mac_request *request, const M
 static void wish_free(confd_wish *wish) {
     free(wish->author);
     free(wish->text);
+    mac_error_free(wish->refused);
+    if (wish->token)
+        mac_wipe(wish->token, strlen(wish->token));
+    free(wish->token);
     free(wish);
 }
 
@@ -87,6 +95,12 @@ static void add_pending(confd_manager *manager, Macula__V1__ConfigOutcome *outco
         outcome->pending = confd_pending_message(&head, confd_boot_ms());
 }
 
+/* For the answer alone: what is stored of it has no token. */
+static void add_token(confd_wish *wish, Macula__V1__ConfigOutcome *outcome) {
+    if (wish->token && outcome->pending)
+        outcome->pending->token = mac_take(&wish->token);
+}
+
 /* What else is on the node's disk, unless the change is just about that. */
 static void add_edits(confd_manager *manager, const confd_proposal *proposal, Macula__V1__ConfigOutcome *outcome) {
     if (!proposal->has_disk)
@@ -105,6 +119,7 @@ static void on_changed(confd_change *change, const mac_error *error, void *data)
     if (change->kind == CONFD_CHANGE_NEW) {
         confd_pending_arm(manager);
         remember_outcome(wish, change->outcome, error);
+        add_token(wish, change->outcome);
     }
     bool refused = error && error->code != MACULA__V1__ERROR_CODE__ROLLED_BACK && change->kind == CONFD_CHANGE_NEW;
     if (refused) /* a way back has an event of its own, config.reverted */
@@ -243,10 +258,10 @@ mac_error *confd_check_author(const char *author) {
                          CONFD_AUTHOR_MAX);
 }
 
-static mac_error *check_options(const confd_wish *wish) {
+static mac_error *check_options(confd_wish *wish) {
     const Macula__V1__ChangeOptions *options = wish->options;
     uint64_t current = confd_manager_number(wish->manager);
-    mac_error *refused = confd_check_author(wish->author);
+    mac_error *refused = wish->refused ? mac_take(&wish->refused) : confd_check_author(wish->author);
     if (refused)
         return refused;
     if ((options->message && strlen(options->message) > CONFD_MESSAGE_MAX) ||
@@ -279,6 +294,14 @@ static void answer_nothing(confd_wish *wish, const confd_proposal *proposal) {
     macula__v1__config_outcome__free_unpacked(outcome, NULL);
 }
 
+/* What will confirm it, if its author has not said. */
+static void draw_token(confd_wish *wish) {
+    if (*wish->confirm_digest)
+        return;
+    wish->token = confd_token_new();
+    mac_sha256_hex(wish->token, strlen(wish->token), wish->confirm_digest);
+}
+
 static void begin(confd_wish *wish) {
     confd_manager *manager = wish->manager;
     confd_present present = confd_manager_present(manager);
@@ -296,10 +319,13 @@ static void begin(confd_wish *wish) {
         return;
     }
     remember_request(wish);
+    if (wish->options->confirm_s && !wish->options->dry_run)
+        draw_token(wish);
     confd_change_options options = {.author = wish->author,
                                     .message = wish->options->message,
                                     .job = wish->options->job,
-                                    .confirm_s = wish->options->dry_run ? 0 : wish->options->confirm_s};
+                                    .confirm_s = wish->options->dry_run ? 0 : wish->options->confirm_s,
+                                    .confirm_digest = wish->confirm_digest};
     confd_change_new(manager, proposal, wish->options->dry_run, &options, on_changed, wish);
 }
 

@@ -23,6 +23,9 @@ struct confd_wish {
     mac_error *(*propose)(const confd_wish *wish, const confd_present *present, confd_proposal **ret_proposal);
     const ProtobufCMessage *input; /* of the first request */
     char *text;                    /* of an event: the patch */
+    mac_error *refused;            /* its token is none */
+    char confirm_digest[65];       /* of the token that will confirm it; empty: none */
+    char *token;                   /* that token, when it was drawn here: for the answer */
 };
 
 /* Takes what it needs of the options; the request (NULL: an event) is answered later. */

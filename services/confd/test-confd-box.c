@@ -52,6 +52,20 @@ char *box_read(confd_box *box, const char *path) {
     return mac_fs_read(box->root, path, 1 << 20, &text, NULL) < 0 ? NULL : text;
 }
 
+bool box_holds(confd_box *box, const char *directory, const char *bytes) {
+    mac_autostrings names = {0};
+    bool found = false;
+    assert_int_equal(mac_fs_list(box->root, directory, &names), 0);
+    assert_true(names.count > 0);
+    for (size_t i = 0; i < names.count; i++) {
+        mac_autofree char *path = mac_asprintf("%s/%s", directory, names.items[i]), *data = NULL;
+        size_t length;
+        assert_int_equal(mac_fs_read(box->root, path, 16 << 20, &data, &length), 0);
+        found |= memmem(data, length, bytes, strlen(bytes)) != NULL;
+    }
+    return found;
+}
+
 void box_open_store(confd_box *box) {
     mac_error *error = NULL;
     confd_store_close(mac_take(&box->store));

@@ -28,6 +28,8 @@ int box_teardown(void **state);
 void box_write(confd_box *box, const char *path, const char *text);
 /* Caller frees; NULL when there is no such file. */
 char *box_read(confd_box *box, const char *path);
+/* Whether a file in this directory holds these bytes. */
+bool box_holds(confd_box *box, const char *directory, const char *bytes);
 void box_open_store(confd_box *box);
 
 /* A source set of one text in config.yaml. */

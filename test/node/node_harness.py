@@ -126,7 +126,8 @@ class Node:
     def __init__(self, root=None, config=None, env=None):
         self._own = root is None
         self.root = pathlib.Path(root or tempfile.mkdtemp(prefix="macula-test-"))
-        self.env = {**os.environ, **(env or {}), "MACULA_ROOT": str(self.root), "NO_COLOR": "1"}
+        self.env = {**os.environ, **(env or {}), "MACULA_ROOT": str(self.root), "NO_COLOR": "1",
+                    "XDG_STATE_HOME": str(self.root / ".state")}
         for name in ("MACULA_NATS_PORT", "MACULA_SERVER", "NOTIFY_SOCKET"):
             if name not in (env or {}):
                 self.env.pop(name, None)

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Commit-confirm: a change that is not confirmed in time, or not by its author, goes away again; also across a power cut."""
+import os
+import pathlib
 import sqlite3
 import unittest
 
@@ -29,6 +31,35 @@ class Confirm(unittest.TestCase):
         result = self.node.cli("config", "confirm", "--author", "mallory").exits(6)
         self.assertIn("alice", result.err)
         self.assertIn("pending", self.node.cli("config", "status", "-o", "json").json())
+
+    def test_another_account_may_not_confirm_by_saying_the_authors_name(self):
+        self.apply()
+        for other in ({"XDG_STATE_HOME": str(self.node.path("/another-account"))}, {"SUDO_UID": "4711"}):
+            result = self.node.cli("config", "confirm", "--author", "alice", env=other).exits(6)
+            self.assertIn("config rollback", result.err)
+        self.assertEqual(self.node.get("hostname"), "after")
+        self.node.cli("config", "rollback", "--author", "bob", env={"SUDO_UID": "4711"}).ok()
+        self.assertEqual(self.node.get("hostname"), "before")
+
+    def test_what_confirms_is_private_and_does_not_stay(self):
+        self.apply()
+        folder = pathlib.Path(self.node.env["XDG_STATE_HOME"], "maculaos", "confirm", str(os.getuid()))
+        files = list(folder.iterdir())
+        self.assertEqual([(file.stat().st_mode & 0o777) for file in files], [0o600])
+        self.assertEqual(folder.stat().st_mode & 0o777, 0o700)
+        token = files[0].read_text()
+        for command in (["config", "status"], ["config", "history"], ["config", "show"]):
+            self.assertNotIn(token, self.node.cli(*command, "-o", "json").ok().out)
+        self.node.cli("config", "confirm", "--author", "alice").ok()
+        self.assertEqual(list(folder.iterdir()), [])
+        self.node.cli("config", "apply", "-", "--confirm", "1m", stdin="no: such key").exits(5)
+        self.node.cli("config", "set", "no.such.key", "1", "--confirm", "1m").exits(5)
+        self.assertEqual(list(folder.iterdir()), [])
+
+    def test_without_a_place_to_keep_it_nothing_is_changed(self):
+        result = self.node.cli("config", "set", "hostname", "after", "--confirm", "1m", env={"XDG_STATE_HOME": "/proc/no"}).exits(1)
+        self.assertIn("XDG_STATE_HOME", result.err)
+        self.assertEqual(self.node.get("hostname"), "before")
 
     def test_nothing_pending_is_nothing_to_confirm(self):
         result = self.node.cli("config", "confirm")
