@@ -52,7 +52,10 @@ typedef struct cli_command {
     bool without_node; /* needs no running node */
 } cli_command;
 
-extern const cli_command cli_commands[];
+/* A table a group, each ended by a command without name; none is empty. */
+extern const cli_command cli_commands_config[], cli_commands_node[], cli_commands_health[], cli_commands_upgrade[];
+/* The one after `command` in the order of the help; NULL: the first. NULL after the last. */
+const cli_command *cli_command_next(const cli_command *command);
 extern const cli_option cli_global_options[];
 
 /* What was given for an option of the command or a global one; NULL when it was not. A switch given is "". */

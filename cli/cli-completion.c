@@ -13,7 +13,7 @@ static void option_words(const cli_option *options) {
 /* Prints the second words of a group, or nothing when the word is a command of its own. */
 static void second_words(const char *group) {
     mac_autofree char *prefix = mac_asprintf("%s ", group);
-    for (const cli_command *command = cli_commands; command->name; command++)
+    for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command))
         if (mac_starts_with(command->name, prefix))
             printf("%s ", command->name + strlen(prefix));
 }
@@ -21,7 +21,7 @@ static void second_words(const char *group) {
 /* Calls `each` once for every distinct first word, in the order of the table. */
 static void first_words(void (*each)(const char *word, bool group)) {
     mac_autostrings seen = {0};
-    for (const cli_command *command = cli_commands; command->name; command++) {
+    for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command)) {
         size_t length = strcspn(command->name, " ");
         mac_autofree char *word = mac_strndup(command->name, length);
         if (!mac_strings_contain(&seen, word)) {
@@ -45,7 +45,7 @@ static void bash_group(const char *word, bool group) {
 }
 
 static void bash_command_options(void) {
-    for (const cli_command *command = cli_commands; command->name; command++) {
+    for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command)) {
         printf("    \"%s\") words=\"", command->name);
         option_words(command->options);
         for (const char *const *word = command->words; word && *word; word++)
@@ -123,7 +123,7 @@ static void fish_command(const cli_command *command) {
 static void fish_group(const char *word, bool group) {
     mac_autobuffer help = {0};
     mac_autofree char *prefix = mac_asprintf("%s ", word);
-    for (const cli_command *command = cli_commands; group && command->name; command++)
+    for (const cli_command *command = cli_command_next(NULL); group && command; command = cli_command_next(command))
         if (mac_starts_with(command->name, prefix))
             mac_buffer_printf(&help, "%s%s", help.length ? ", " : "", command->name + strlen(prefix));
     if (group)
@@ -133,7 +133,7 @@ static void fish_group(const char *word, bool group) {
 static void fish(void) {
     printf("# fish completion for maculaos: maculaos completion fish > ~/.config/fish/completions/maculaos.fish\n");
     first_words(fish_group);
-    for (const cli_command *command = cli_commands; command->name; command++)
+    for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command))
         fish_command(command);
     for (const cli_option *option = cli_global_options; option->name; option++)
         fish_line("true", "-l", option->name, option->help);

@@ -51,14 +51,14 @@ static void options_print(const char *title, const cli_option *options) {
 }
 
 static void summaries_print(const char *prefix) {
-    for (const cli_command *command = cli_commands; command->name; command++)
+    for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command))
         if (!prefix || mac_starts_with(command->name, prefix))
             printf("  %-20s %s\n", command->name, command->summary);
 }
 
 static size_t summaries_count(const char *prefix) {
     size_t count = 0;
-    for (const cli_command *command = cli_commands; command->name; command++)
+    for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command))
         count += mac_starts_with(command->name, prefix);
     return count;
 }

@@ -78,7 +78,7 @@ static void overview_roff(void) {
     printf(".SH NAME\nmaculaos \\- looks after a MaculaOS node\n.SH SYNOPSIS\n.B maculaos\nCOMMAND [ARGUMENTS] "
            "[OPTIONS]\n");
     printf(".SH COMMANDS\n");
-    for (const cli_command *command = cli_commands; command->name; command++)
+    for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command))
         summary_roff(command);
     printf(".SH OPTIONS\n");
     options_roff(cli_global_options);
@@ -94,7 +94,7 @@ static bool group_roff(const char *group) {
     mac_autofree char *prefix = mac_asprintf("%s ", group), *page = mac_asprintf("maculaos %s", group);
     mac_autofree char *title = page_title(page);
     bool any = false;
-    for (const cli_command *command = cli_commands; command->name; command++) {
+    for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command)) {
         if (!mac_starts_with(command->name, prefix))
             continue;
         if (!any) {
@@ -133,7 +133,8 @@ static int write_page(const char *directory, const cli_command *command) {
 
 static int write_pages(const char *directory) {
     int result = write_page(directory, NULL);
-    for (const cli_command *command = cli_commands; result == 0 && command->name; command++)
+    for (const cli_command *command = cli_command_next(NULL); result == 0 && command;
+         command = cli_command_next(command))
         result = write_page(directory, command);
     return result < 0 ? CLI_FAILED : CLI_OK;
 }
@@ -149,7 +150,7 @@ int cli_man_run(cli_invocation *invocation) {
     mac_autofree char *name = count == 2
                                   ? mac_asprintf("%s %s", cli_argument(invocation, 0), cli_argument(invocation, 1))
                                   : mac_strdup(cli_argument(invocation, 0));
-    for (const cli_command *command = cli_commands; command->name; command++)
+    for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command))
         if (mac_streq(command->name, name)) {
             command_roff(command);
             return CLI_OK;

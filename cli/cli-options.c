@@ -90,7 +90,7 @@ static const cli_option *option_find(const cli_command *command, const char *nam
 static const cli_command *command_find(char *const *words, size_t count, size_t *ret_words) {
     for (size_t take = count < 2 ? count : 2; take > 0; take--) {
         mac_autofree char *name = take == 2 ? mac_asprintf("%s %s", words[0], words[1]) : mac_strdup(words[0]);
-        for (const cli_command *command = cli_commands; command->name; command++)
+        for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command))
             if (mac_streq(command->name, name)) {
                 *ret_words = take;
                 return command;
@@ -101,7 +101,7 @@ static const cli_command *command_find(char *const *words, size_t count, size_t 
 
 static bool group_exists(const char *word) {
     mac_autofree char *prefix = mac_asprintf("%s ", word);
-    for (const cli_command *command = cli_commands; command->name; command++)
+    for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command))
         if (mac_starts_with(command->name, prefix))
             return true;
     return false;

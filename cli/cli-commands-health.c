@@ -1,0 +1,77 @@
+/* The commands of health: what each is called, takes and does, and one example. */
+#include "cli-command.h"
+#include "cli-health.h"
+
+static const cli_option health_history_options[] = {{"limit", 'l', "N", "how many, 50", NULL},
+                                                    {"before", 0, "N", "only entries before number N", NULL},
+                                                    {"check", 'c', "NAME", "only of this check", NULL},
+                                                    {0}};
+static const cli_option health_watch_options[] = {{"count", 'n', "N", "end after so many changes", NULL}, {0}};
+static const cli_option health_person_options[] = {{"message", 'm', "TEXT", "why, for the next person", NULL},
+                                                   {"author", 0, "NAME", "who, in place of your login name", NULL},
+                                                   {0}};
+#define HEALTH_EXIT                                                                                                    \
+    "Exit code 0: ok, 10: degraded (something has failed that the node can do without), 11: failed, 12: not known "    \
+    "yet. "                                                                                                            \
+    "Of one check 0: ok, 11: failed, 12: not looked at yet."
+
+const cli_command cli_commands_health[] = {
+    {.name = "health",
+     .arguments = "[CHECK]",
+     .most = 1,
+     .run = cli_health_status,
+     .summary = "Shows whether the node is well, and why not.",
+     .details = HEALTH_EXIT,
+     .example = "maculaos health\nmaculaos health node.space -o json"},
+    {.name = "health status",
+     .arguments = "[CHECK]",
+     .most = 1,
+     .run = cli_health_status,
+     .summary = "The same.",
+     .details = HEALTH_EXIT,
+     .example = "maculaos health status || echo 'not well'"},
+    {.name = "health check",
+     .arguments = "[CHECK]",
+     .most = 1,
+     .run = cli_health_check,
+     .summary = "Looks now, at everything or one check, and shows the outcome.",
+     .details = HEALTH_EXIT,
+     .example = "maculaos health check\nmaculaos health check shop"},
+    {.name = "health watch",
+     .arguments = "",
+     .run = cli_health_watch,
+     .options = health_watch_options,
+     .summary = "Shows how the node is, and what changes, until interrupted.",
+     .example = "maculaos health watch\nmaculaos health watch --count 1 -o json"},
+    {.name = "health history",
+     .arguments = "",
+     .run = cli_health_history,
+     .options = health_history_options,
+     .summary = "Lists what has happened, newest first.",
+     .example = "maculaos health history --limit 5\nmaculaos health history --check shop"},
+    {.name = "health gate",
+     .arguments = "",
+     .run = cli_health_gate,
+     .summary = "Shows whether the version that runs may stay.",
+     .details = "Exit code 0: it may, 1: it must not, 3: not decided yet.",
+     .example = "maculaos health gate"},
+    {.name = "health acknowledge",
+     .arguments = "CHECK",
+     .least = 1,
+     .most = 1,
+     .run = cli_health_acknowledge,
+     .options = health_person_options,
+     .summary = "Says that somebody takes care of a check that has failed.",
+     .details = "It still counts, but nothing is restarted or cleaned up because of it until it has been well again.",
+     .example = "maculaos health acknowledge shop -m 'the new disk comes tomorrow'"},
+    {.name = "health silence",
+     .arguments = "CHECK TIME",
+     .least = 2,
+     .most = 2,
+     .run = cli_health_silence,
+     .options = health_person_options,
+     .summary = "Lets a check neither count nor act for some time.",
+     .details = "At most 30d; 0 ends it. The check is still looked at, and still gates an upgrade.",
+     .example = "maculaos health silence shop 2h -m 'maintenance'\nmaculaos health silence shop 0"},
+    {0},
+};
