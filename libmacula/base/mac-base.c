@@ -143,13 +143,23 @@ static void buffer_reserve(mac_buffer *buffer, size_t extra) {
     size_t needed = buffer->length + extra + 1;
     if (needed < buffer->length)
         abort();
-    if (needed <= buffer->capacity)
+    if (buffer->data && needed <= buffer->capacity)
         return;
     size_t capacity = buffer->capacity ? buffer->capacity : 64;
     while (capacity < needed)
         capacity *= 2;
     buffer->data = mac_realloc(buffer->data, capacity);
     buffer->capacity = capacity;
+}
+
+bool mac_copy_text(char *target, size_t size, const char *text) {
+    size_t length = strlen(text);
+    bool fits = length < size;
+    if (fits)
+        memcpy(target, text, length + 1);
+    else if (size)
+        *target = '\0';
+    return fits;
 }
 
 void mac_buffer_append(mac_buffer *buffer, const void *data, size_t length) {

@@ -39,12 +39,20 @@
 
 void mac_free_pointer(void *pointer_to_pointer);
 void mac_close_pointer(int *fd);
+/* Moves a descriptor to the caller and leaves -1 behind. */
+static inline int mac_take_fd(int *fd) {
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
 
 /* Like their namesakes without mac_; abort when memory is out. mac_strdup(NULL) is NULL. */
 void *mac_malloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *mac_calloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *mac_realloc(void *memory, size_t size);
 char *mac_strdup(const char *text);
+/* Copies the text into the size bytes of target if it fits with its NUL, else makes target empty; whether it fitted. */
+bool mac_copy_text(char *target, size_t size, const char *text);
 char *mac_strndup(const char *text, size_t length);
 void *mac_memdup(const void *memory, size_t size);
 char *mac_asprintf(const char *format, ...) MAC_PRINTF(1, 2) __attribute__((returns_nonnull));

@@ -316,8 +316,8 @@ const char *mac_request_subject(const mac_request *request) {
 void bus_requests_abandon(mac_bus *bus) {
     mac_autoptr(mac_error) error =
         mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "%s stopped before it had an answer", bus->name);
-    while (bus->requests.open) {
-        mac_request *request = bus->requests.open;
+    for (mac_request *next, *request = bus->requests.open; request; request = next) {
+        next = request->next;
         send_error(request, error);
         account(request, error->code, error->message);
         unlink_open(&bus->requests, request);

@@ -76,8 +76,8 @@ static int load(firstboot_draft *draft) {
         result = mac_codec_unpack(&macula__v1__firstboot_draft__descriptor, data, length, problems, &message);
     if (data)
         mac_wipe(data, length);
-    if (result < 0)
-        return result;
+    if (!message)
+        return result < 0 ? result : -EBADMSG;
     from_message(draft, (const Macula__V1__FirstbootDraft *)message);
     protobuf_c_message_free_unpacked(message, NULL);
     return 0;

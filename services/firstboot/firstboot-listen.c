@@ -32,27 +32,29 @@ static int open_socket(uint16_t port, bool local, int family, int *ret_fd) {
         result = -errno;
     if (result < 0)
         return result;
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = mac_take_fd(&fd);
     return 0;
 }
 
 int firstboot_listen(uint16_t port, bool local, int *ret_fd, uint16_t *ret_port) {
     int fd = -1;
-    struct sockaddr_storage bound;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ip4;
+        struct sockaddr_in6 ip6;
+    } bound = {0};
     socklen_t size = sizeof bound;
     int result = local ? -EAFNOSUPPORT : open_socket(port, false, AF_INET6, &fd);
     if (result == -EAFNOSUPPORT || result == -EADDRNOTAVAIL)
         result = open_socket(port, local, AF_INET, &fd);
     if (result < 0)
         return result;
-    if (getsockname(fd, (struct sockaddr *)&bound, &size) < 0) {
+    if (getsockname(fd, &bound.any, &size) < 0) {
         result = -errno;
         close(fd);
         return result;
     }
-    *ret_port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&bound)->sin6_port
-                                                  : ((struct sockaddr_in *)(void *)&bound)->sin_port);
+    *ret_port = ntohs(bound.any.sa_family == AF_INET6 ? bound.ip6.sin6_port : bound.ip4.sin_port);
     *ret_fd = fd;
     return 0;
 }

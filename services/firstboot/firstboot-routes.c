@@ -243,8 +243,9 @@ static void serve_page(firstboot_visit *visit) {
     for (size_t i = 0; i < MAC_ARRAY_SIZE(routes); i++) {
         if (!mac_streq(routes[i].path, path))
             continue;
-        if ((get && routes[i].get) || (post && routes[i].post))
-            (get ? routes[i].get : routes[i].post)(visit);
+        void (*handler)(firstboot_visit *) = get ? routes[i].get : post ? routes[i].post : NULL;
+        if (handler)
+            handler(visit);
         else
             say(visit, 405, T(BAD_REQUEST), T(MISSING));
         return;

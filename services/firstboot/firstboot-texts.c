@@ -6,7 +6,7 @@
 
 const char *firstboot_text_get(firstboot_text text) {
     static const char *const texts[] = {
-#define TEXT(name, text) text,
+#define TEXT(name, text) (text),
 #include "firstboot-texts.def"
 #undef TEXT
     };

@@ -24,8 +24,7 @@ int firstboot_watch_start(firstboot_watch *watch, uv_loop_t *loop, void (*on_cha
     mac_autofd fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
         return -errno;
-    watch->fd = fd;
-    fd = -1;
+    watch->fd = mac_take_fd(&fd);
     uv_poll_init(loop, &watch->poll, watch->fd);
     watch->poll.data = watch;
     uv_poll_start(&watch->poll, UV_READABLE, on_readable);

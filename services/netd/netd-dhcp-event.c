@@ -33,7 +33,7 @@ int main(int argc, char **argv) {
             length = add(data, length, variables[i], value);
     }
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     if (fd < 0 || sendto(fd, data, length, 0, (struct sockaddr *)&address, sizeof address) < 0) {
         perror("netd-dhcp-event");
         return 1;

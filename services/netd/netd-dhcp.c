@@ -231,7 +231,7 @@ static client *find_or_make(netd_dhcp *dhcp, const char *name) {
     }
     c = mac_calloc(1, sizeof *c);
     *c = (client){.dhcp = dhcp, .retry_ms = RETRY_MS};
-    strcpy(c->name, name);
+    mac_copy_text(c->name, sizeof c->name, name);
     uv_timer_init(dhcp->options.loop, &c->retry);
     c->retry.data = c;
     dhcp->clients[dhcp->count++] = c;
@@ -253,7 +253,7 @@ void netd_dhcp_want(netd_dhcp *dhcp, const char *name, const char *interface, co
     c->wanted = true;
     if (same)
         return;
-    strcpy(c->interface, interface);
+    mac_copy_text(c->interface, sizeof c->interface, interface);
     free(c->hostname);
     c->hostname = mac_strdup(hostname);
     if (c->started)
@@ -326,7 +326,7 @@ static int open_socket(netd_dhcp *dhcp) {
     if (r < 0 && r != -ENOENT)
         return r;
     dhcp->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    strcpy(address.sun_path, dhcp->socket_path);
+    mac_copy_text(address.sun_path, sizeof address.sun_path, dhcp->socket_path);
     if (dhcp->fd < 0 || bind(dhcp->fd, (struct sockaddr *)&address, sizeof address) < 0)
         return -errno;
     return 0;

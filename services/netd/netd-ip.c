@@ -119,14 +119,15 @@ bool netd_ip_is_host(const netd_ip *ip) {
 
 const char *netd_ip_format(const netd_ip *ip, char ret_text[NETD_IP_TEXT]) {
     if (!ip->family || !inet_ntop(ip->family, ip->bytes, ret_text, NETD_IP_TEXT))
-        strcpy(ret_text, "none");
+        mac_copy_text(ret_text, NETD_IP_TEXT, "none");
     return ret_text;
 }
 
 const char *netd_net_format(const netd_net *net, char ret_text[NETD_NET_TEXT]) {
     char address[NETD_IP_TEXT];
     if (net->prefix == 0)
-        return strcpy(ret_text, "default");
-    snprintf(ret_text, NETD_NET_TEXT, "%s/%u", netd_ip_format(&net->ip, address), net->prefix);
+        mac_copy_text(ret_text, NETD_NET_TEXT, "default");
+    else
+        snprintf(ret_text, NETD_NET_TEXT, "%s/%u", netd_ip_format(&net->ip, address), net->prefix);
     return ret_text;
 }

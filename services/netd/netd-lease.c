@@ -77,7 +77,7 @@ static void take_search(netd_lease *lease, const char *list) {
     char word[254];
     while (list && lease->search_count < NETD_LEASE_SEARCH_MAX && next_word(&list, word, sizeof word))
         if (*word && !mac_format_check(MACULA__V1__FIELD_RULE__FORMAT__domain, word))
-            strcpy(lease->search[lease->search_count++], word);
+            mac_copy_text(lease->search[lease->search_count++], sizeof *lease->search, word);
 }
 
 static void add_route(netd_lease *lease, const netd_net *to, const netd_ip *via) {
@@ -147,7 +147,7 @@ int netd_lease_parse(const char *data, size_t length, netd_lease_message *ret_me
         *ret_reason = "it names no interface";
         return -EBADMSG;
     }
-    strcpy(message.interface, interface);
+    mac_copy_text(message.interface, sizeof message.interface, interface);
     if (!parse_event(find(data, length, "event"), &message.event)) {
         *ret_reason = "it names no event";
         return -EBADMSG;

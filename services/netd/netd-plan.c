@@ -240,7 +240,7 @@ char *netd_op_text(const netd_op *op, const netd_state *state) {
     const char *name = link ? link->name : op->link ? op->link->name : "?";
     switch (op->kind) {
     case NETD_LINK_ADD:
-        return mac_asprintf("make %s %s", netd_kind_text(op->link->kind), name);
+        return mac_asprintf("make %s %s", op->link ? netd_kind_text(op->link->kind) : "link", name);
     case NETD_LINK_DELETE:
         return mac_asprintf("remove %s", name);
     case NETD_LINK_UP:

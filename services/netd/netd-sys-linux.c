@@ -228,8 +228,9 @@ static int linux_sysctl(netd_sys *sys, const char *key, const char *value) {
     mac_autoptr(mac_root) host = NULL; /* of the kernel, whatever the root */
     int r = mac_root_open(NULL, false, &host);
     (void)sys;
-    if (r == 0)
-        r = mac_fs_read(host, path, VALUE_MAX, &old, NULL);
+    if (r < 0)
+        return r;
+    r = mac_fs_read(host, path, VALUE_MAX, &old, NULL);
     if (r < 0)
         return r;
     old[strcspn(old, "\n")] = '\0';

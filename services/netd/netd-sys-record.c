@@ -46,8 +46,8 @@ static void on_later(uv_timer_t *timer) {
 static void add_link(sys_record *sys, const netd_op *op) {
     netd_link *link = netd_state_add_link(&sys->state);
     link->index = ++sys->next_index;
-    strcpy(link->name, op->link->name);
-    strcpy(link->kind, netd_kind_text(op->link->kind));
+    mac_copy_text(link->name, sizeof link->name, op->link->name);
+    mac_copy_text(link->kind, sizeof link->kind, netd_kind_text(op->link->kind));
     link->ethernet = op->link->kind != NETD_WIREGUARD;
     link->made = true;
     link->mtu = 1500;

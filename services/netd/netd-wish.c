@@ -25,8 +25,8 @@ const char *netd_kind_text(netd_kind kind) {
 }
 
 static void set_name(char target[NETD_NAME_SIZE], const char *name) {
-    if (name && strlen(name) < NETD_NAME_SIZE)
-        strcpy(target, name);
+    if (name)
+        mac_copy_text(target, NETD_NAME_SIZE, name);
 }
 
 /* A link of the wish; the pointer is good until the next one is added. */

@@ -200,7 +200,7 @@ mac_error *upgrader_delta_plan(const Macula__V1__UpgradeWriteRequest *request, u
         scan_target(&delta, target);
     table t;
     table_fill(&t, &delta.chunks);
-    if (request->seed)
+    if (request->seed && delta.chunks.count)
         scan_seed(&delta, &t, request->seed);
     free(t.slots);
     free(t.next);

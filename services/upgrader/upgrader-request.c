@@ -116,16 +116,18 @@ static void on_request_config(upgrader_manager *manager, uint64_t generation, co
     mac_error *obstacle = error ? mac_error_copy(error) : validate(manager, input); /* again: that took a while */
     if (!obstacle && manager->stopping)
         obstacle = mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "the upgrader is about to end");
-    Macula__V1__UpgradeJobRecord *record = obstacle ? NULL : record_new(input, author, w->prefetch, false);
-    Macula__V1__UpgradeJobRecord *copy = record ? (void *)mac_codec_copy(&record->base) : NULL;
-    if (record)
-        obstacle = start(manager, record);
+    if (obstacle) {
+        mac_request_fail_error(w->request, obstacle);
+        return;
+    }
+    Macula__V1__UpgradeJobRecord *record = record_new(input, author, w->prefetch, false);
+    Macula__V1__UpgradeJobRecord *copy = (void *)mac_codec_copy(&record->base);
+    obstacle = start(manager, record);
     if (obstacle)
         mac_request_fail_error(w->request, obstacle);
     else
         answer_job(w->request, copy);
-    if (copy)
-        macula__v1__upgrade_job_record__free_unpacked(copy, NULL);
+    macula__v1__upgrade_job_record__free_unpacked(copy, NULL);
 }
 
 void upgrader_job_request(upgrader_manager *manager, mac_request *request, const Macula__V1__UpgradeApplyRequest *input,

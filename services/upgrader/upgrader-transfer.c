@@ -10,7 +10,7 @@
 
 #include "http/mac-http.h"
 
-#define PIECE (256u << 10)
+#define PIECE ((size_t)256 << 10)
 #define PAUSE_FIRST_MS 500u
 #define FILE_TIMEOUT_MS 30000u
 
@@ -56,7 +56,7 @@ static mac_error *open_file(const char *path, int *ret_fd, uint64_t *ret_size) {
 static mac_error *read_part(const upgrader_transfer *transfer, const char *path, uint64_t first, uint64_t length,
                             sink *s) {
     mac_autofd fd = -1;
-    uint64_t size;
+    uint64_t size = 0;
     mac_error *error = open_file(path, &fd, &size);
     if (error)
         return error;
@@ -69,7 +69,7 @@ static mac_error *read_part(const upgrader_transfer *transfer, const char *path,
         ssize_t got = pread(fd, piece, want, (off_t)(first + at));
         if (got <= 0)
             return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "%s cannot be read at byte %llu: %s", path,
-                                 (unsigned long long)(first + at), got < 0 ? strerror(errno) : "it has become shorter");
+                                 (unsigned long long)first + at, got < 0 ? strerror(errno) : "it has become shorter");
         if (!take(piece, (size_t)got, s))
             return NULL;
         at += (uint64_t)got;
@@ -160,7 +160,7 @@ mac_error *upgrader_transfer_part(upgrader_transfer *transfer, uint64_t first, u
 
 static mac_error *read_file(const char *path, size_t limit, mac_buffer *ret_text) {
     mac_autofd fd = -1;
-    uint64_t size;
+    uint64_t size = 0;
     mac_error *error = open_file(path, &fd, &size);
     if (error)
         return error;

@@ -200,7 +200,7 @@ mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author)
     mac_error *error = upgrader_slots_read(manager->root, &slots);
     if (!error && (!manager->trial.record || !slots.on_trial))
         error = mac_error_new(MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "no version is on trial");
-    if (!error && manager->trial.record->stage == STAGE(unwanted))
+    else if (!error && manager->trial.record->stage == STAGE(unwanted))
         error = mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL, "it is about to go back: %s",
                               manager->trial.record->reason);
     MAC_FAULT_POINT("upgrader.confirm.before");
