@@ -204,6 +204,7 @@ bool cli_setup_ask(const Macula__V1__FirstbootField *field, cli_answers *answers
     case MACULA__V1__FIRSTBOOT_FIELD__KIND__line:
     case MACULA__V1__FIRSTBOOT_FIELD__KIND__choice:
     case MACULA__V1__FIRSTBOOT_FIELD__KIND__suggested:
+    case _MACULA__V1__FIRSTBOOT_FIELD__KIND_IS_INT_SIZE:
         break;
     }
     return ask_line(field, answers);

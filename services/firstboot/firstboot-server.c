@@ -249,6 +249,7 @@ static size_t on_unescape(void *data, struct MHD_Connection *handle, char *text)
 }
 
 /* MHD would write to standard error. */
+MAC_PRINTF(2, 0)
 static void on_log(void *data, const char *format, va_list arguments) {
     (void)data;
     mac_autofree char *text = mac_vasprintf(format, arguments);

@@ -42,7 +42,7 @@ const firstboot_step firstboot_all_steps[] = {
       {"role_gateway", LABEL(ROLE_GATEWAY), CHECK, "", .path = ".roles.gateway"},
       {"realm", LABEL(REALM), LINE, "io.macula", .path = ".realm"},
       {"bootstrap_peers", LABEL(BOOTSTRAP_PEERS), LINES, "", .inputmode = "url", .path = ".bootstrap_peers"}}},
-    {NULL, 0, 0, {{NULL}}},
+    {.name = NULL},
 };
 
 const firstboot_step *firstboot_step_named(const char *name) {

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             json_object_update(draft.values, values);
         firstboot_page_step(&page, &view, step, values, problems, NULL);
     }
-    mac_autoptr(json_t) document = firstboot_answers_document(draft.values, NULL);
+    json_decref(firstboot_answers_document(draft.values, NULL));
     mac_autobuffer review = {0};
     firstboot_page_review(&review, &view, NULL);
     json_decref(draft.values);

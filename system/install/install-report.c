@@ -43,6 +43,7 @@ static void printable(char *text) {
             *text = '?';
 }
 
+MAC_PRINTF(2, 0)
 static void say(bool show, const char *format, va_list arguments) {
     mac_autofree char *text = mac_vasprintf(format, arguments);
     printable(text);

@@ -232,7 +232,6 @@ static void finish(const installation *it, const Macula__V1__InstallSection *sec
 
 static void show_plan(const installation *it) {
     mac_autofree char *line = install_questions_disk(it->disk);
-    mac_autofree char *size = install_size(it->disk->size);
     if (it->options->json) {
         mac_autoptr(json_t) plan = json_pack("{s:b, s:o, s:s}", "dry_run", 1, "disk", install_disk_json(it->disk),
                                              "version", it->medium->slot.version);
