@@ -62,6 +62,8 @@ int mac_unseal_text(const mac_seal *seal, const char *label, const char *text, c
 /* crypt(5) hash of a password (yescrypt where libcrypt has it, else SHA-512); caller frees. -EINVAL when the password
  * is empty or longer than 511 bytes. Takes some 50 ms and, with yescrypt, 16 MB while it runs. */
 int mac_password_hash(const char *password, char **ret_hash) MAC_MUST_USE;
+/* Whether the hash is of this password. Takes as long as the hash says. */
+bool mac_password_fits(const char *password, const char *hash);
 /* Whether a text is such a hash: exactly one of the forms $y$ $gy$ $7$ $6$ $5$ $2b$ of crypt(5), in which no character
  * can end a field or line of /etc/shadow. */
 bool mac_password_is_hash(const char *text);

@@ -30,3 +30,12 @@ int mac_password_hash(const char *password, char **ret_hash) {
     free(work);
     return error;
 }
+
+bool mac_password_fits(const char *password, const char *hash) {
+    struct crypt_data *data = mac_calloc(1, sizeof *data);
+    const char *again = crypt_r(password, hash, data);
+    bool same = again && mac_equal_constant_time(again, hash, strlen(hash) + 1);
+    mac_wipe(data, sizeof *data);
+    free(data);
+    return same;
+}

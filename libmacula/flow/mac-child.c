@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "flow/mac-command.h"
@@ -11,6 +12,8 @@ static void on_closed(uv_handle_t *handle) {
     mac_child *child = handle->data;
     if (--child->open_handles > 0)
         return;
+    if (child->input_copy)
+        explicit_bzero(child->input_copy, child->input_length);
     free(child->input_copy);
     child->on_free(child);
 }
@@ -188,6 +191,7 @@ static void feed(mac_child *child, const mac_child_options *options) {
     if (!options->input)
         return;
     child->input_copy = mac_memdup(options->input, options->input_length);
+    child->input_length = options->input_length;
     uv_buf_t buffer = uv_buf_init(child->input_copy, (unsigned)options->input_length);
     if (uv_write(&child->write, (uv_stream_t *)&child->input, &buffer, 1, on_written) < 0)
         close_handle((uv_handle_t *)&child->input);

@@ -45,7 +45,8 @@ struct mac_child {
     uv_pipe_t pipe, input;
     uv_timer_t timer;
     uv_write_t write;
-    char *input_copy;
+    char *input_copy; /* may hold secrets: wiped */
+    size_t input_length;
     char chunk[4096];
 };
 

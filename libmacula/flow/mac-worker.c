@@ -189,6 +189,8 @@ int mac_worker_start(const mac_worker_options *options, mac_worker **ret_worker)
                                                              .input_length = length,
                                                              .timeout_ms = options->timeout_ms,
                                                              .kill_ms = MAC_WORKER_KILL_MS});
+    if (input) /* may hold secrets */
+        explicit_bzero(input, length);
     if (r >= 0)
         *ret_worker = worker;
     return r;

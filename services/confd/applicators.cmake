@@ -10,7 +10,7 @@ set(CONFD_APPLICATOR_SOURCES
 macula_library(confd_apply SOURCES ${CONFD_APPLICATOR_SOURCES}
                LINK mac_base mac_log mac_fs mac_crypto mac_codec mac_flow macula_proto PkgConfig::UV PkgConfig::JANSSON
                     PkgConfig::ZLIB)
-macula_program(confd-worker SOURCES confd-worker.c confd-sshkeys.c
+macula_program(confd-worker SOURCES confd-worker.c confd-password-hash.c confd-sshkeys.c
                LINK mac_worker_main mac_http mac_crypto mac_base macula_proto)
 
 # Strings of protobuf-c's structs are not const; in tests they are constants.

@@ -59,6 +59,8 @@ static void look(confd_manager *manager, mac_problems *notes) {
     confd_present present = confd_manager_present(manager);
     if (!files_differ(manager))
         return;
+    mac_autoptr(confd_passwords) none = confd_passwords_new(true);
+    present.passwords = none;
     mac_autoptr(confd_proposal) proposal = NULL;
     mac_error *error = confd_propose_disk(&present, &proposal);
     if (!error && proposal->edited.count)

@@ -284,7 +284,7 @@ mac_error *confd_manager_start(mac_service *service, void **ret_object) {
 /* A change that runs is taken back first; its caller is told. */
 static void on_stop_poll(uv_timer_t *timer) {
     confd_manager *manager = timer->data;
-    if (manager->change || manager->watch.refresh)
+    if (manager->change || manager->watch.refresh || manager->hashing_count)
         return;
     uv_timer_stop(timer);
     mac_service_stopped(manager->service);
@@ -298,7 +298,7 @@ void confd_manager_stop(mac_service *service, void *object) {
     confd_wishes_cancel(manager, "confd is about to end: try again in a moment");
     if (manager->change)
         confd_change_cancel(manager->change, "confd is about to end");
-    if (!manager->change && !manager->watch.refresh) {
+    if (!manager->change && !manager->watch.refresh && !manager->hashing_count) {
         mac_service_stopped(service);
         return;
     }

@@ -18,6 +18,7 @@
 #define CONFD_RUN_DIR "/run/macula"
 #define CONFD_RESOLVED_FILE CONFD_RUN_DIR "/config.pb"
 #define CONFD_WAITING_MAX 16 /* changes that wait for the first application after a start */
+#define CONFD_HASHING_MAX 4  /* changes and dry runs whose passwords are hashed at once; more: EXHAUSTED */
 
 typedef struct confd_manager confd_manager;
 typedef struct confd_change confd_change;
@@ -48,6 +49,8 @@ struct confd_manager {
     confd_change *change; /* that runs; NULL: none */
     confd_wish *waiting[CONFD_WAITING_MAX];
     size_t waiting_count;
+    confd_wish *hashing[CONFD_HASHING_MAX]; /* whose passwords are being hashed: at most one that is no dry run */
+    size_t hashing_count;
     bool stopping;
     uint64_t started_boot_ms;
 

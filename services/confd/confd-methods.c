@@ -10,6 +10,7 @@
 #include "confd-edits.h"
 #include "confd-manager.h"
 #include "confd-schema.h"
+#include "confd-wish.h"
 
 #define HISTORY_MAX 200u
 
@@ -56,7 +57,7 @@ static void config_status(Macula__V1__Config_Service *service, const Macula__V1_
     status.digest = manager->document->digest;
     status.pending = confd_pending_message(&head, confd_boot_ms());
     status.last_good = head.last_good;
-    status.applying = manager->change != NULL;
+    status.applying = manager->change != NULL || confd_wish_hashing(manager) != NULL;
     status.revision = confd_store_revision(manager->store);
     status.notes = mac_problems_to_list(notes, &status.n_notes);
     mac_autostrings names = {0};
@@ -218,6 +219,8 @@ static void config_validate(Macula__V1__Config_Service *service, const Macula__V
                             Macula__V1__ConfigValidation_Closure closure, void *closure_data) {
     confd_manager *manager = confd_manager_of(service, config);
     confd_present present = confd_manager_present(manager);
+    mac_autoptr(confd_passwords) none = confd_passwords_new(true); /* nothing is kept, and anybody may ask */
+    present.passwords = none;
     mac_autoptr(confd_proposal) proposal = NULL;
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_error *error = confd_propose_text(&present, input->text ? input->text : "", input->name, true, &proposal);

@@ -59,7 +59,7 @@ static int protect_sources(const confd_present *present, confd_proposal *proposa
         const confd_source *known = confd_sources_get(recorded_sources(present), source->name);
         confd_source replaced = {0};
         if (confd_secrets_protect(source, known, present->seal, present->document ? present->document->tree : NULL,
-                                  problems, &replaced) < 0) {
+                                  present->passwords, problems, &replaced) < 0) {
             result = -EINVAL;
             continue;
         }
@@ -286,8 +286,8 @@ static mac_error *propose_canonical_patch(const confd_present *present, json_t *
     if (error)
         return error;
     mac_autoptr(mac_problems) problems = mac_problems_new();
-    if (confd_secrets_protect_tree(patch, present->seal, present->document ? present->document->tree : NULL, problems) <
-        0)
+    if (confd_secrets_protect_tree(patch, present->seal, present->document ? present->document->tree : NULL,
+                                   present->passwords, problems) < 0)
         return mac_error_from_problems(mac_take(&problems));
     mac_autoptr(confd_proposal) proposal = proposal_new(present);
     const confd_source *before = confd_sources_get(&proposal->sources, CONFD_CHANGES_FILE);

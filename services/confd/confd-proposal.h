@@ -7,6 +7,7 @@
 
 #include "confd-document.h"
 #include "confd-generation.h"
+#include "confd-passwords.h"
 
 /* What is in force; everything is borrowed. */
 typedef struct confd_present {
@@ -15,6 +16,7 @@ typedef struct confd_present {
     const confd_names *names;
     const confd_generation *generation; /* NULL: none yet */
     const confd_document *document;     /* NULL: none yet */
+    confd_passwords *passwords;         /* of the change that is worked out; NULL: hashed here and now */
 } confd_present;
 
 typedef struct confd_proposal {

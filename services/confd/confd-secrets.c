@@ -1,6 +1,5 @@
 #include "confd-secrets.h"
 
-#include <crypt.h>
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -79,18 +78,10 @@ void confd_secrets_visit(json_t *tree, confd_secret_visitor visitor, void *data)
 /* What there is to replace with, and where complaints go. */
 typedef struct secret_keeper {
     const mac_seal *seal;
-    json_t *present; /* the document in force; may be NULL */
+    json_t *present;            /* the document in force; may be NULL */
+    confd_passwords *passwords; /* NULL: they are hashed here and now */
     mac_problems *problems;
 } secret_keeper;
-
-static bool is_hash_of(const char *hash, const char *password) {
-    struct crypt_data *data = mac_calloc(1, sizeof *data);
-    const char *again = crypt_r(password, hash, data);
-    bool same = again && mac_equal_constant_time(again, hash, strlen(hash) + 1);
-    mac_wipe(data, sizeof *data);
-    free(data);
-    return same;
-}
 
 static bool is_seal_of(const mac_seal *seal, const char *label, const char *sealed, const char *value) {
     char *plain = NULL;
@@ -105,8 +96,9 @@ static bool is_seal_of(const mac_seal *seal, const char *label, const char *seal
 
 typedef struct known_search {
     const secret_keeper *keeper;
-    const char *label, *value;
-    char *found;
+    const char *canonical, *label, *value; /* value: of a sealed secret */
+    char *found;                           /* the sealed form that is of it */
+    mac_strings hashes; /* all that such keys have, of the key itself first: others may have the same password */
 } known_search;
 
 static void compare_present(const char *path, const char *canonical, bool hashed, json_t *value, void *data) {
@@ -116,8 +108,15 @@ static void compare_present(const char *path, const char *canonical, bool hashed
     const char *kept = json_string_value(value);
     if (search->found || !mac_streq(label, search->label))
         return;
-    if (hashed ? mac_password_is_hash(kept) && is_hash_of(kept, search->value)
-               : is_seal_of(search->keeper->seal, label, kept, search->value))
+    if (hashed && mac_password_is_hash(kept)) {
+        mac_strings_add(&search->hashes, kept);
+        if (mac_streq(canonical, search->canonical)) {
+            char *own = search->hashes.items[search->hashes.count - 1];
+            search->hashes.items[search->hashes.count - 1] = search->hashes.items[0];
+            search->hashes.items[0] = own;
+        }
+    }
+    if (!hashed && is_seal_of(search->keeper->seal, label, kept, search->value))
         search->found = mac_strdup(kept);
 }
 
@@ -143,9 +142,12 @@ static char *seal_value(const secret_keeper *keeper, const char *canonical, cons
     return NULL;
 }
 
-static char *hash_value(const secret_keeper *keeper, const char *canonical, const char *value, const mac_place *place) {
+static char *hash_value(const secret_keeper *keeper, const char *canonical, const char *value, const mac_strings *known,
+                        const mac_place *place) {
     char *hash = NULL;
-    int result = mac_password_hash(value, &hash);
+    if (keeper->passwords)
+        return confd_passwords_kept(keeper->passwords, canonical, value, known);
+    int result = confd_password_hash(value, known->items, known->count, &hash);
     if (result < 0)
         mac_problems_add(keeper->problems, MAC_PROBLEM_ERROR, place, canonical, "the password cannot be hashed: %s",
                          strerror(-result));
@@ -165,12 +167,14 @@ static char *protected_value(const secret_keeper *keeper, const char *canonical,
     if (*value == '\0' || (hashed && mac_password_is_hash(value)))
         return NULL;
     mac_autofree char *label = mac_path_label(canonical);
-    known_search search = {.keeper = keeper, .label = label, .value = value};
+    known_search search = {.keeper = keeper, .canonical = canonical, .label = label, .value = value};
     if (keeper->present && !mac_starts_with(value, MAC_SEAL_PREFIX))
         confd_secrets_visit(keeper->present, compare_present, &search);
-    if (search.found)
-        return search.found;
-    return hashed ? hash_value(keeper, canonical, value, place) : seal_value(keeper, canonical, value, place);
+    char *kept = search.found ? search.found
+                 : hashed     ? hash_value(keeper, canonical, value, &search.hashes, place)
+                              : seal_value(keeper, canonical, value, place);
+    mac_strings_deinit(&search.hashes);
+    return kept;
 }
 
 /* ---- in a text ---- */
@@ -307,7 +311,7 @@ static void copy_source(const confd_source *from, confd_source *ret_source) {
 }
 
 int confd_secrets_protect(const confd_source *source, const confd_source *known, const mac_seal *seal, json_t *present,
-                          mac_problems *problems, confd_source *ret_source) {
+                          confd_passwords *passwords, mac_problems *problems, confd_source *ret_source) {
     if (known && confd_source_same(known, source, seal)) {
         copy_source(known, ret_source);
         return 0;
@@ -317,7 +321,7 @@ int confd_secrets_protect(const confd_source *source, const confd_source *known,
     if (result < 0)
         return result;
     size_t errors = mac_problems_errors(problems);
-    text_protection protection = {.source = source, .parsed = &parsed, .keeper = {seal, present, problems}};
+    text_protection protection = {.source = source, .parsed = &parsed, .keeper = {seal, present, passwords, problems}};
     if (parsed.marks)
         confd_secrets_visit(parsed.tree, protect_yaml_value, &protection);
     else
@@ -346,9 +350,10 @@ static void protect_tree_value(const char *path, const char *canonical, bool has
         json_string_set(value, text);
 }
 
-int confd_secrets_protect_tree(json_t *tree, const mac_seal *seal, json_t *present, mac_problems *problems) {
+int confd_secrets_protect_tree(json_t *tree, const mac_seal *seal, json_t *present, confd_passwords *passwords,
+                               mac_problems *problems) {
     size_t errors = mac_problems_errors(problems);
-    text_protection protection = {.keeper = {seal, present, problems}};
+    text_protection protection = {.keeper = {seal, present, passwords, problems}};
     confd_secrets_visit(tree, protect_tree_value, &protection);
     return mac_problems_errors(problems) > errors ? -EINVAL : 0;
 }

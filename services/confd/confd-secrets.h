@@ -11,6 +11,7 @@
 #define CONFD_SECRETS_H
 
 #include "codec/mac-tree.h"
+#include "confd-passwords.h"
 #include "confd-sources.h"
 
 /* Replaces the clear secrets of one source's text. `known` (may be NULL) is the same source as it was recorded: when
@@ -18,14 +19,15 @@
  * canonical document in force: a secret that is the same as there keeps the sealed form or hash that it has there, so
  * that giving the same document again is no change. Errors (a secret that cannot be replaced, the mask ******** in
  * place of a secret, a sealed value of another node) go to problems: -EINVAL. A text that cannot be parsed is -EINVAL
- * with the parser's problems. The result has `original` set if the source cannot be written and something was replaced.
+ * with the parser's problems. passwords: see there; NULL hashes them here and now, which blocks. The result has
+ * `original` set if the source cannot be written and something was replaced.
  */
 int confd_secrets_protect(const confd_source *source, const confd_source *known, const mac_seal *seal, json_t *present,
-                          mac_problems *problems, confd_source *ret_source) MAC_MUST_USE;
+                          confd_passwords *passwords, mac_problems *problems, confd_source *ret_source) MAC_MUST_USE;
 void confd_source_deinit(confd_source *source);
 
 /* Replaces the clear secrets in a canonical tree (a patch that came as JSON), in place. */
-int confd_secrets_protect_tree(json_t *tree, const mac_seal *seal, json_t *present,
+int confd_secrets_protect_tree(json_t *tree, const mac_seal *seal, json_t *present, confd_passwords *passwords,
                                mac_problems *problems) MAC_MUST_USE;
 
 /* Calls back for each scalar in a canonical or raw tree that stands for a secret field, with its path as spelled and

@@ -10,6 +10,8 @@
 #include "confd-token.h"
 #include "log/mac-log.h"
 
+#define ABOUT_TO_END "confd is about to end: try again in a moment"
+
 static const Macula__V1__ChangeOptions no_options = MACULA__V1__CHANGE_OPTIONS__INIT;
 
 confd_wish *confd_wish_new(confd_manager *manager, mac_request *request, const Macula__V1__ChangeOptions *options,
@@ -28,6 +30,7 @@ confd_wish *confd_wish_new(confd_manager *manager, mac_request *request, const M
                          : request                                       ? mac_request_caller(request)
                                                                          : "admin";
     wish->author = mac_strdup(author);
+    wish->passwords = confd_passwords_new(false);
     return wish;
 }
 
@@ -35,6 +38,7 @@ static void wish_free(confd_wish *wish) {
     free(wish->author);
     free(wish->text);
     mac_error_free(wish->refused);
+    confd_passwords_free(wish->passwords);
     if (wish->token)
         mac_wipe(wish->token, strlen(wish->token));
     free(wish->token);
@@ -208,14 +212,18 @@ static bool answer_again(confd_wish *wish) {
     return true;
 }
 
+/* The wish that is on its way: being applied, or its passwords being hashed. */
+static confd_wish *first_wish(const confd_manager *manager) {
+    confd_change *change = manager->change;
+    return change && change->kind == CONFD_CHANGE_NEW ? change->data : confd_wish_hashing(manager);
+}
+
 /* Joins the same job while it runs. */
 static bool join(confd_wish *wish) {
-    confd_change *change = wish->manager->change;
+    confd_wish *first = first_wish(wish->manager);
     const char *job = wish->options->job;
-    if (!change || change->kind != CONFD_CHANGE_NEW || !job || !*job || !mac_streq(change->job, job) ||
-        wish->request_count == 0)
+    if (!first || !job || !*job || !mac_streq(first->options->job, job) || wish->request_count == 0)
         return false;
-    confd_wish *first = change->data;
     if (first->request_count == MAC_ARRAY_SIZE(first->requests))
         confd_wish_answer(
             wish, NULL,
@@ -229,6 +237,13 @@ static bool join(confd_wish *wish) {
 
 /* ---- beginning ---- */
 
+confd_wish *confd_wish_hashing(const confd_manager *manager) {
+    for (size_t i = 0; i < manager->hashing_count; i++)
+        if (!manager->hashing[i]->options->dry_run)
+            return manager->hashing[i];
+    return NULL;
+}
+
 mac_error *confd_wish_obstacle(confd_manager *manager) {
     mac_error *error = NULL;
     confd_autohead head = {0};
@@ -236,9 +251,8 @@ mac_error *confd_wish_obstacle(confd_manager *manager) {
     if (result < 0)
         return mac_error_from_errno(result, "the store cannot be read");
     if (manager->stopping)
-        error =
-            mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "confd is about to end: try again in a moment");
-    else if (manager->change)
+        error = mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, ABOUT_TO_END);
+    else if (manager->change || confd_wish_hashing(manager))
         error = mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
                               "another change is being applied: wait for it (config status) and try again");
     else if (head.pending)
@@ -302,15 +316,57 @@ static void draw_token(confd_wish *wish) {
     mac_sha256_hex(wish->token, strlen(wish->token), wish->confirm_digest);
 }
 
+static void forget_hashing(confd_wish *wish) {
+    confd_manager *manager = wish->manager;
+    for (size_t i = 0; i < manager->hashing_count; i++)
+        if (manager->hashing[i] == wish)
+            manager->hashing[i] = manager->hashing[--manager->hashing_count];
+    wish->hashing = NULL;
+}
+
+static void on_hashed(const mac_error *error, void *data) {
+    confd_wish *wish = data;
+    confd_manager *manager = wish->manager;
+    forget_hashing(wish);
+    if (manager->stopping)
+        confd_wish_answer(wish, NULL, mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, ABOUT_TO_END));
+    else if (error)
+        refuse(wish, mac_error_copy(error));
+    else
+        confd_wish_submit(wish); /* worked out anew: something else may have come into force */
+    confd_wishes_go_on(manager);
+}
+
+/* It will be submitted again when its passwords are hashed. */
+static void hash_first(confd_wish *wish) {
+    confd_manager *manager = wish->manager;
+    mac_error *error = NULL;
+    if (manager->hashing_count == CONFD_HASHING_MAX)
+        error = mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                              "the passwords of %d requests are being hashed already: try again", CONFD_HASHING_MAX);
+    if (!error)
+        error = confd_hashing_start(manager->loop, wish->passwords, on_hashed, wish, &wish->hashing);
+    if (error)
+        refuse(wish, error);
+    else
+        manager->hashing[manager->hashing_count++] = wish;
+}
+
 static void begin(confd_wish *wish) {
     confd_manager *manager = wish->manager;
     confd_present present = confd_manager_present(manager);
+    present.passwords = wish->passwords;
     confd_proposal *proposal = NULL;
     mac_error *error = check_options(wish);
     if (!error)
         error = wish->propose(wish, &present, &proposal);
     if (error) {
         refuse(wish, error);
+        return;
+    }
+    if (!confd_passwords_complete(wish->passwords)) {
+        confd_proposal_free(proposal);
+        hash_first(wish);
         return;
     }
     if (proposal->edited.count == 0 && proposal->changed.count == 0) {
@@ -350,7 +406,7 @@ void confd_wish_submit(confd_wish *wish) {
 }
 
 void confd_wishes_go_on(confd_manager *manager) {
-    while (!manager->change && manager->waiting_count && !manager->stopping) {
+    while (!manager->change && !confd_wish_hashing(manager) && manager->waiting_count && !manager->stopping) {
         confd_wish *wish = manager->waiting[0];
         manager->waiting_count--;
         memmove(&manager->waiting[0], &manager->waiting[1], manager->waiting_count * sizeof wish);
@@ -362,4 +418,6 @@ void confd_wishes_cancel(confd_manager *manager, const char *reason) {
     while (manager->waiting_count)
         confd_wish_answer(manager->waiting[--manager->waiting_count], NULL,
                           mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "%s", reason));
+    for (size_t i = 0; i < manager->hashing_count; i++)
+        confd_hashing_cancel(manager->hashing[i]->hashing);
 }

@@ -8,6 +8,7 @@
 #define CONFD_WISH_H
 
 #include "confd-change.h"
+#include "confd-hashing.h"
 
 #define CONFD_JOINED_MAX 16
 #define CONFD_AUTHOR_MAX 256u
@@ -26,6 +27,8 @@ struct confd_wish {
     mac_error *refused;            /* its token is none */
     char confirm_digest[65];       /* of the token that will confirm it; empty: none */
     char *token;                   /* that token, when it was drawn here: for the answer */
+    confd_passwords *passwords;    /* of what is wanted */
+    confd_hashing *hashing;        /* while it runs */
 };
 
 /* Takes what it needs of the options; the request (NULL: an event) is answered later. */
@@ -38,7 +41,9 @@ void confd_wish_submit(confd_wish *wish);
 void confd_wish_answer(confd_wish *wish, const Macula__V1__ConfigOutcome *outcome, mac_error *error);
 /* The next of those that wait; called when a change has ended. */
 void confd_wishes_go_on(confd_manager *manager);
-/* Answers all that wait. */
+/* The one whose passwords are being hashed, if it is to change something: a change is on its way then, too. */
+confd_wish *confd_wish_hashing(const confd_manager *manager);
+/* Answers all that wait; those whose passwords are being hashed soon after. */
 void confd_wishes_cancel(confd_manager *manager, const char *reason);
 /* INVALID when who asks calls himself something that is too long or no one-line text, else NULL. */
 mac_error *confd_check_author(const char *author);

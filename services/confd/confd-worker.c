@@ -1,11 +1,16 @@
-/* confd-worker: what confd does not do itself, because it waits for a network and needs libcurl: fetching ssh keys. It
- * also is where text from the network is first looked at, so that the resident service only sees what are keys. */
+/* confd-worker: what confd does not do itself. Fetching ssh keys, because it waits for a network and needs libcurl; it
+ * also is where text from the network is first looked at, so that the resident service only sees what are keys. And
+ * hashing passwords, which takes long on purpose. */
 #include <string.h>
 
+#include "confd-passwords.h"
 #include "confd-sshkeys.h"
 #include "flow/mac-worker.h"
 #include "http/mac-http.h"
+#include "macula/v1/passwords.pb-c.h"
 #include "macula/v1/ssh-keys.pb-c.h"
+
+/* ---- ssh keys ---- */
 
 static char *read_keys(const mac_http_response *response, Macula__V1__SshKeysFetched *result, mac_strings *keys) {
     size_t refused = 0;
@@ -79,9 +84,32 @@ static mac_error *ssh_keys(mac_job *job, const ProtobufCMessage *input) {
     return NULL;
 }
 
+/* ---- passwords ---- */
+
+static mac_error *passwords(mac_job *job, const ProtobufCMessage *input) {
+    const Macula__V1__PasswordsRequest *request = (const Macula__V1__PasswordsRequest *)input;
+    mac_autostrings hashes = {0};
+    for (size_t i = 0; i < request->n_passwords; i++) {
+        const Macula__V1__PasswordWanted *wanted = request->passwords[i];
+        mac_autofree char *hash = NULL;
+        int result =
+            confd_password_hash(wanted->password ? wanted->password : "", wanted->known, wanted->n_known, &hash);
+        if (result < 0)
+            return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, wanted->path, "the password cannot be hashed: %s",
+                                 strerror(-result));
+        mac_strings_add(&hashes, hash);
+    }
+    Macula__V1__PasswordsAnswer answer = MACULA__V1__PASSWORDS_ANSWER__INIT;
+    answer.n_hashes = hashes.count;
+    answer.hashes = hashes.items;
+    mac_job_output(job, &answer.base);
+    return NULL;
+}
+
 int main(int argc, char **argv) {
     static const mac_job_entry jobs[] = {
         {"ssh-keys", &macula__v1__ssh_keys_request__descriptor, ssh_keys},
+        {"passwords", &macula__v1__passwords_request__descriptor, passwords},
         {NULL, NULL, NULL},
     };
     return mac_worker_main(argc, argv, jobs);

@@ -42,7 +42,7 @@ static json_t *patch_without_secrets(const confd_source *source) {
 static void check_protected(const confd_source *before, const confd_source *after) {
     mac_autoptr(mac_problems) problems = mac_problems_new();
     confd_source again = {0};
-    if (confd_secrets_protect(after, NULL, seal, NULL, problems, &again) < 0 || strcmp(after->text, again.text) != 0)
+    if (confd_secrets_protect(after, NULL, seal, NULL, NULL, problems, &again) < 0 || strcmp(after->text, again.text) != 0)
         abort();
     confd_source_deinit(&again);
     mac_autoptr(json_t) old = patch_without_secrets(before);
@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     confd_sources_put(&sources, CONFD_FILE, (const char *)data, size, NULL);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     confd_source result = {0};
-    if (confd_secrets_protect(&sources.items[0], NULL, seal, NULL, problems, &result) == 0) {
+    if (confd_secrets_protect(&sources.items[0], NULL, seal, NULL, NULL, problems, &result) == 0) {
         check_protected(&sources.items[0], &result);
         confd_source_deinit(&result);
     }

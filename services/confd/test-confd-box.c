@@ -1,5 +1,6 @@
 #include "test-confd-box.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,7 +61,10 @@ bool box_holds(confd_box *box, const char *directory, const char *bytes) {
     for (size_t i = 0; i < names.count; i++) {
         mac_autofree char *path = mac_asprintf("%s/%s", directory, names.items[i]), *data = NULL;
         size_t length;
-        assert_int_equal(mac_fs_read(box->root, path, 16 << 20, &data, &length), 0);
+        int result = mac_fs_read(box->root, path, 16 << 20, &data, &length);
+        if (result == -EISDIR)
+            continue;
+        assert_int_equal(result, 0);
         found |= memmem(data, length, bytes, strlen(bytes)) != NULL;
     }
     return found;

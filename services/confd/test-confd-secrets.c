@@ -21,7 +21,7 @@ static char *protect(confd_box *box, const char *text, json_t *present) {
     box_sources(&sources, text);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     confd_source result = {0};
-    if (confd_secrets_protect(&sources.items[0], NULL, box->seal, present, problems, &result) < 0)
+    if (confd_secrets_protect(&sources.items[0], NULL, box->seal, present, NULL, problems, &result) < 0)
         return mac_problems_format(problems);
     assert_null(result.original);
     char *protected = mac_strdup(result.text);
@@ -127,14 +127,14 @@ static void secrets_of_a_source_that_cannot_be_written_are_protected_in_the_reco
     confd_sources_put(&sources, CONFD_CMDLINE, line, strlen(line), NULL);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     confd_source recorded = {0}, again = {0};
-    assert_int_equal(confd_secrets_protect(&sources.items[0], NULL, box->seal, NULL, problems, &recorded), 0);
+    assert_int_equal(confd_secrets_protect(&sources.items[0], NULL, box->seal, NULL, NULL, problems, &recorded), 0);
     assert_null(strstr(recorded.text, "clear-token"));
     assert_null(strstr(recorded.text, "pass word"));
     assert_contains(recorded.text, " maculaos.keyboard=de ");
     assert_null(strstr(recorded.original, "clear-token"));
     assert_true(confd_source_same(&recorded, &sources.items[0], box->seal));
     /* The same line at the next boot is the same record, though every seal is another one. */
-    assert_int_equal(confd_secrets_protect(&sources.items[0], &recorded, box->seal, NULL, problems, &again), 0);
+    assert_int_equal(confd_secrets_protect(&sources.items[0], &recorded, box->seal, NULL, NULL, problems, &again), 0);
     assert_string_equal(recorded.text, again.text);
     confd_sources_put(&other, CONFD_CMDLINE, "maculaos.token=x", 16, NULL);
     assert_false(confd_source_same(&recorded, &other.items[0], box->seal));

@@ -159,7 +159,7 @@ static mac_error *write_config(install_answers *answers, mac_root *staging, cons
     if (!answers->file.count)
         return NULL;
     confd_source protected = {0};
-    if (confd_secrets_protect(&answers->file.items[0], NULL, seal, NULL, problems, &protected) < 0)
+    if (confd_secrets_protect(&answers->file.items[0], NULL, seal, NULL, NULL, problems, &protected) < 0)
         return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "the configuration's secrets cannot be kept");
     mac_error *error = write_file(staging, directory, "config.yaml", protected.text);
     confd_source_deinit(&protected);
@@ -176,7 +176,7 @@ static mac_error *write_answers(install_answers *answers, mac_root *staging, con
         json_object_del(patch, SECTION);
     if (!json_object_size(patch))
         return NULL;
-    if (confd_secrets_protect_tree(patch, seal, NULL, problems) < 0)
+    if (confd_secrets_protect_tree(patch, seal, NULL, NULL, problems) < 0)
         return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "the answers' secrets cannot be kept");
     mac_autofree char *fragments = mac_asprintf("%s/config.d", directory),
                       *yaml = mac_codec_to_yaml(patch, CONFD_DOCUMENT);
