@@ -7,6 +7,7 @@
 #include "codec/mac-codec.h"
 #include "log/mac-log.h"
 #include "supervisor-oneshot.h"
+#include "supervisor-port.h"
 #include "supervisor-prepare.h"
 
 #define DOCUMENT_MAX (8u << 20)
@@ -262,7 +263,8 @@ static void on_server_has_read(const supervisor_outcome *outcome, void *data) {
         error = mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, "maculaos.nats",
                               "nats-server does not accept the configuration made from this: %s (%s)",
                               outcome->last_line, outcome->what);
-    else if (!mac_streq(c->made.listen, c->apply->current.listen) && !supervisor_server_port_free(c->made.listen))
+    else if (!mac_streq(c->made.listen, c->apply->current.listen) &&
+             !supervisor_port_free(c->made.listen, c->apply->server->task.unit.pid)) /* it leaves its own */
         error =
             mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, "maculaos.nats.listen",
                           "%s cannot be listened on: another program does, or this machine does not have that address",

@@ -2,50 +2,18 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "log/mac-log.h"
+#include "supervisor-port.h"
 
 #define RELOAD_TIMEOUT_MS 5000
 #define PORTS_FILE_MAX (64u << 10)
 
 /* ---- port ---- */
-
-/* Binds and closes; *ret_port is what was bound (for port 0: a free one). */
-static int try_bind(const char *host, uint16_t port, uint16_t *ret_port) {
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *found = NULL;
-    char service[8];
-    int on = 1, result = -EADDRNOTAVAIL;
-    snprintf(service, sizeof service, "%u", port);
-    if (getaddrinfo(host, service, &hints, &found) != 0)
-        return result;
-    mac_autofd fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_storage bound = {0};
-    socklen_t length = sizeof bound;
-    if (fd >= 0) {
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        result = bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, 1) < 0 ? -errno : 0;
-    }
-    freeaddrinfo(found);
-    if (result < 0)
-        return result;
-    if (getsockname(fd, (struct sockaddr *)&bound, &length) < 0 ||
-        getnameinfo((struct sockaddr *)&bound, length, NULL, 0, service, sizeof service, NI_NUMERICSERV) != 0)
-        return -EADDRNOTAVAIL;
-    *ret_port = (uint16_t)strtoul(service, NULL, 10);
-    return 0;
-}
-
-bool supervisor_server_port_free(const char *listen) {
-    mac_autofree char *host = NULL;
-    uint16_t port, bound;
-    return mac_nats_listen_split(listen, &host, &port) == 0 && try_bind(host, port, &bound) == 0;
-}
 
 static char *join(const char *host, uint16_t port) {
     return mac_asprintf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
@@ -70,11 +38,11 @@ mac_error *supervisor_server_choose(supervisor_server *server, const Macula__V1_
     uint16_t port, bound;
     if (mac_nats_listen_split(listen, &host, &port) < 0)
         return NULL;
-    int result = try_bind(host, port, &bound);
+    int result = supervisor_port_try(host, port, &bound);
     if (result == 0)
         return NULL;
     bool asked = server->host->options.port || strcmp(mac_nats_listen(document), mac_nats_listen(NULL)) != 0;
-    if (asked || try_bind(host, 0, &bound) < 0)
+    if (asked || supervisor_port_try(host, 0, &bound) < 0)
         return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
                              "the bus cannot listen on %s (port taken?): %s; stop the program that does, or give "
                              "another port with --port",

@@ -44,8 +44,6 @@ void supervisor_server_close(supervisor_server *server, void (*on_closed)(void *
 char *supervisor_server_listen(const supervisor_server *server, const Macula__V1__Document *document);
 /* Chooses at the first start. A port that somebody asked for and that is taken is an error. */
 mac_error *supervisor_server_choose(supervisor_server *server, const Macula__V1__Document *document);
-/* Whether nobody listens there now. */
-bool supervisor_server_port_free(const char *listen);
 
 /* Writes the file, and what follows from the address that is in it. */
 int supervisor_server_write(supervisor_server *server, const char *text, const char *listen) MAC_MUST_USE;

@@ -1,4 +1,5 @@
 /* Lines, their form in the log, notifications over a real socket, real processes. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include "supervisor-lines.h"
 #include "supervisor-log.h"
 #include "supervisor-notify.h"
+#include "supervisor-port.h"
 #include "supervisor-server.h"
 
 static void collect(const char *line, size_t length, void *data) {
@@ -294,10 +296,58 @@ static void a_taken_port_is_found_out(void **state) {
     assert_int_equal(listen(fd, 1), 0);
     getsockname(fd, (struct sockaddr *)&address, &length);
     mac_autofree char *where = mac_asprintf("127.0.0.1:%u", ntohs(address.sin_port));
-    assert_false(supervisor_server_port_free(where));
+    assert_false(supervisor_port_free(where, 0));
     close(fd);
-    assert_true(supervisor_server_port_free(where));
-    assert_false(supervisor_server_port_free("192.0.2.1:4222"));
+    assert_true(supervisor_port_free(where, 0));
+    assert_false(supervisor_port_free("192.0.2.1:4222", getpid()));
+}
+
+static int listening(const char *host, uint16_t port, uint16_t *ret_port) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    socklen_t length = sizeof address;
+    assert_int_equal(inet_pton(AF_INET, host, &address.sin_addr), 1);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    getsockname(fd, (struct sockaddr *)&address, &length);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+static void a_process_that_leaves_is_not_in_its_own_way(void **state) {
+    (void)state;
+    static const char *const to[] = {"0.0.0.0:%u", "127.0.0.1:%u", "[::]:%u"};
+    uint16_t port, again;
+    int mine = listening("127.0.0.1", 0, &port);
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(to); i++) {
+        const char *colon = strrchr(to[i], ':');
+        mac_autofree char *where = mac_asprintf("%.*s:%u", (int)(colon - to[i]), to[i], port);
+        assert_false(supervisor_port_free(where, 0));
+        assert_false(supervisor_port_free(where, getppid())); /* another one has it */
+        assert_true(supervisor_port_free(where, getpid()));
+    }
+    /* Somebody else is in the way of all addresses, not of the other one. */
+    int theirs = listening("127.0.0.2", port, &again);
+    mac_autofree char *all = mac_asprintf("0.0.0.0:%u", port), *own = mac_asprintf("127.0.0.1:%u", port);
+    assert_true(supervisor_port_free(all, getpid())); /* both are ours */
+    int start[2];
+    assert_int_equal(pipe(start), 0);
+    pid_t other = fork();
+    if (other == 0) { /* it alone has the second one from now on */
+        close(mine);
+        assert_int_equal(write(start[1], "x", 1), 1);
+        pause();
+    }
+    char byte;
+    assert_int_equal(read(start[0], &byte, 1), 1);
+    close(theirs);
+    assert_false(supervisor_port_free(all, getpid()));
+    assert_true(supervisor_port_free(own, getpid()));
+    kill(other, SIGKILL);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    close(mine);
+    close(start[0]);
+    close(start[1]);
 }
 
 int main(void) {
@@ -314,6 +364,7 @@ int main(void) {
         cmocka_unit_test(a_program_that_is_not_there_is_said_at_once),
         cmocka_unit_test(closing_kills_what_still_runs),
         cmocka_unit_test(a_taken_port_is_found_out),
+        cmocka_unit_test(a_process_that_leaves_is_not_in_its_own_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """The supervisor as a person meets it: starting twice, a busy port, no server, ending, keeping its state."""
+import json
 import os
 import pathlib
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
-from node_harness import BIN, SOURCE, Background, Node
+from node_harness import BIN, PATIENCE, SOURCE, Background, Node
 
 
 class WhichNode(unittest.TestCase):
@@ -88,6 +90,39 @@ class Run(unittest.TestCase):
             node.cli("config", "set", "maculaos.nats.max_connections", "77").ok()
             self.assertIn("77", node.read("/run/macula/nats.conf"))
             self.assertEqual(node.pids()["nats-server"], server)
+
+    def comes_back(self, node, procedure):
+        end = time.monotonic() + PATIENCE
+        while node.cli("call", procedure).code != 0:
+            self.assertLess(time.monotonic(), end, procedure)
+
+    def test_the_bus_opens_to_the_network_and_closes_again_at_its_own_port(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        opened = {"maculaos": {"nats": {"listen": f"0.0.0.0:{port}"}, "security": {"require_credentials": True}}}
+        closed = {"maculaos": {"nats": {"listen": f"127.0.0.1:{port}"}}}
+        with Node(config=f"maculaos: {{nats: {{listen: '127.0.0.1:{port}'}}}}\n") as node:
+            for patch, reachable in ((opened, True), (closed, False)):
+                server = node.pids()["nats-server"]
+                node.cli("config", "patch", json.dumps(patch)).ok()
+                node.runner.wait("unit=nats-server state=ready")
+                for procedure in ("supervisor.status", "config.status"):
+                    self.comes_back(node, procedure)
+                self.assertNotEqual(node.pids()["nats-server"], server)
+                with socket.socket() as client:
+                    self.assertEqual(client.connect_ex(("127.0.0.2", port)) == 0, reachable)
+
+    def test_an_address_that_another_program_holds_is_refused(self):
+        with socket.socket() as mine, socket.socket() as other:
+            mine.bind(("127.0.0.1", 0))
+            port = mine.getsockname()[1]
+            other.bind(("127.0.0.2", port))
+            other.listen()
+            mine.close()
+            with Node(config=f"maculaos: {{nats: {{listen: '127.0.0.1:{port}'}}}}\n") as node:
+                wanted = {"maculaos": {"nats": {"listen": f"0.0.0.0:{port}"}, "security": {"require_credentials": True}}}
+                self.assertIn("another program", node.cli("config", "patch", json.dumps(wanted)).exits(5).err)
 
     def test_files_of_the_node_are_not_for_others(self):
         with Node() as node:
