@@ -255,10 +255,9 @@ int cli_events(cli_invocation *invocation) {
     if (!session)
         return code;
     static const char *const branches[] = {"sub", "pub"};
-    mac_subscription *subscriptions[2];
     for (size_t i = 0; i < 2; i++) {
         mac_autofree char *subject = mac_asprintf("macula.%s.%s.%s", branches[i], cli_session_realm(session), pattern);
-        if (mac_bus_subscribe(cli_session_bus(session), subject, on_event, &watching, &subscriptions[i]) < 0) {
+        if (mac_bus_subscribe(cli_session_bus(session), subject, on_event, &watching, NULL) < 0) {
             cli_error("\"%s\" is not a pattern of topics: config.*, node.>", pattern);
             return CLI_USAGE;
         }

@@ -7,8 +7,8 @@
 #include "firstboot-manager.h"
 #include "log/mac-log.h"
 
-#define BUS_LOOK_MS 100
-#define BUS_LIMIT_MS 60000
+#define AGAIN_MS 250
+#define CONFD_LIMIT_MS 60000 /* for confd, which starts beside us after a restart */
 #define APPLY_MS 180000
 #define AUTHOR "first boot"
 
@@ -19,31 +19,24 @@ static void tell(firstboot_finisher *finish, unsigned percent, const char *messa
     mac_service_status(message);
 }
 
-/* ---- the bus ---- */
-
-static void on_bus_look(uv_timer_t *timer) {
-    firstboot_finisher *finish = timer->data;
-    if (mac_bus_current_state(finish->options.bus) != MAC_BUS_CONNECTED)
-        return;
-    uv_timer_stop(timer);
-    mac_flow_next(finish->flow);
-}
-
-static void wait_for_bus(mac_flow *flow, void *data) {
-    (void)flow;
-    firstboot_finisher *finish = data;
-    tell(finish, 10, T(FINISH_CHECKING));
-    uv_timer_start(&finish->timer, on_bus_look, 0, BUS_LOOK_MS);
-}
-
 /* ---- the configuration ---- */
+
+static void on_again(uv_timer_t *timer);
+
+/* The same job again is the same change: confd may be asked as often as it takes. */
+static void failed(firstboot_finisher *finish, const mac_error *error) {
+    if (error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE && mac_now_ms() - finish->started_ms < CONFD_LIMIT_MS)
+        uv_timer_start(&finish->timer, on_again, AGAIN_MS, 0);
+    else
+        mac_flow_fail(finish->flow, mac_error_copy(error));
+}
 
 static void on_applied(const Macula__V1__ConfigOutcome *outcome, void *data) {
     firstboot_finisher *finish = data;
     if (!finish->flow)
         return;
     if (!outcome) {
-        mac_flow_fail(finish->flow, mac_error_copy(mac_client_error(&finish->config)));
+        failed(finish, mac_client_error(&finish->config));
         return;
     }
     finish->generation = outcome->generation;
@@ -57,13 +50,12 @@ static bool nothing_answered(const json_t *document) {
 }
 
 /* Where somebody has put a configuration already, what was answered comes over it; else it is the configuration. */
-static void apply(mac_flow *flow, void *data) {
-    firstboot_finisher *finish = data;
+static void ask_confd(firstboot_finisher *finish) {
     const firstboot_draft *draft = finish->options.draft;
     mac_autoptr(json_t) document = firstboot_answers_document(draft->values, NULL);
     bool patch = draft->over;
     if (nothing_answered(document)) {
-        mac_flow_next(flow);
+        mac_flow_next(finish->flow);
         return;
     }
     char *text =
@@ -75,7 +67,6 @@ static void apply(mac_flow *flow, void *data) {
     options.author = (char *)(uintptr_t)AUTHOR;
     options.message = (char *)(uintptr_t) "set up at first boot";
     options.job = job;
-    tell(finish, 30, T(FINISH_APPLYING));
     if (patch) {
         Macula__V1__ConfigPatchRequest request = MACULA__V1__CONFIG_PATCH_REQUEST__INIT;
         request.patch_json = text;
@@ -90,6 +81,20 @@ static void apply(mac_flow *flow, void *data) {
     }
     mac_wipe(text, strlen(text));
     free(text);
+}
+
+static void on_again(uv_timer_t *timer) {
+    firstboot_finisher *finish = timer->data;
+    if (finish->flow)
+        ask_confd(finish);
+}
+
+static void apply(mac_flow *flow, void *data) {
+    (void)flow;
+    firstboot_finisher *finish = data;
+    finish->started_ms = mac_now_ms();
+    tell(finish, 30, T(FINISH_APPLYING));
+    ask_confd(finish);
 }
 
 /* ---- the mark ---- */
@@ -145,7 +150,6 @@ static void restart(mac_flow *flow, void *data) {
 /* ---- all of it ---- */
 
 static const mac_step steps[] = {
-    {"bus", wait_for_bus, NULL, BUS_LIMIT_MS, false},
     {"apply", apply, NULL, APPLY_MS, false},
     {"mark", mark, NULL, 0, false},
     {"restart", restart, NULL, 30000, false},

@@ -34,6 +34,7 @@ typedef struct firstboot_finisher {
     const char *message;
     mac_problems *problems; /* of the last attempt; NULL: none, or it went well */
     mac_flow *flow;
+    uint64_t started_ms; /* of the step that asks confd */
     mac_client config, node;
     uv_timer_t timer;
     uint64_t generation;

@@ -216,9 +216,9 @@ static void restart(const char *program) {
 }
 
 /* What comes next: as asked for, else in install mode as configured; a person is asked. */
-static void finish(const installation *it, const Macula__V1__InstallSection *section) {
+static void finish(const installation *it, bool power_off) {
     if (it->options->reboot || it->options->power_off || (install_mode(it) && it->silent)) {
-        restart(it->options->power_off || (!it->options->reboot && section->power_off) ? "poweroff" : "reboot");
+        restart(it->options->power_off || (!it->options->reboot && power_off) ? "poweroff" : "reboot");
         return;
     }
     if (it->options->image || it->options->json)
@@ -284,6 +284,7 @@ static mac_error *install(installation *it) {
         return dry_run(it);
     if (!it->silent && !install_questions_confirm(it->disk))
         return left(it);
+    bool power_off = section_of(document)->power_off; /* writing the answers replaces the document */
     mac_autofree char *line = install_questions_disk(it->disk);
     install_report_step("Installing MaculaOS %s to %s", it->medium->slot.version, it->disk->path);
     install_report_log("%s", line);
@@ -296,7 +297,7 @@ static mac_error *install(installation *it) {
     if (it->options->json)
         puts(text);
     fflush(stdout);
-    finish(it, section_of(document));
+    finish(it, power_off);
     return NULL;
 }
 
