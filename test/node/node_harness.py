@@ -69,6 +69,14 @@ class Lines:
             if match:
                 return match
 
+    def wait_once(self, pattern, patience=PATIENCE):
+        """As wait, for a line that may have been taken already: one that comes in its own time while others are awaited."""
+        for line in self.seen:
+            match = re.search(pattern, line)
+            if match:
+                return match
+        return self.wait(pattern, patience)
+
     def close(self):
         self._thread.join(PATIENCE)
         self._stream.close()
@@ -95,6 +103,9 @@ class Background:
 
     def wait(self, pattern, patience=PATIENCE):
         return self.lines.wait(pattern, patience)
+
+    def wait_once(self, pattern, patience=PATIENCE):
+        return self.lines.wait_once(pattern, patience)
 
     def stop(self, number=signal.SIGTERM):
         if self.process.poll() is None:

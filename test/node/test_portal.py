@@ -166,7 +166,7 @@ class Pairing(unittest.TestCase):
         config = "hostname: alone\nmaculaos:\n  first_boot:\n    unattended: true\n    pairing_code: GITOPS-alone\n"
         env = {**self.env, "MACULA_FIRSTBOOT_LINGER_MS": "0"}
         with Node(config=config, env=env) as node:
-            node.runner.wait('msg="the node is configured"')
+            node.runner.wait_once('msg="the node is configured"')
             self.assertTrue(node.path(CREDENTIALS).exists())
             self.assertTrue(node.path("/var/lib/maculaos/.configured").exists())
             self.assertEqual(node.generation(), 1)
@@ -200,7 +200,7 @@ class Faults(unittest.TestCase):
                         if again:
                             self.assertIn("Go on with: Review", again.last.text)
                             again.finish()
-                        node.runner.wait('msg="the node is configured"')
+                        node.runner.wait_once('msg="the node is configured"')
                     self.assertEqual(node.get("hostname"), "edge-7")
                     self.assertEqual(node.generation(), before + 1)
                     self.assertFalse(node.path("/var/lib/maculaos/firstboot/draft").exists()
