@@ -156,6 +156,8 @@ const char *bus_method_subject(mac_bus *bus, const ProtobufCServiceDescriptor *s
 /* Sends one message with headers. 0, -ENOTCONN, -EMSGSIZE (the server's max_payload), -ENOBUFS, -EINVAL. */
 int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,
              const bus_header *headers, size_t header_count) MAC_MUST_USE;
+/* What the server says to who asks where nobody listens. */
+int bus_send_unserved(mac_bus *bus, const char *reply);
 /* The value of a header, or NULL; lives as long as the message. */
 const char *bus_header_get(natsMsg *message, const char *name);
 
@@ -230,6 +232,8 @@ typedef struct bus_service {
     bool has_control;
 } bus_service;
 
+typedef struct bus_absent bus_absent;
+
 typedef struct bus_plain {
     mac_bus *bus;
     struct bus_plain *next;
@@ -283,6 +287,9 @@ void bus_requests_abandon(mac_bus *bus);
 void bus_requests_deinit(mac_bus *bus);
 
 void bus_services_deinit(mac_bus *bus);
+void bus_absents_deinit(mac_bus *bus);
+/* Answers what came to the denial desk of a service; takes the message. */
+void bus_deny(mac_bus *bus, natsMsg *message, const char *service);
 void bus_micro_serve(bus_service *service);
 void bus_micro_deinit(mac_bus *bus);
 
@@ -367,6 +374,7 @@ struct mac_bus {
     uv_timer_t lane_timer;
     bus_service *services;
     bus_plain *plains;
+    bus_absent *absents; /* bus-absent.c */
     bus_source *micro_sources[3];
     int64_t started_ms;
     mac_buffer scratch;          /* packed messages on their way out */

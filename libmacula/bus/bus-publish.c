@@ -31,17 +31,35 @@ static int publish(mac_bus *bus, const char *subject, const char *reply, const v
     return 0;
 }
 
+/* Whether anything can be sent now. */
+static int check_wire(const mac_bus *bus) {
+    if (!bus->connection || bus->wire->stopped)
+        return -ENOTCONN;
+    return bus_wire_backlog(bus->wire) > BUS_OUT_MAX_BYTES ? -ENOBUFS : 0;
+}
+
+int bus_send_unserved(mac_bus *bus, const char *reply) {
+    static const char status[] = "NATS/1.0 503\r\n\r\n";
+    int r = subject_sound(reply) ? check_wire(bus) : -EINVAL;
+    if (r < 0)
+        return r;
+    size_t length = sizeof status - 1, before = bus->wire->frames.length;
+    mac_buffer_printf(&bus->wire->frames, "HPUB %s %zu %zu\r\n%s\r\n", reply, length, length, status);
+    bus->out_bytes += length;
+    bus->sent_bytes += bus->wire->frames.length - before;
+    return 0;
+}
+
 int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,
              const bus_header *headers, size_t header_count) {
     if (!subject_sound(subject) || (reply && !subject_sound(reply)))
         return -EINVAL;
     if (length > MAC_BUS_PAYLOAD_MAX)
         return -EMSGSIZE;
-    if (!bus->connection || bus->wire->stopped)
-        return -ENOTCONN;
-    if (bus_wire_backlog(bus->wire) > BUS_OUT_MAX_BYTES)
-        return -ENOBUFS;
-    int r = publish(bus, subject, reply, data, length, headers, header_count);
+    int r = check_wire(bus);
+    if (r < 0)
+        return r;
+    r = publish(bus, subject, reply, data, length, headers, header_count);
     if (bus->out_bytes > BUS_OUT_FLUSH_BYTES)
         bus_wire_flush(bus);
     return r;

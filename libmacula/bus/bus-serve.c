@@ -45,21 +45,23 @@ static void on_request(bus_source *source, natsMsg *message, void *data) {
 }
 
 /* At the denial desk: answered and audited, whatever the body says. */
-static void on_denied(bus_source *source, natsMsg *message, void *data) {
-    bus_service *service = data;
-    if (!message)
-        return;
-    mac_autofree char *desk = mac_asprintf("macula.denied.%s.%s", source->bus->realm, service->name);
+void bus_deny(mac_bus *bus, natsMsg *message, const char *service) {
+    mac_autofree char *desk = mac_asprintf("macula.denied.%s.%s", bus->realm, service);
     const char *name = bus_method_part(natsMsg_GetSubject(message), desk);
     if (!name || strlen(name) > BUS_NAME_MAX || !mac_utf8_valid(name, strlen(name)))
         name = "?";
-    mac_autofree char *procedure = mac_asprintf("%s.%s", service->name, name);
-    mac_request *request = bus_request_new(source->bus, message, NULL);
-    bus_audit(source->bus, service->name, procedure, mac_request_caller(request), NULL, true,
-              MACULA__V1__ERROR_CODE__DENIED);
+    mac_autofree char *procedure = mac_asprintf("%s.%s", service, name);
+    mac_request *request = bus_request_new(bus, message, NULL);
+    bus_audit(bus, service, procedure, mac_request_caller(request), NULL, true, MACULA__V1__ERROR_CODE__DENIED);
     if (bus_request_accept_reply(request))
         mac_request_fail(request, MACULA__V1__ERROR_CODE__DENIED, NULL,
                          "%s needs the admin key: run as root or give --key", procedure);
+}
+
+static void on_denied(bus_source *source, natsMsg *message, void *data) {
+    const bus_service *service = data;
+    if (message)
+        bus_deny(source->bus, message, service->name);
 }
 
 static void on_plain(bus_source *source, natsMsg *message, void *data) {

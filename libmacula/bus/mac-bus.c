@@ -134,6 +134,7 @@ void mac_bus_on_violation(mac_bus *bus,
 static void bus_free(mac_bus *bus) {
     bus_lanes_deinit(bus);
     bus_services_deinit(bus);
+    bus_absents_deinit(bus);
     bus_micro_deinit(bus);
     bus_subscriptions_deinit(bus);
     bus_calls_deinit(bus);

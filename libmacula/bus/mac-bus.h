@@ -107,6 +107,12 @@ int mac_bus_answer_subject(mac_bus *bus, const char *subject, void (*handler)(ma
                            void *data) MAC_MUST_USE;
 void mac_request_answer(mac_request *request, const ProtobufCMessage *message);
 
+/* Stands in for a service of this name that does not run: its callers hear at once that nobody serves it (also
+ * workloads, which the server does not tell), those at its denial desk that they may not. To be ended when the service
+ * says that it is ready; until then a request goes to one of the two. Each does nothing the second time. */
+void mac_bus_stand_in(mac_bus *bus, const char *service);
+void mac_bus_stand_down(mac_bus *bus, const char *service);
+
 /* ---- calling ----
  * Calls are made when the bus is CONNECTED; otherwise they fail with UNAVAILABLE. Their callbacks never come before the
  * function that starts them has returned. Outcomes of the bus itself: UNAVAILABLE (not connected, connection lost,

@@ -49,7 +49,7 @@ static const struct {
     {"firstboot", "node.paired"},
 };
 
-static const char *owner_of(const char *service) {
+const char *mac_nats_owner(const char *service) {
     for (size_t i = 0; i < MAC_ARRAY_SIZE(owners); i++)
         if (strcmp(owners[i].service, service) == 0)
             return owners[i].process;
@@ -97,7 +97,7 @@ static void owned_names(const char *process, mac_strings *ret_names) {
     mac_nats_reserved_names(&names);
     add_once(ret_names, process);
     for (size_t i = 0; i < names.count; i++)
-        if (strcmp(owner_of(names.items[i]), process) == 0)
+        if (strcmp(mac_nats_owner(names.items[i]), process) == 0)
             add_once(ret_names, names.items[i]);
 }
 
@@ -117,6 +117,19 @@ static void allow_calls(const char *realm, const char *process, mac_strings *pub
     for (size_t i = 0; i < MAC_ARRAY_SIZE(grants); i++)
         if (strcmp(grants[i].process, process) == 0)
             mac_strings_addf(publish, "macula.rpc.%s.%s.%s", realm, grants[i].service, grants[i].method);
+}
+
+/* For services that do not run: see mac_bus_stand_in. */
+static void stand_in(const char *realm, mac_nats_rules *rules) {
+    for (size_t i = 0; mac_api_services[i]; i++) {
+        mac_autofree char *name = mac_nats_service_name(mac_api_services[i]);
+        if (mac_nats_is_control(mac_api_services[i]) || strcmp(mac_nats_owner(name), "supervisor") == 0)
+            continue;
+        add_tree(&rules->subscribe_allow, "rpc", realm, name);
+        add_tree(&rules->subscribe_allow, "denied", realm, name);
+        mac_strings_addf(&rules->publish_allow, "macula.pub.%s.%s.audit", realm, name);
+        mac_strings_addf(&rules->publish_allow, "macula.sub.%s.%s.audit", realm, name);
+    }
 }
 
 void mac_nats_rules_service(const char *realm, const char *process, mac_nats_rules *ret_rules) {
@@ -148,6 +161,8 @@ void mac_nats_rules_service(const char *realm, const char *process, mac_nats_rul
     }
     if (strcmp(process, "healthd") == 0) /* checks of type bus: whatever procedure the configuration names */
         mac_strings_add(&rules->publish_allow, "app.rpc.>");
+    if (strcmp(process, "supervisor") == 0)
+        stand_in(realm, rules);
     if (strcmp(process, "confd") == 0) {
         mac_strings_addf(&rules->subscribe_allow, "macula.discover.%s", realm);
         mac_strings_addf(&rules->subscribe_allow, "macula.discover.%s.>", realm);

@@ -11,8 +11,9 @@
  * procedure or disturb a call from NODE (the admin's, a service's). Several servers in a cluster share APP, never NODE,
  * which is named after the node's own key there.
  *
- * When a service of the node is down, its callers in NODE hear so at once ("no responders"), but a workload waits for
- * its own time-out: nats-server counts an import as somebody who listens.
+ * When a service of the node is down, nats-server tells its callers in NODE so at once ("no responders"), but not a
+ * workload: it counts an import as somebody who listens. So the supervisor stands in for services that are down
+ * (mac_bus_stand_in), and says it to both; calls that are denied are denied then, too.
  *
  * NODE reaches the workloads through app.srv.> and app.rpc.>, which APP maps onto its own $SRV.> and
  * macula.rpc.{realm}.> (nats-server refuses to import the same subject in both directions). */
@@ -72,6 +73,9 @@ void mac_nats_procedures_free(mac_nats_procedure *list, size_t count);
 /* Whether a name in subjects ("config", "participant.netd": the first part counts) stands for the node itself, so that
  * no workload can serve it. */
 bool mac_nats_is_reserved(const char *name);
+
+/* The process that serves a service of the API: "config" is served by "confd". */
+const char *mac_nats_owner(const char *service);
 
 /* All services of the API: descriptors ending with NULL. The one list that exists: made by the linker from proto/. */
 extern const ProtobufCServiceDescriptor *const mac_api_services[];

@@ -163,6 +163,10 @@ static const expectation subscriptions[] = {
     {"confd", "macula.discover." TEST_REALM, true},
     {"confd", RPC "net.status", false},
     {"supervisor", RPC "supervisor.>", true},
+    {"supervisor", RPC "config.>", true}, /* it stands in for services that do not run */
+    {"supervisor", "macula.denied." TEST_REALM ".config.>", true},
+    {"supervisor", RPC "participant.netd.>", false},
+    {"netd", "macula.denied." TEST_REALM ".config.>", false},
     {"supervisor", "macula.discover." TEST_REALM ".>", false},
     {"admin", ">", true},
 };

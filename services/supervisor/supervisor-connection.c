@@ -105,6 +105,7 @@ static void connect_(supervisor_manager *manager) {
     int result = supervisor_methods_serve(manager->methods, manager->bus);
     if (result < 0)
         mac_log_error("procedures not served", "error=%s", strerror(-result));
+    supervisor_absent_update(manager);
     mac_bus_start(manager->bus);
 }
 

@@ -103,6 +103,7 @@ static void start_units(supervisor_manager *manager) {
 static void on_unit_changed(supervisor_task *task, supervisor_state from, void *data) {
     (void)from;
     supervisor_manager *manager = data;
+    supervisor_absent_update(manager); /* first: who hears of it may rely on it */
     supervisor_methods_publish(manager, &task->unit);
     if (manager->phase == SUPERVISOR_ENDING)
         supervisor_ending_go_on(manager);

@@ -68,6 +68,8 @@ void supervisor_manager_end(supervisor_manager *manager, int exit_code);
 void supervisor_ending_go_on(supervisor_manager *manager);
 /* supervisor-connection.c: our own connection to the bus. */
 void supervisor_connection_ensure(supervisor_manager *manager);
+/* supervisor-absent.c: stands in for those who are not ready, and for nobody else; called whenever that changes. */
+void supervisor_absent_update(supervisor_manager *manager);
 /* supervisor-announce.c: says, once, that the node is ready, or what keeps it from that. */
 void supervisor_announce(supervisor_manager *manager);
 #endif

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """What a workload without credentials must not be able to do, by every road there is, and that it is told so at once."""
 import json
+import os
+import shutil
+import signal
+import tempfile
 import unittest
 
-from node_harness import Node, RawClient
+from node_harness import BIN, Node, RawClient
 
 PREFIX = "macula.rpc.io.macula."
 
@@ -115,6 +119,39 @@ class Denials(unittest.TestCase):
                 RawClient(node.url).request(PREFIX + "node", "")
             node.cli("node", "info").ok()
             node.anonymous("node", "info").exits(6)
+
+
+class Absent(unittest.TestCase):
+    """Services that do not run: nobody waits for a time-out."""
+
+    def test_who_calls_a_service_that_does_not_run_is_told_so_at_once(self):
+        with tempfile.TemporaryDirectory() as units:
+            for unit in (BIN.parent / "units").glob("*.yaml"):
+                if unit.stem in ("confd", "healthd"):
+                    shutil.copy(unit, units)
+            with Node(env={"MACULA_UNITS": units}) as node:
+                procedures = node.cli("nats", "permissions", "-o", "json").ok().json()["procedures"]
+                absent = [p for p in procedures if p["subject"][len(PREFIX):].split(".")[0] in ("net", "upgrade", "firstboot")]
+                self.assertGreater(len({p["access"] for p in absent}), 1)
+                with RawClient(node.url) as client, node.events("net.audit", 1) as events:
+                    for procedure in absent:
+                        headers, body = client.request(procedure["subject"], "{}")
+                        if procedure["access"] == "admin":
+                            self.assertIn(b"Nats-Service-Error-Code: 403", headers, procedure)
+                            self.assertEqual(json.loads(body)["code"], "DENIED")
+                        else:
+                            self.assertTrue(headers.startswith(b"NATS/1.0 503"), (procedure, headers))
+                    self.assertTrue(json.loads(events.wait(r"^(\{.*)").group(1))["event"]["denied"])
+                node.anonymous("net", "status").exits(7)
+                node.cli("net", "status").exits(7)
+
+    def test_a_service_that_comes_back_answers_itself(self):
+        with Node() as node, RawClient(node.url) as client:
+            os.kill(node.pids()["healthd"], signal.SIGKILL)
+            node.runner.wait("unit=healthd state=ready")
+            for _ in range(20):
+                headers, _ = client.request(PREFIX + "health", "")
+                self.assertNotIn(b"503", headers.splitlines()[0])
 
 
 if __name__ == "__main__":

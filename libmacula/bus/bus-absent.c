@@ -1,0 +1,71 @@
+/* Standing in for a service that does not run.
+ *
+ * The server tells who asks for what nobody listens to so at once, with an empty message of status 503. It does not
+ * tell a workload: to it an import counts as somebody who listens, so calls of a service that is down, also those that
+ * would be denied, would wait for their time-out. Whoever stands in says what the server would have said, and at the
+ * denial desk what the service would. In the queue group of the service, so that a request is answered once, by either.
+ */
+#include "bus-internal.h"
+
+#include <string.h>
+
+struct bus_absent {
+    mac_bus *bus;
+    bus_absent *next;
+    char *name;
+    bus_source *bare, *below, *desk;
+};
+
+static void on_request(bus_source *source, natsMsg *message, void *data) {
+    (void)data;
+    if (!message)
+        return;
+    const char *reply = natsMsg_GetReply(message);
+    if (reply && mac_bus_is_inbox(reply))
+        (void)!bus_send_unserved(source->bus, reply); /* without a connection nobody waits any more */
+    bus_message_free(source->bus, message);
+}
+
+static void on_denied(bus_source *source, natsMsg *message, void *data) {
+    const bus_absent *absent = data;
+    if (message)
+        bus_deny(source->bus, message, absent->name);
+}
+
+static bus_absent **find(mac_bus *bus, const char *service) {
+    bus_absent **link = &bus->absents;
+    while (*link && strcmp((*link)->name, service) != 0)
+        link = &(*link)->next;
+    return link;
+}
+
+void mac_bus_stand_in(mac_bus *bus, const char *service) {
+    if (bus->closing || *find(bus, service))
+        return;
+    bus_absent *absent = mac_calloc(1, sizeof *absent);
+    mac_autofree char *bare = mac_bus_subject(bus->realm, service, NULL);
+    mac_autofree char *below = mac_asprintf("%s.>", bare);
+    mac_autofree char *desk = mac_asprintf("macula.denied.%s.%s.>", bus->realm, service);
+    *absent = (bus_absent){.bus = bus, .next = bus->absents, .name = mac_strdup(service)};
+    bus->absents = absent;
+    absent->bare = bus_source_new(bus, bare, BUS_QUEUE_GROUP, on_request, absent);
+    absent->below = bus_source_new(bus, below, BUS_QUEUE_GROUP, on_request, absent);
+    absent->desk = bus_source_new(bus, desk, BUS_QUEUE_GROUP, on_denied, absent);
+}
+
+void mac_bus_stand_down(mac_bus *bus, const char *service) {
+    bus_absent **link = find(bus, service), *absent = *link;
+    if (!absent)
+        return;
+    *link = absent->next;
+    bus_source_free(absent->bare);
+    bus_source_free(absent->below);
+    bus_source_free(absent->desk);
+    free(absent->name);
+    free(absent);
+}
+
+void bus_absents_deinit(mac_bus *bus) {
+    while (bus->absents)
+        mac_bus_stand_down(bus, bus->absents->name);
+}
