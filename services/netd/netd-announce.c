@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "nats/mac-nats.h"
 
@@ -78,4 +79,28 @@ int netd_announce_write(mac_root *root, const char *text) {
         return 0;
     return mac_fs_write(root, FILE_PATH, text, strlen(text),
                         (mac_fs_attributes){0644, (uid_t)-1, (gid_t)-1, MAC_FS_RELAXED});
+}
+
+bool netd_announce_is_called(const char *host, const char *label) {
+    size_t length = strcspn(host, ".");
+    return label && strlen(label) == length && strncasecmp(host, label, length) == 0;
+}
+
+/* name-7 is name and 7, name is name and 1: so avahi counts. */
+static unsigned long number_of(const char *label, size_t length, size_t *ret_base) {
+    size_t digits = 0;
+    while (digits < length && label[length - digits - 1] >= '0' && label[length - digits - 1] <= '9')
+        digits++;
+    bool counted = digits && digits < 9 && digits + 1 < length && label[length - digits - 1] == '-';
+    *ret_base = counted ? length - digits - 1 : length;
+    return counted ? strtoul(label + length - digits, NULL, 10) : 1;
+}
+
+bool netd_announce_is_renamed(const char *host, const char *label) {
+    size_t base, label_base;
+    if (!label || !*label)
+        return false;
+    unsigned long number = number_of(host, strcspn(host, "."), &base);
+    unsigned long first = number_of(label, strlen(label), &label_base);
+    return base == label_base && strncasecmp(host, label, base) == 0 && number > first;
 }

@@ -13,4 +13,9 @@ char *netd_announce_text(const Macula__V1__Document *document, const char *versi
 /* Replaces the file when it says something else. -ENOENT: there is no avahi-daemon. */
 int netd_announce_write(mac_root *root, const char *text) MAC_MUST_USE;
 
+/* Whether a host name (edge-7.local) is this label, without regard to case; whether it can be what avahi made of
+ * the label because another machine has it (edge-2.local of edge, edge-8.local of edge-7). */
+bool netd_announce_is_called(const char *host, const char *label);
+bool netd_announce_is_renamed(const char *host, const char *label);
+
 #endif

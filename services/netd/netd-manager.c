@@ -7,6 +7,7 @@
 #include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
 #include "netd-announce.h"
+#include "netd-avahi.h"
 #include "netd-change.h"
 #include "netd-filter.h"
 #include "netd-keeper.h"
@@ -16,6 +17,7 @@
 #define DOCUMENT_MAX (4u << 20)
 #define HOOK "/usr/libexec/macula/greeting" /* writes /etc/issue, where the image has it */
 #define HOOK_MS 10000
+#define SYSTEM_BUS "unix:path=/run/dbus/system_bus_socket"
 
 /* ---- the configuration ---- */
 
@@ -40,6 +42,7 @@ static void announce(netd_manager *manager) {
     int r = mac_nkey_load(manager->root, NODE_KEY, false, &seed, node_id);
     mac_nkey_seed_free(seed);
     mac_autofree char *text = netd_announce_text(manager->document, MACULA_VERSION, r == 0 ? node_id : NULL);
+    netd_avahi_set_host(manager->avahi, manager->document ? manager->document->hostname : NULL);
     r = netd_announce_write(manager->root, text);
     if (r < 0 && r != -ENOENT)
         mac_log_warning("the node cannot be announced by mDNS", "error=" MAC_LOG_Q("%s"), strerror(-r));
@@ -142,6 +145,10 @@ static void on_network_event(const netd_network_event *event, void *data) {
         netd_keeper_cable(manager->keeper);
 }
 
+static void on_naming_event(const netd_network_event *event, void *data) {
+    netd_manager_tell(data, event);
+}
+
 static void run_hook(netd_manager *manager);
 
 static void on_hook_end(mac_command *command, const mac_command_result *result, void *data) {
@@ -215,6 +222,7 @@ void netd_manager_free(void *object) {
     netd_manager *manager = object;
     if (manager->changes)
         mac_bus_unsubscribe(manager->changes);
+    netd_avahi_free(manager->avahi);
     netd_filter_free(manager->filter);
     netd_keeper_free(manager->keeper);
     netd_network_free(manager->network);
@@ -223,6 +231,17 @@ void netd_manager_free(void *object) {
         macula__v1__document__free_unpacked(manager->document, NULL);
     free(manager->returned_why);
     free(manager);
+}
+
+/* Names and peers are this machine's business: a node under a directory gets them only where a test brings a D-Bus. */
+static void meet_avahi(netd_manager *manager) {
+    const char *address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
+    if (netd_sys_is_recording(manager->sys) || (!address && !mac_root_is_system(manager->root)))
+        return;
+    manager->avahi = netd_avahi_new(&(netd_avahi_options){.loop = manager->loop,
+                                                          .address = address ? address : SYSTEM_BUS,
+                                                          .on_event = on_naming_event,
+                                                          .data = manager});
 }
 
 /* Addresses come when the firewall is there: there is no moment in which the node is open. Should it not load, the node
@@ -264,6 +283,7 @@ mac_error *netd_manager_start(mac_service *service, void **ret_object) {
                                                                  .data = manager});
         manager->filter = netd_filter_new(manager->root, manager->sys);
         manager->document = load_document(manager);
+        meet_avahi(manager);
         netd_filter_set(manager->filter, manager->document, on_first_firewall, manager);
     }
     return error ? error : serve(manager);

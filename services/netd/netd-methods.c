@@ -1,4 +1,5 @@
 /* Net: everything that only reads. */
+#include "netd-avahi.h"
 #include "netd-diag.h"
 #include "netd-manager.h"
 #include "netd-status.h"
@@ -17,13 +18,20 @@ static void net_status(Macula__V1__Net_Service *service, const Macula__V1__NetSt
 
 static void net_peers(Macula__V1__Net_Service *service, const Macula__V1__NetPeersRequest *input,
                       Macula__V1__NetPeers_Closure closure, void *closure_data) {
-    (void)service;
+    const netd_manager *manager = manager_of(service);
+    Macula__V1__NetPeers *peers = mac_malloc(sizeof *peers);
     (void)input;
-    (void)closure;
-    mac_request_fail(
-        mac_request_from(closure_data), MACULA__V1__ERROR_CODE__UNSUPPORTED, NULL,
-        "this release announces the node (_macula._tcp) but does not look for others; any DNS-SD browser in "
-        "the local network shows them");
+    if (!manager->avahi) {
+        free(peers);
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__UNSUPPORTED, NULL,
+                         "this node is a sandbox: it neither announces itself nor looks for others");
+        return;
+    }
+    macula__v1__net_peers__init(peers);
+    peers->peers =
+        netd_peers_list(netd_avahi_peers(manager->avahi), netd_network_state(manager->network), &peers->n_peers);
+    closure(peers, closure_data);
+    macula__v1__net_peers__free_unpacked(peers, NULL);
 }
 
 /* ---- Diag ---- */

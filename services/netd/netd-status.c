@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "netd-avahi.h"
 #include "netd-filter.h"
 #include "netd-keeper.h"
 
@@ -230,6 +231,7 @@ Macula__V1__NetStatus *netd_status_make(const netd_manager *manager) {
     status->resolver = resolver_message(netd_network_resolver(network));
     put_notes(status, netd_network_notes(network), netd_keeper_reason(manager->keeper));
     status->firewall = firewall_message(manager);
+    status->naming = netd_avahi_naming(manager->avahi);
     put_history(manager, status);
     status->kernel = mac_strdup(netd_sys_is_recording(manager->sys) ? "recording" : "linux");
     status->has_dhcp_clients = true;
