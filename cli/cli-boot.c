@@ -35,6 +35,11 @@ static mac_error *session_open(const cli_invocation *invocation, session *ret_se
     return mac_boot_open(ret_session->root, &ret_session->boot);
 }
 
+static mac_error *status_open(const cli_invocation *invocation, session *ret_session, mac_boot_status *ret_status) {
+    mac_error *error = session_open(invocation, ret_session);
+    return error ? error : mac_boot_read(ret_session->boot, ret_status);
+}
+
 static char *slot_text(char slot) {
     return mac_asprintf("%c", slot);
 }
@@ -99,9 +104,7 @@ static void status_show(const mac_boot *boot, const mac_boot_status *status) {
 int cli_boot_status(cli_invocation *invocation) {
     autosession s = {0};
     mac_autobootstatus status = {0};
-    mac_error *error = session_open(invocation, &s);
-    if (!error)
-        error = mac_boot_read(s.boot, &status);
+    mac_error *error = status_open(invocation, &s, &status);
     if (error)
         return cli_fail(error);
     if (cli_output_json() || cli_output_yaml()) {
@@ -154,9 +157,7 @@ int cli_boot_slots(cli_invocation *invocation) {
     static const char *const headings[] = {"SLOT", "USE", "VERSION", "ARCH", "PROBLEM", NULL};
     autosession s = {0};
     mac_autobootstatus status = {0};
-    mac_error *error = session_open(invocation, &s);
-    if (!error)
-        error = mac_boot_read(s.boot, &status);
+    mac_error *error = status_open(invocation, &s, &status);
     if (error)
         return cli_fail(error);
     json_t *list = json_array();

@@ -170,14 +170,10 @@ static int clean_entry(int directory, const char *name) {
 }
 
 int mac_fs_clean(mac_root *root, const char *path) {
-    mac_autofd fd = -1;
-    int error = mac_fs_open(root, path, O_RDONLY | O_DIRECTORY, 0, &fd);
+    DIR *directory;
+    int error = mac_fs_open_list(root, path, &directory);
     if (error < 0)
         return error;
-    DIR *directory = fdopendir(fd);
-    if (!directory)
-        return -errno;
-    fd = -1; /* closedir closes it */
     struct dirent *entry;
     while (error == 0 && (errno = 0, (entry = readdir(directory))))
         if (mac_fs_is_temporary(entry->d_name))

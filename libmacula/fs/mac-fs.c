@@ -209,7 +209,7 @@ static int by_bytes(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int mac_fs_list(mac_root *root, const char *path, mac_strings *ret_names) {
+int mac_fs_open_list(mac_root *root, const char *path, DIR **ret_directory) {
     mac_autofd fd = -1;
     int error = mac_fs_open(root, path, O_RDONLY | O_DIRECTORY, 0, &fd);
     if (error < 0)
@@ -218,6 +218,15 @@ int mac_fs_list(mac_root *root, const char *path, mac_strings *ret_names) {
     if (!directory)
         return -errno;
     fd = -1; /* closedir closes it */
+    *ret_directory = directory;
+    return 0;
+}
+
+int mac_fs_list(mac_root *root, const char *path, mac_strings *ret_names) {
+    DIR *directory;
+    int error = mac_fs_open_list(root, path, &directory);
+    if (error < 0)
+        return error;
     mac_autostrings names = {0};
     struct dirent *entry;
     while (errno = 0, (entry = readdir(directory)))

@@ -17,7 +17,7 @@ function(macula_schema_table name)
     COMMAND ${CMAKE_COMMAND} -E make_directory ${out}
     COMMAND ${PROTOC} ${imports} --include_imports --include_source_info --descriptor_set_out=${descriptors} ${A_FILES}
     COMMAND ${MACULA_PYTHON} ${generator} ${descriptors} ${A_PREFIX} ${name} ${table} ${comments}
-    DEPENDS ${A_DEPENDS} ${generator}
+    DEPENDS ${A_DEPENDS} ${generator} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/descriptors.py
     COMMENT "Generating the table of rules ${name}" VERBATIM)
   # One target makes both files: two libraries that each ran the command would race in a parallel build.
   add_custom_target(${name}_schema_files DEPENDS ${table} ${comments})

@@ -1,11 +1,9 @@
 """The .proto files with their comments and rules, as reference.py and its pages read them."""
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool
 
-# Numbers of the fields in FileDescriptorProto, DescriptorProto … that the paths of source comments are made of.
-FILE_MESSAGE, FILE_ENUM, FILE_SERVICE = 4, 5, 6
-MESSAGE_FIELD, MESSAGE_MESSAGE, MESSAGE_ENUM = 2, 3, 4
-ENUM_VALUE, SERVICE_METHOD = 2, 2
+from descriptors import comment_of, elements, message_class, read_files
+
 OURS = "macula/v1/"
 
 # What a format is called where its name in options.proto would not say it.
@@ -38,18 +36,9 @@ def lines(text):
     return "\n".join(line.rstrip() for line in stripped).strip("\n")
 
 
-def message_class(pool, name):
-    """The Python class of a message in our own pool; the call was renamed in protobuf 4.22."""
-    descriptor = pool.FindMessageTypeByName(name)
-    if hasattr(message_factory, "GetMessageClass"):
-        return message_factory.GetMessageClass(descriptor)
-    return message_factory.MessageFactory(pool).GetPrototype(descriptor)
-
-
 class Schema:
     def __init__(self, path):
-        with open(path, "rb") as file:
-            files = descriptor_pb2.FileDescriptorSet.FromString(file.read()).file
+        files = read_files(path)
         pool = descriptor_pool.DescriptorPool()
         for file in files:
             pool.Add(file) if hasattr(pool, "Add") else pool.AddSerializedFile(file.SerializeToString())
@@ -65,40 +54,19 @@ class Schema:
 
     def read(self, file):
         names = {}
-
-        def enum(path, scope, item):
-            name = scope + "." + item.name
+        for path, name, item in elements(file):
             names[path] = name
-            self.enums[name] = item
-            for i, value in enumerate(item.value):
-                names[path + (ENUM_VALUE, i)] = name + "." + value.name
-
-        def message(path, scope, item):
-            name = scope + "." + item.name
-            names[path] = name
-            self.messages[name] = item
-            for i, field in enumerate(item.field):
-                names[path + (MESSAGE_FIELD, i)] = name + "." + field.name
-            for i, nested in enumerate(item.nested_type):
-                message(path + (MESSAGE_MESSAGE, i), name, nested)
-            for i, nested in enumerate(item.enum_type):
-                enum(path + (MESSAGE_ENUM, i), name, nested)
-
-        scope = "." + file.package
-        for i, item in enumerate(file.message_type):
-            message((FILE_MESSAGE, i), scope, item)
-        for i, item in enumerate(file.enum_type):
-            enum((FILE_ENUM, i), scope, item)
-        for i, service in enumerate(file.service):
-            self.services.append((file, service))
-            names[(FILE_SERVICE, i)] = scope + "." + service.name
-            for j, method in enumerate(service.method):
-                names[(FILE_SERVICE, i, SERVICE_METHOD, j)] = scope + "." + service.name + "." + method.name
+            if isinstance(item, descriptor_pb2.DescriptorProto):
+                self.messages["." + name] = item
+            elif isinstance(item, descriptor_pb2.EnumDescriptorProto):
+                self.enums["." + name] = item
+            elif isinstance(item, descriptor_pb2.ServiceDescriptorProto):
+                self.services.append((file, item))
         for location in file.source_code_info.location:
             name = names.get(tuple(location.path))
-            parts = [lines(location.leading_comments), lines(location.trailing_comments)]
-            if name and any(parts):
-                self.comments[name] = "\n".join(part for part in parts if part)
+            comment = comment_of(location)
+            if name and comment:
+                self.comments["." + name] = comment
 
     def message(self, name):
         return self.messages[name if name.startswith(".") else "." + name]

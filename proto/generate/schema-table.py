@@ -10,25 +10,15 @@ whose file begins with PREFIX go into the tables `NAME_schema_table` and `NAME_s
 
 import sys
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool
+
+from descriptors import comment_of, elements, message_class, read_files
 
 RULE = "macula.v1.rule"
 FIELD = descriptor_pb2.FieldDescriptorProto
 # protoc-c adds _ to the name of a field that is a word of C or C++; these are the ones FieldRule uses or may use.
 KEYWORDS = {"template", "default", "class", "const", "enum", "union", "struct", "switch", "case", "new", "delete",
             "private", "public", "protected"}
-# Numbers of the fields in FileDescriptorProto, DescriptorProto … that the paths of source comments are made of.
-FILE_MESSAGE, FILE_ENUM, FILE_SERVICE = 4, 5, 6
-MESSAGE_FIELD, MESSAGE_MESSAGE, MESSAGE_ENUM = 2, 3, 4
-ENUM_VALUE, SERVICE_METHOD = 2, 2
-
-
-def message_class(pool, name):
-    """The Python class of a message in our own pool; the call was renamed in protobuf 4.22."""
-    descriptor = pool.FindMessageTypeByName(name)
-    if hasattr(message_factory, "GetMessageClass"):
-        return message_factory.GetMessageClass(descriptor)
-    return message_factory.MessageFactory(pool).GetPrototype(descriptor)
 
 
 def c_string(text):
@@ -151,42 +141,9 @@ def write_table(path, files, pool, prefix, name):
     return examples
 
 
-def comment_of(location):
-    """Leading and trailing comment as one text, without the space after // and without blank lines around."""
-    parts = []
-    for text in (location.leading_comments, location.trailing_comments):
-        lines = [line[1:] if line.startswith(" ") else line for line in text.rstrip().split("\n")]
-        parts.append("\n".join(line.rstrip() for line in lines).strip("\n"))
-    return "\n".join(part for part in parts if part)
-
-
 def comments_of(file):
     """(full name, comment) of everything in one file, in the order of the file."""
-    names = {}
-
-    def enum(path, scope, item):
-        names[path] = scope + "." + item.name
-        for i, value in enumerate(item.value):
-            names[path + (ENUM_VALUE, i)] = scope + "." + item.name + "." + value.name
-
-    def message(path, scope, item):
-        name = scope + "." + item.name
-        names[path] = name
-        for i, field in enumerate(item.field):
-            names[path + (MESSAGE_FIELD, i)] = name + "." + field.name
-        for i, nested in enumerate(item.nested_type):
-            message(path + (MESSAGE_MESSAGE, i), name, nested)
-        for i, nested in enumerate(item.enum_type):
-            enum(path + (MESSAGE_ENUM, i), name, nested)
-
-    for i, item in enumerate(file.message_type):
-        message((FILE_MESSAGE, i), file.package, item)
-    for i, item in enumerate(file.enum_type):
-        enum((FILE_ENUM, i), file.package, item)
-    for i, item in enumerate(file.service):
-        names[(FILE_SERVICE, i)] = file.package + "." + item.name
-        for j, method in enumerate(item.method):
-            names[(FILE_SERVICE, i, SERVICE_METHOD, j)] = file.package + "." + item.name + "." + method.name
+    names = {path: name for path, name, _ in elements(file)}
     found = [(location.span[0], names[tuple(location.path)], comment_of(location))
              for location in file.source_code_info.location if tuple(location.path) in names]
     return [(name, comment) for _, name, comment in sorted(found, key=lambda item: item[0])]
@@ -211,8 +168,7 @@ def main():
     if len(sys.argv) != 6:
         sys.exit(__doc__)
     _, descriptors, prefix, name, table, comments = sys.argv
-    with open(descriptors, "rb") as file:
-        files = descriptor_pb2.FileDescriptorSet.FromString(file.read()).file
+    files = read_files(descriptors)
     pool = descriptor_pool.DescriptorPool()
     for file in files:
         pool.Add(file) if hasattr(pool, "Add") else pool.AddSerializedFile(file.SerializeToString())

@@ -98,6 +98,9 @@ void confd_plan_all(const confd_context *context, mac_strings *actions, mac_prob
 /* Says what was done ("write /etc/hostname"), for the answer. */
 void confd_run_action(confd_run *run, const char *format, ...) MAC_PRINTF(2, 3);
 void confd_run_note(confd_run *run, mac_severity severity, const char *path, const char *format, ...) MAC_PRINTF(4, 5);
+/* For what goes on after a failure (in the phase boot one bad item must not keep the others away): the first error is
+ * the one that counts, a later one becomes a note. Takes both. */
+mac_error *confd_run_keep_first(confd_run *run, mac_error *first, mac_error *error);
 void confd_run_reboot_required(confd_run *run);
 /* Remembers content, mode and owner (or target of a symbolic link, or absence) of a file, to be put back by an undo.
  * -EFBIG beyond CONFD_SAVE_MAX; -EISDIR, -EINVAL for what is neither a regular file nor a symbolic link. */

@@ -206,15 +206,6 @@ static mac_error *drop_unlisted(confd_run *run, const confd_context *context, co
     return error;
 }
 
-/* At boot one file that cannot be written must not keep the others away. */
-static mac_error *keep_first(confd_run *run, mac_error *first, mac_error *error) {
-    if (!first || !error)
-        return first ? first : error;
-    confd_run_note(run, MAC_PROBLEM_ERROR, error->path, "%s", error->message);
-    mac_error_free(error);
-    return first;
-}
-
 static void apply(confd_run *run, const confd_context *context) {
     confd_autoaccounts accounts = {0};
     confd_automanifest manifest = {0};
@@ -228,7 +219,7 @@ static void apply(confd_run *run, const confd_context *context) {
         if (error && context->phase != CONFD_BOOT)
             break;
         if (!is_overridden(context->document, i))
-            error = keep_first(run, error, write_entry(run, context, &accounts, &manifest, i));
+            error = confd_run_keep_first(run, error, write_entry(run, context, &accounts, &manifest, i));
     }
     confd_run_done(run, error);
 }

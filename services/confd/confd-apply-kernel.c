@@ -7,15 +7,6 @@
 #include "confd-sys.h"
 #include "log/mac-log.h"
 
-/* In the phase boot one bad module or parameter must not keep the others from being set. */
-static mac_error *keep_first(confd_run *run, mac_error *first, mac_error *error) {
-    if (!first || !error)
-        return first ? first : error;
-    confd_run_note(run, MAC_PROBLEM_ERROR, error->path, "%s", error->message);
-    mac_error_free(error);
-    return first;
-}
-
 /* ---- modules ---- */
 
 #define MODULES "maculaos.modules"
@@ -85,10 +76,10 @@ static void on_module_end(const confd_sys_result *result, void *data) {
     if (result->exit_code == 0)
         confd_run_action(job->run, "load kernel module %s", job->name);
     else
-        job->error = keep_first(job->run, job->error,
-                                mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, job->path,
-                                              "kernel module %s could not be loaded: %s", job->name,
-                                              result->missing ? "there is no modprobe" : result->output));
+        job->error = confd_run_keep_first(job->run, job->error,
+                                          mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, job->path,
+                                                        "kernel module %s could not be loaded: %s", job->name,
+                                                        result->missing ? "there is no modprobe" : result->output));
     modules_next(job);
 }
 
@@ -300,15 +291,15 @@ static void sysctls_apply(confd_run *run, const confd_context *context) {
     kept_originals(section, old, &originals);
     bool stop = error;
     for (size_t i = 0; !stop && i < keys.count; i++) {
-        error = keep_first(run, error, write_sysctl(run, context, keys.items[i], values.items[i], NULL));
+        error = confd_run_keep_first(run, error, write_sysctl(run, context, keys.items[i], values.items[i], NULL));
         stop = error && context->phase != CONFD_BOOT;
     }
     for (size_t i = 0; !stop && i < section->n_sysctls; i++) {
-        error = keep_first(
+        error = confd_run_keep_first(
             run, error, write_sysctl(run, context, section->sysctls[i]->key, section->sysctls[i]->value, &originals));
         stop = error && context->phase != CONFD_BOOT;
     }
-    confd_run_done(run, keep_first(run, error, write_originals(run, &originals)));
+    confd_run_done(run, confd_run_keep_first(run, error, write_originals(run, &originals)));
 }
 
 const confd_applicator confd_apply_sysctls = {.name = "sysctls",

@@ -48,6 +48,14 @@ void confd_run_note(confd_run *run, mac_severity severity, const char *path, con
     mac_problems_add(run->notes, severity, NULL, path, "%s", text);
 }
 
+mac_error *confd_run_keep_first(confd_run *run, mac_error *first, mac_error *error) {
+    if (!first || !error)
+        return first ? first : error;
+    confd_run_note(run, MAC_PROBLEM_ERROR, error->path, "%s", error->message);
+    mac_error_free(error);
+    return first;
+}
+
 void confd_run_reboot_required(confd_run *run) {
     run->needs_reboot = true;
 }

@@ -104,6 +104,13 @@ void netd_firewall_check(const Macula__V1__Document *document, mac_problems *pro
     }
 }
 
+/* One that is wrong is no rule: whoever was let through by the check has none. */
+static bool rule_at(const Macula__V1__SecuritySection__Firewall *firewall, size_t index, netd_rule *ret_rule) {
+    const char *key;
+    mac_autofree char *wrong = netd_rule_parse(firewall->rules[index], ret_rule, &key);
+    return wrong == NULL;
+}
+
 /* ---- the text ---- */
 
 static void write_counters(const Macula__V1__SecuritySection__Firewall *firewall, const netd_firewall_service *services,
@@ -118,10 +125,8 @@ static void write_counters(const Macula__V1__SecuritySection__Firewall *firewall
 static void write_rules(const Macula__V1__SecuritySection__Firewall *firewall,
                         Macula__V1__SecuritySection__Rule__Direction direction, mac_buffer *text) {
     for (size_t i = 0; i < firewall->n_rules; i++) {
-        const char *key;
         netd_rule rule;
-        mac_autofree char *wrong = netd_rule_parse(firewall->rules[i], &rule, &key);
-        if (wrong)
+        if (!rule_at(firewall, i, &rule))
             continue;
         if (rule.direction == direction)
             netd_rule_render(&rule, i, text);
@@ -209,10 +214,8 @@ bool netd_firewall_admits(const Macula__V1__Document *document, const netd_firew
     if (!firewall->enabled)
         return true;
     for (size_t i = 0; i < firewall->n_rules; i++) {
-        const char *key;
         netd_rule rule;
-        mac_autofree char *wrong = netd_rule_parse(firewall->rules[i], &rule, &key);
-        if (wrong)
+        if (!rule_at(firewall, i, &rule))
             continue;
         bool fits = netd_rule_fits(&rule, source, destination, interface, port);
         bool accept = rule.action == MACULA__V1__SECURITY_SECTION__RULE__ACTION__accept;

@@ -238,6 +238,22 @@ static supervisor_way way_to(const supervisor_apply *apply, const version *v) {
     return restart ? SUPERVISOR_RESTART : SUPERVISOR_RELOAD;
 }
 
+/* Another nats-server with this file: until it says `until`; without that it only reads the file. */
+static void run_server(const supervisor_apply *apply, const char *file, supervisor_oneshot_options options) {
+    mac_autofree char *path = mac_root_path(apply->host->root, file);
+    mac_autostrings arguments = {0}, environment = {0};
+    mac_strings_add(&arguments, apply->server->program);
+    if (!options.until)
+        mac_strings_add(&arguments, "-t");
+    mac_strings_add(&arguments, "-c");
+    mac_strings_add(&arguments, path);
+    options.host = apply->host;
+    options.program = apply->server->program;
+    options.arguments = &arguments;
+    options.environment = &environment;
+    supervisor_oneshot_start(&options);
+}
+
 /* ---- check ---- */
 
 typedef struct check {
@@ -297,20 +313,8 @@ void supervisor_apply_check(supervisor_apply *apply, const Macula__V1__Document 
         end_check(c, mac_error_from_errno(result, CHECK_CONF " cannot be written"));
         return;
     }
-    mac_autofree char *path = mac_root_path(apply->host->root, CHECK_CONF);
-    mac_autostrings arguments = {0}, environment = {0};
-    mac_strings_add(&arguments, apply->server->program);
-    mac_strings_add(&arguments, "-t");
-    mac_strings_add(&arguments, "-c");
-    mac_strings_add(&arguments, path);
-    supervisor_oneshot_options options = {.host = apply->host,
-                                          .program = apply->server->program,
-                                          .arguments = &arguments,
-                                          .environment = &environment,
-                                          .timeout_ms = CHECK_TIMEOUT_MS,
-                                          .on_end = on_server_has_read,
-                                          .data = c};
-    supervisor_oneshot_start(&options);
+    run_server(apply, CHECK_CONF,
+               (supervisor_oneshot_options){.timeout_ms = CHECK_TIMEOUT_MS, .on_end = on_server_has_read, .data = c});
 }
 
 /* ---- apply ---- */
@@ -388,20 +392,9 @@ static mac_error *try_next(supervisor_apply *apply) {
     version_deinit(&trial);
     if (result < 0)
         return mac_error_from_errno(result, SUPERVISOR_TRIAL "/nats.conf cannot be written");
-    mac_autofree char *path = mac_root_path(root, SUPERVISOR_TRIAL "/nats.conf");
-    mac_autostrings arguments = {0}, environment = {0};
-    mac_strings_add(&arguments, apply->server->program);
-    mac_strings_add(&arguments, "-c");
-    mac_strings_add(&arguments, path);
-    supervisor_oneshot_options options = {.host = apply->host,
-                                          .program = apply->server->program,
-                                          .arguments = &arguments,
-                                          .environment = &environment,
-                                          .until = "Server is ready",
-                                          .timeout_ms = TRIAL_TIMEOUT_MS,
-                                          .on_end = on_tried,
-                                          .data = apply};
-    supervisor_oneshot_start(&options);
+    run_server(apply, SUPERVISOR_TRIAL "/nats.conf",
+               (supervisor_oneshot_options){
+                   .until = "Server is ready", .timeout_ms = TRIAL_TIMEOUT_MS, .on_end = on_tried, .data = apply});
     return NULL;
 }
 

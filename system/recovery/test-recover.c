@@ -10,39 +10,32 @@
 
 #include <cmocka.h>
 
-#include "boot/mac-boot-sandbox.h"
-#include "boot/mac-boot.h"
+#include "boot/test-boot-box.h"
 
 typedef struct box {
-    char directory[64];
-    mac_root *root;
+    boot_box node;
     char said[4096];
 } box;
 
 static int box_make(void **state) {
     box *b = mac_calloc(1, sizeof *b);
-    strcpy(b->directory, "/tmp/test-recover.XXXXXX");
-    assert_non_null(mkdtemp(b->directory));
-    assert_int_equal(mac_root_open(b->directory, true, &b->root), 0);
-    assert_null(mac_boot_sandbox_start(b->root, "1.0.0", "amd64"));
+    boot_box_init(&b->node);
     *state = b;
     return 0;
 }
 
 static int box_remove(void **state) {
     box *b = *state;
-    mac_autoptr(mac_root) system = NULL;
-    mac_root_close(b->root);
-    assert_int_equal(mac_root_open(NULL, false, &system), 0);
-    assert_int_equal(mac_fs_remove_tree(system, b->directory), 0);
+    boot_box_deinit(&b->node);
     free(b);
     return 0;
 }
 
 static int recover(box *b, const char *word) {
-    mac_autofree char *command = mac_asprintf("%s/macula-recover --esp %s/boot/esp --slot-a %s/boot/slot-a "
-                                              "--slot-b %s/boot/slot-b %s 2>&1",
-                                              getenv("MACULA_BIN_DIR"), b->directory, b->directory, b->directory, word);
+    mac_autofree char *command =
+        mac_asprintf("%s/macula-recover --esp %s/boot/esp --slot-a %s/boot/slot-a "
+                     "--slot-b %s/boot/slot-b %s 2>&1",
+                     getenv("MACULA_BIN_DIR"), b->node.directory, b->node.directory, b->node.directory, word);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
     b->said[fread(b->said, 1, sizeof b->said - 1, pipe)] = '\0';
@@ -59,16 +52,8 @@ static void expect(box *b, const char *part) {
 static void fill_slot_b(box *b) {
     mac_autofree char *command =
         mac_asprintf("cp %s/boot/slot-a %s/boot/slot-b && sed -i 's/\"1\\.0\\.0\"/\"0.9.0\"/' %s/boot/slot-b",
-                     b->directory, b->directory, b->directory);
+                     b->node.directory, b->node.directory, b->node.directory);
     assert_int_equal(system(command), 0);
-}
-
-static mac_boot_state state_now(box *b) {
-    mac_autoptr(mac_boot) boot = NULL;
-    mac_autobootstatus status = {0};
-    assert_null(mac_boot_open(b->root, &boot));
-    assert_null(mac_boot_read(boot, &status));
-    return status.state;
 }
 
 static void slots_are_told(void **state) {
@@ -85,8 +70,8 @@ static void the_other_version_starts_next_on_trial(void **state) {
     fill_slot_b(b);
     assert_int_equal(recover(b, "previous"), 0);
     expect(b, "version 0.9.0 in slot b starts next");
-    assert_int_equal(state_now(b).pending, 'b');
-    assert_int_equal(state_now(b).active, 'a');
+    assert_int_equal(boot_box_state(&b->node).pending, 'b');
+    assert_int_equal(boot_box_state(&b->node).active, 'a');
     assert_int_equal(recover(b, "slots"), 0);
     expect(b, "slot b    version 0.9.0 (amd64), starts next, on trial");
     expect(b, "slot a    version 1.0.0 (amd64), starts when the other one fails");
@@ -94,10 +79,10 @@ static void the_other_version_starts_next_on_trial(void **state) {
 
 static void without_another_version_nothing_changes(void **state) {
     box *b = *state;
-    uint32_t seq = state_now(b).seq;
+    uint32_t seq = boot_box_state(&b->node).seq;
     assert_int_equal(recover(b, "previous"), 5);
     expect(b, "slot b holds no version to start");
-    assert_int_equal(state_now(b).seq, seq);
+    assert_int_equal(boot_box_state(&b->node).seq, seq);
 }
 
 static void a_lost_state_is_told(void **state) {
@@ -107,7 +92,7 @@ static void a_lost_state_is_told(void **state) {
     char garbage[1024];
     memset(garbage, 'x', sizeof garbage);
     for (size_t i = 0; i < 2; i++)
-        assert_int_equal(mac_fs_write(b->root, copies[i], garbage, sizeof garbage, MAC_FS_KEEP), 0);
+        assert_int_equal(mac_fs_write(b->node.root, copies[i], garbage, sizeof garbage, MAC_FS_KEEP), 0);
     assert_int_equal(recover(b, "slots"), 0);
     expect(b, "boot state damaged");
     assert_int_equal(recover(b, "previous"), 1);

@@ -13,28 +13,22 @@
 
 #include <cmocka.h>
 
-#include "boot/mac-boot-sandbox.h"
-#include "boot/mac-boot.h"
+#include "boot/test-boot-box.h"
 #include "reset-wipe.h"
 
-typedef struct box {
-    char directory[64];
-    mac_root *root;
-} box;
-
-static void put(box *b, const char *path, const char *text) {
+static void put(boot_box *b, const char *path, const char *text) {
     mac_autofree char *parent = mac_strdup(path);
     *strrchr(parent, '/') = '\0';
     assert_int_equal(mac_fs_mkdirs(b->root, parent, 0755), 0);
     assert_int_equal(mac_fs_write(b->root, path, text, strlen(text), MAC_FS_KEEP), 0);
 }
 
-static bool is_there(box *b, const char *path) {
+static bool is_there(boot_box *b, const char *path) {
     struct stat status;
     return mac_fs_stat(b->root, path, &status) == 0;
 }
 
-static void fill(box *b) {
+static void fill(boot_box *b) {
     put(b, "/data/maculaos/config.yaml", "hostname: old");
     put(b, "/data/maculaos/identity/admin.nk", "SECRETSEED");
     put(b, "/data/rancher/k3s/server/token", "token");
@@ -45,28 +39,21 @@ static void fill(box *b) {
 }
 
 static int box_make(void **state) {
-    box *b = mac_calloc(1, sizeof *b);
-    strcpy(b->directory, "/tmp/test-reset.XXXXXX");
-    assert_non_null(mkdtemp(b->directory));
-    assert_int_equal(mac_root_open(b->directory, true, &b->root), 0);
-    assert_null(mac_boot_sandbox_start(b->root, "1.0.0", "amd64"));
+    boot_box *b = mac_calloc(1, sizeof *b);
+    boot_box_init(b);
     fill(b);
     *state = b;
     return 0;
 }
 
 static int box_remove(void **state) {
-    box *b = *state;
-    mac_autoptr(mac_root) system = NULL;
-    mac_root_close(b->root);
-    assert_int_equal(mac_root_open(NULL, false, &system), 0);
-    assert_int_equal(mac_fs_remove_tree(system, b->directory), 0);
-    free(b);
+    boot_box_deinit(*state);
+    free(*state);
     return 0;
 }
 
 /* Exit status of macula-reset, as wait gives it. */
-static int run_reset(box *b, const char *how, const char *fault) {
+static int run_reset(boot_box *b, const char *how, const char *fault) {
     mac_autofree char *program = mac_asprintf("%s/macula-reset", getenv("MACULA_BIN_DIR"));
     mac_autofree char *esp = mac_root_path(b->root, "/boot/esp"), *data = mac_root_path(b->root, "/data");
     int status = -1;
@@ -82,21 +69,13 @@ static int run_reset(box *b, const char *how, const char *fault) {
     return status;
 }
 
-static mac_boot_state state_now(box *b) {
-    mac_autoptr(mac_boot) boot = NULL;
-    mac_autobootstatus status = {0};
-    assert_null(mac_boot_open(b->root, &boot));
-    assert_null(mac_boot_read(boot, &status));
-    return status.state;
-}
-
-static void ask(box *b, mac_boot_reset reset) {
+static void ask(boot_box *b, mac_boot_reset reset) {
     mac_autoptr(mac_boot) boot = NULL;
     assert_null(mac_boot_open(b->root, &boot));
     assert_null(mac_boot_set_reset(boot, reset));
 }
 
-static void expect_fresh(box *b, bool kept) {
+static void expect_fresh(boot_box *b, bool kept) {
     mac_autostrings names = {0};
     assert_int_equal(mac_fs_list(b->root, "/data", &names), 0);
     assert_int_equal(names.count, kept ? 2 : 1);
@@ -106,31 +85,31 @@ static void expect_fresh(box *b, bool kept) {
     assert_false(is_there(b, "/data/maculaos/config.yaml"));
     assert_true(is_there(b, "/data" RESET_RECORD));
     assert_int_equal(is_there(b, "/data/userdata/photo"), kept);
-    assert_int_equal(state_now(b).reset, MAC_BOOT_RESET_NONE);
-    assert_int_equal(state_now(b).active, 'a');
+    assert_int_equal(boot_box_state(b).reset, MAC_BOOT_RESET_NONE);
+    assert_int_equal(boot_box_state(b).active, 'a');
 }
 
 static void everything_goes_when_asked_from_the_menu(void **state) {
-    box *b = *state;
+    boot_box *b = *state;
     assert_int_equal(run_reset(b, "--all", NULL), 0);
     expect_fresh(b, false);
 }
 
 static void the_users_data_stay_when_the_intent_says_so(void **state) {
-    box *b = *state;
+    boot_box *b = *state;
     ask(b, MAC_BOOT_RESET_KEEP);
     assert_int_equal(run_reset(b, "--all", NULL), 0);
     expect_fresh(b, true);
 }
 
 static void without_an_intent_or_a_wish_nothing_is_touched(void **state) {
-    box *b = *state;
+    boot_box *b = *state;
     assert_int_equal(WEXITSTATUS(run_reset(b, NULL, NULL)), 3);
     assert_true(is_there(b, "/data/maculaos/identity/admin.nk"));
 }
 
 static void a_link_out_of_the_data_is_not_followed(void **state) {
-    box *b = *state;
+    boot_box *b = *state;
     put(b, "/outside/identity/key", "mine");
     assert_int_equal(mac_fs_symlink(b->root, "../../../outside/identity", "/data/maculaos/identity/link"), 0);
     assert_int_equal(run_reset(b, "--all", NULL), 0);
@@ -140,7 +119,7 @@ static void a_link_out_of_the_data_is_not_followed(void **state) {
 }
 
 static void when_the_intent_cannot_be_written_nothing_is_touched(void **state) {
-    box *b = *state;
+    boot_box *b = *state;
     assert_int_equal(mac_fs_remove(b->root, "/boot/esp/grub/state-1"), 0);
     assert_int_equal(mac_fs_remove(b->root, "/boot/esp/grub/state-2"), 0);
     assert_int_equal(WEXITSTATUS(run_reset(b, "--all", NULL)), 1);
@@ -155,22 +134,22 @@ static const char *const points[] = {
     "boot.write.begin:2", "boot.write.written:2", "boot.write.synced:2", "reset.done",
 };
 
-static void cut_and_go_on(box *b, const char *how, const char *point, bool kept) {
+static void cut_and_go_on(boot_box *b, const char *how, const char *point, bool kept) {
     int status = run_reset(b, how, point);
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
         fail_msg("%s was not reached: status %d", point, status);
     /* What starts next: with an intent the reset, without one the whole old or the whole fresh node. */
     bool old = is_there(b, "/data/maculaos/config.yaml"), record = is_there(b, "/data" RESET_RECORD);
-    if (state_now(b).reset == MAC_BOOT_RESET_NONE)
+    if (boot_box_state(b).reset == MAC_BOOT_RESET_NONE)
         assert_true(old ? is_there(b, "/data/maculaos/identity/admin.nk") && is_there(b, "/data/rancher/k3s") : record);
-    status = run_reset(b, state_now(b).reset == MAC_BOOT_RESET_NONE ? how : NULL, NULL);
+    status = run_reset(b, boot_box_state(b).reset == MAC_BOOT_RESET_NONE ? how : NULL, NULL);
     if (status != 0)
         fail_msg("after %s the reset does not go on: status %d", point, status);
     expect_fresh(b, kept);
 }
 
 static void cut_at_any_step_the_next_start_finishes_it(void **state) {
-    box *b = *state;
+    boot_box *b = *state;
 #ifndef MAC_FAULTS
     skip();
 #endif
@@ -183,13 +162,13 @@ static void cut_at_any_step_the_next_start_finishes_it(void **state) {
 }
 
 static void cut_again_and_again_it_is_finished_at_last(void **state) {
-    box *b = *state;
+    boot_box *b = *state;
 #ifndef MAC_FAULTS
     skip();
 #endif
     for (size_t i = 0; i < MAC_ARRAY_SIZE(points) - 4; i++)
         (void)!run_reset(b, "--keep-data", points[i]);
-    assert_int_equal(state_now(b).reset, MAC_BOOT_RESET_KEEP);
+    assert_int_equal(boot_box_state(b).reset, MAC_BOOT_RESET_KEEP);
     assert_int_equal(run_reset(b, NULL, NULL), 0);
     expect_fresh(b, true);
 }

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import unittest
 
 SOURCE = pathlib.Path(os.environ.get("MACULA_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
 BIN = pathlib.Path(os.environ.get("MACULA_BIN_DIR", SOURCE / "build" / "bin"))
@@ -228,6 +229,19 @@ class Node:
         watcher = Background(BIN / "maculaos", "events", pattern, "-o", "json", "--progress", "plain", *more, env=self.env)
         watcher.wait("^listening")
         return watcher
+
+
+class NodeCase(unittest.TestCase):
+    """Tests that share one node."""
+    CONFIG = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node(config=cls.CONFIG).start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.node.__exit__(None)
 
 
 class RawClient:

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from node_harness import BIN, SOURCE, Node
+from node_harness import BIN, SOURCE, NodeCase
 
 MACULAOS = str(BIN / "maculaos")
 
@@ -122,14 +122,8 @@ class Tables(unittest.TestCase):
         self.assertFalse(json.loads(done.stdout)["valid"])
 
 
-class WithANode(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node(config="hostname: edge-1\n").start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.__exit__(None)
+class WithANode(NodeCase):
+    CONFIG = "hostname: edge-1\n"
 
     def test_every_reading_command_speaks_json(self):
         for command in (["config", "get"], ["config", "status"], ["config", "history"], ["config", "show"], ["config", "drift"],

@@ -3,17 +3,11 @@
 import json
 import unittest
 
-from node_harness import Node, RawClient
+from node_harness import Node, NodeCase, RawClient
 
 
-class Changes(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node(config="# my node\nhostname: edge-1\nmaculaos:\n  timezone: UTC\n").start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.__exit__(None)
+class Changes(NodeCase):
+    CONFIG = "# my node\nhostname: edge-1\nmaculaos:\n  timezone: UTC\n"
 
     def test_a_file_on_disk_is_the_first_generation(self):
         self.assertEqual(self.node.cli("config", "get", "maculaos.timezone").ok().out, "UTC\n")

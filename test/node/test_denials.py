@@ -7,21 +7,19 @@ import signal
 import tempfile
 import unittest
 
-from node_harness import BIN, Node, RawClient
+from node_harness import BIN, Node, NodeCase, RawClient
 
 PREFIX = "macula.rpc.io.macula."
 
 
-class Denials(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node(config="hostname: safe\n").start()
-        cls.control = [p["subject"] for p in cls.node.cli("nats", "permissions", "-o", "json").ok().json()["procedures"]
-                       if p["access"] == "admin"]
+class Denials(NodeCase):
+    CONFIG = "hostname: safe\n"
 
     @classmethod
-    def tearDownClass(cls):
-        cls.node.__exit__(None)
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.control = [p["subject"] for p in cls.node.cli("nats", "permissions", "-o", "json").ok().json()["procedures"]
+                       if p["access"] == "admin"]
 
     def setUp(self):
         self.client = RawClient(self.node.url)

@@ -8,7 +8,7 @@ import sys
 import time
 import unittest
 
-from node_harness import Background, Node, RawClient
+from node_harness import Background, NodeCase, RawClient
 
 PREFIX = "macula.rpc.io.macula."
 
@@ -32,14 +32,8 @@ while True:
 """
 
 
-class Clients(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node(config="hostname: steady\n").start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.__exit__(None)
+class Clients(NodeCase):
+    CONFIG = "hostname: steady\n"
 
     def tearDown(self):
         self.assertEqual(self.node.get("hostname"), "steady")
@@ -168,14 +162,8 @@ class Clients(unittest.TestCase):
             self.assertIn("config", names)
 
 
-class Documents(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node(config="hostname: steady\n").start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.__exit__(None)
+class Documents(NodeCase):
+    CONFIG = "hostname: steady\n"
 
     def rejected(self, text, *pieces):
         generation = self.node.generation()

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from node_harness import BIN, Node
+from node_harness import BIN, Node, NodeCase
 
 TRICKS = "late\n9  current  2026-01-01  mallory  mine\x1b[2J\x9b1m\x7f\u202e"
 
@@ -21,14 +21,8 @@ def free_port():
         return str(probe.getsockname()[1])
 
 
-class HostileTexts(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node(config="hostname: edge-1\n").start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.__exit__(None)
+class HostileTexts(NodeCase):
+    CONFIG = "hostname: edge-1\n"
 
     def assert_harmless(self, text):
         for character in "\x1b\x9b\x7f\u202e\r":
@@ -126,14 +120,8 @@ class Usage(unittest.TestCase):
         self.assertNotIn("-d ''", "".join(line for line in self.run_here("completion", "fish").stdout.splitlines(True) if "use_subcommand" in line))
 
 
-class OnANode(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node(config="hostname: edge-1\nrun_cmd: ['true']\n").start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.__exit__(None)
+class OnANode(NodeCase):
+    CONFIG = "hostname: edge-1\nrun_cmd: ['true']\n"
 
     def test_render_shows_the_port_that_is_in_use(self):
         port = self.node.url.rsplit(":", 1)[1]

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from node_harness import Node, RawClient
+from node_harness import Node, NodeCase, RawClient
 
 PREFIX = "macula.rpc.io.macula."
 CONFIG = """\
@@ -31,14 +31,8 @@ maculaos:
 KINDS = ("file", "boot", "init", "run", "environment", "k3s_args", "args", "check", "server", "upgrade")
 
 
-class Privacy(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node(config=CONFIG).start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.__exit__(None)
+class Privacy(NodeCase):
+    CONFIG = CONFIG
 
     def setUp(self):
         self.client = RawClient(self.node.url)
