@@ -94,9 +94,12 @@ def run_grub(cases):
         subprocess.run(["mkfs.vfat", "-F", "16", "-s", "1", folder + "/fat"], check=True, stdout=subprocess.DEVNULL, env=tools)
         subprocess.run(["mcopy", "-s", "-i", folder + "/fat", *(f"{folder}/cases/{number}" for number in range(len(cases))),
                         "::/"], check=True, env=tools)
-        run = subprocess.run(["script", "-qec", f"grub-emu -m {folder}/map -d {folder} -r host", "/dev/null"],
-                             stdin=subprocess.DEVNULL, capture_output=True, timeout=300,
-                             env=dict(os.environ, TERM="dumb", COLUMNS="2000"), check=False)
+        # Its input stays open and silent: ncurses puts off what it would write while a key, or the end, waits to be read.
+        silence, keeps_open = os.pipe()
+        with open(silence, "rb") as stdin, open(keeps_open, "wb"):
+            run = subprocess.run(["script", "-qec", f"grub-emu -m {folder}/map -d {folder} -r host", "/dev/null"],
+                                 stdin=stdin, capture_output=True, timeout=300,
+                                 env=dict(os.environ, TERM="dumb", COLUMNS="2000"), check=False)
         text = re.sub(rb"\x1b\[[0-9;]*[A-Za-z]|[\r\n]", b"", run.stdout).decode(errors="replace")
         started = {}
         for number, argument in re.findall(r"@(\d+)=([^@]*)@", text):
