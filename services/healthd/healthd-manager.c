@@ -256,6 +256,8 @@ void healthd_manager_adopt(healthd_manager *manager, healthd_plan *plan) {
         else if (check->type != HEALTHD_SERVICE && check->type != HEALTHD_MESH)
             check->due_boot = now;
     }
+    if (old)
+        healthd_plan_inherit_rules(plan, old);
     manager->plan = plan;
     for (size_t i = 0; old && i < old->count; i++)
         healthd_probe_abandon(old->checks[i]);

@@ -118,3 +118,12 @@ void healthd_plan_read_rules(healthd_plan *plan, const Macula__V1__AutoHealSecti
         rule->timeout_ms = read_span(entry->value->timeout, base, "timeout", problems);
     }
 }
+
+void healthd_plan_inherit_rules(healthd_plan *plan, const healthd_plan *before) {
+    for (size_t i = 0; i < plan->rule_count; i++)
+        for (size_t j = 0; j < before->rule_count; j++)
+            if (mac_streq(plan->rules[i].name, before->rules[j].name)) {
+                plan->rules[i].not_before_boot = before->rules[j].not_before_boot;
+                plan->rules[i].running = before->rules[j].running;
+            }
+}

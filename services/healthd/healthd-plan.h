@@ -69,6 +69,8 @@ healthd_check *healthd_plan_add_service(healthd_plan *plan, const char *unit);
 /* healthd-plan-heal.c: the rules of maculaos.auto_heal. */
 void healthd_plan_read_rules(healthd_plan *plan, const Macula__V1__AutoHealSection *section, mac_problems *problems);
 /* Puts a check into the plan, which then owns it: the node's own before the others. */
+/* A rule that had run goes on cooling down, and one that runs is still running, when the configuration is a new one. */
+void healthd_plan_inherit_rules(healthd_plan *plan, const healthd_plan *before);
 void healthd_plan_add(healthd_plan *plan, healthd_check *check);
 
 #endif

@@ -159,13 +159,14 @@ class NetNode(Node):
         """The first status for which wanted(net) is true; its result."""
         end = time.monotonic() + patience
         while True:
-            answer = self.cli("net", "status", "-o", "json")
+            answer = self.cli("net", "status", "-o", "json", "--timeout", "5s")  # of a netd that was killed nothing comes
             net = Net(answer.json() if answer.code == 0 else {})  # netd may be starting
             found = wanted(net)
             if found:
                 return found
             if time.monotonic() > end:
-                raise AssertionError("never so:\n" + json.dumps(net.status, indent=1))
+                raise AssertionError(f"never so:\n{json.dumps(net.status, indent=1)}\n{answer.err}\n"
+                                     + "\n".join(self.runner.lines.drain()))
             time.sleep(0.05)  # between two looks
 
     def kill_netd(self):

@@ -362,7 +362,8 @@ class Remedies(HealthCase):
         with Watch(self.node) as watch:
             self.configure(auto_heal={"actions": {"full": {"trigger": "disk_usage > 0%", "action": "echo vacuum", "cooldown": "1h"}}}).ok()
             watch.expect(what="heal", name="full")
-            self.configure(auto_heal={"enabled": True}).code
+            self.configure({"name": "another", "type": "tcp", "address": "127.0.0.1:1", "interval": "1h"}, auto_heal={"enabled": True}).ok()
+        self.node.cli("health", "check")  # a new configuration does not refill it
         self.assertEqual(self.record().count("run sh -c echo vacuum"), 1)
 
     def test_acknowledged_nothing_is_restarted(self):
