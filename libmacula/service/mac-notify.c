@@ -1,5 +1,6 @@
 #include "service/mac-notify.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -7,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "log/mac-log.h"
 #include "service/mac-service.h"
 
 static struct {
@@ -73,8 +75,8 @@ void mac_notify(const char *state) {
     if (notify.fd >= 0)
         close(notify.fd);
     notify.fd = connect_to(address);
-    if (notify.fd >= 0)
-        send(notify.fd, state, strlen(state), MSG_NOSIGNAL);
+    if (notify.fd < 0 || send(notify.fd, state, strlen(state), MSG_NOSIGNAL) < 0)
+        mac_log_warning("the supervisor cannot be told", "what=" MAC_LOG_Q("%s") " error=%s", state, strerror(errno));
     if (!notify.adopted && notify.fd >= 0) {
         close(notify.fd);
         notify.fd = -1;
