@@ -65,10 +65,28 @@ static void routes_show(const Macula__V1__NetStatus *status) {
         cli_print(CLI_PLAIN, "name server %s\n", status->resolver->servers[i]);
 }
 
+static void tunnel_show(const Macula__V1__NetLink *link) {
+    const Macula__V1__NetWireguard *tunnel = link->wireguard;
+    cli_print(CLI_PLAIN, "%s port %u, public key %s\n", link->name, tunnel->port,
+              tunnel->public_key ? tunnel->public_key : "none");
+    for (size_t i = 0; i < tunnel->n_peers; i++) {
+        const Macula__V1__NetWireguardPeer *peer = tunnel->peers[i];
+        mac_autofree char *heard = peer->has_handshake_ms ? cli_time(peer->handshake_ms) : NULL;
+        cli_print(CLI_PLAIN, "    %s at %s, ", peer->name ? peer->name : peer->public_key,
+                  peer->endpoint ? peer->endpoint : "no known address");
+        cli_print(CLI_PLAIN, heard ? "last heard %s\n" : "never heard\n", heard);
+    }
+}
+
 static void rest_show(const Macula__V1__NetStatus *status) {
+    for (size_t i = 0; i < status->n_links; i++)
+        if (status->links[i]->wireguard)
+            tunnel_show(status->links[i]);
     if (status->naming && status->naming->host)
         cli_print(CLI_PLAIN, "known as %s (%s)\n", status->naming->host,
                   word(&macula__v1__net_naming__state__descriptor, (int)status->naming->state));
+    if (status->naming && status->naming->problem)
+        cli_print(CLI_YELLOW, "mDNS: %s\n", status->naming->problem);
     if (status->firewall)
         cli_print(status->firewall->state == MACULA__V1__NET_FIREWALL__STATE__failed ? CLI_RED : CLI_PLAIN,
                   "firewall %s%s%s\n", word(&macula__v1__net_firewall__state__descriptor, (int)status->firewall->state),

@@ -1,7 +1,7 @@
-/* Digests, nkeys, sealed values and password hashes.
+/* Digests, nkeys, keys of WireGuard, sealed values and password hashes.
  *
  * A program is linked with the library behind a function only when it calls it: BearSSL (digest, seal), libsodium
- * (nkeys), libcrypt (mac_password_hash). Bulk data (images, backups) is hashed with libcrypto in the workers, not here.
+ * (nkeys, X25519), libcrypt (mac_password_hash). Bulk data (images, backups) is hashed with libcrypto in the workers, not here.
  */
 #ifndef MAC_CRYPTO_H
 #define MAC_CRYPTO_H
@@ -40,6 +40,15 @@ bool mac_nkey_is_public(const char *text);
 int mac_nkey_load(mac_root *root, const char *path, bool create, char **ret_seed,
                   char ret_public[MAC_NKEY_PUBLIC_SIZE]) MAC_MUST_USE;
 void mac_nkey_seed_free(char *seed);
+
+/* Keys of WireGuard: X25519 (RFC 7748, libsodium), as text in base64. */
+#define MAC_X25519_SIZE 32
+/* -EBADMSG: not 32 bytes in base64. */
+int mac_x25519_parse(const char *text, uint8_t ret_key[MAC_X25519_SIZE]) MAC_MUST_USE;
+/* Reads the file with the secret key, as `wg genkey` writes it; made like that of mac_nkey_load when missing and
+ * `create`. Wipe what it gives. -ENOENT: missing; -EBADMSG: it holds something else. */
+int mac_x25519_load(mac_root *root, const char *path, bool create, uint8_t ret_secret[MAC_X25519_SIZE]) MAC_MUST_USE;
+void mac_x25519_public(const uint8_t secret[MAC_X25519_SIZE], uint8_t ret_public[MAC_X25519_SIZE]);
 
 /* Sealed values: ChaCha20-Poly1305 (RFC 8439, BearSSL) under the node's key file
  * (/var/lib/maculaos/identity/seal.key, 32 random bytes, 0600, made when missing). Text form "sealed:v1:" +

@@ -1,6 +1,7 @@
 /* What is wrong with the network of a document beyond what the schema says. */
 #include <string.h>
 
+#include "netd-wireguard.h"
 #include "netd-wish.h"
 
 #define PATH "maculaos.network.interfaces."
@@ -122,14 +123,11 @@ static void check_ports(checking *c, const char *master, char **ports, size_t co
 
 /* What the schema takes and netd does not do. */
 static void note_without_effect(const Macula__V1__MaculaosSection *section, mac_problems *problems) {
-    const Macula__V1__SecuritySection__Wireguard *tunnel = section->security ? section->security->wireguard : NULL;
     static const char text[] = "has no effect yet: netd does not do it";
     if (section->n_wifi)
         mac_problems_add(problems, MAC_PROBLEM_NOTE, NULL, "maculaos.wifi", "%s", text);
     if (section->network && section->network->cellular && section->network->cellular->enabled)
         mac_problems_add(problems, MAC_PROBLEM_NOTE, NULL, "maculaos.network.cellular", "%s", text);
-    if (tunnel && tunnel->enabled && (tunnel->n_peers || tunnel->n_addresses))
-        mac_problems_add(problems, MAC_PROBLEM_NOTE, NULL, "maculaos.security.wireguard", "%s", text);
 }
 
 void netd_wish_check(const Macula__V1__Document *document, mac_problems *problems) {
@@ -137,6 +135,7 @@ void netd_wish_check(const Macula__V1__Document *document, mac_problems *problem
     netd_wish wish;
     if (document && document->maculaos)
         note_without_effect(document->maculaos, problems);
+    netd_wireguard_check(document, problems);
     if (!network)
         return;
     netd_wish_make(document, &wish);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "nats/mac-nats.h"
+#include "netd-wireguard.h"
 
 static const Macula__V1__SecuritySection__Firewall *section_of(const Macula__V1__Document *document) {
     static const Macula__V1__SecuritySection__Firewall defaults = MACULA__V1__SECURITY_SECTION__FIREWALL__INIT;
@@ -82,6 +83,9 @@ size_t netd_firewall_services(const Macula__V1__Document *document, const netd_f
     open_bus(&list, document);
     if (section && firewall->allow_mesh)
         open_mesh(&list, section);
+    const Macula__V1__SecuritySection__Wireguard *tunnel = netd_wireguard_section(document);
+    if (tunnel)
+        open_port(&list, "wireguard", true, (uint16_t)tunnel->port);
     if (facts->has_k3s)
         open_k3s(&list, section);
     return list.count;

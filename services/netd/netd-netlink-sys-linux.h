@@ -6,6 +6,7 @@
 #include <linux/rtnetlink.h>
 
 #include "netd-state.h"
+#include "netd-wireguard.h"
 
 #define NETD_NETLINK_SIZE 32768
 
@@ -25,6 +26,10 @@ struct nlmsghdr *netd_netlink_message(netd_netlink *netlink, uint16_t type, uint
 int netd_netlink_talk(netd_netlink *netlink, struct nlmsghdr *message, mnl_cb_t callback, void *data);
 /* Links, addresses and the routes of the main table. */
 int netd_netlink_dump(netd_netlink *netlink, netd_state *ret_state);
+
+/* netd-wireguard-sys-linux.c: see netd-sys.h. */
+int netd_wireguard_read(int index, netd_wireguard **ret_wireguard) MAC_MUST_USE;
+int netd_wireguard_write(int index, const netd_wireguard *wished, const netd_wireguard_change *change) MAC_MUST_USE;
 
 /* netd-filter-sys-linux.c: see netd-sys.h. */
 int netd_filter_counters(void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),

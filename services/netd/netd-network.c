@@ -14,6 +14,7 @@
 struct netd_network {
     netd_network_options options;
     netd_dhcp *dhcp;
+    netd_tunnel *tunnel;
     netd_wish wish;
     netd_state state;
     netd_resolver resolver;
@@ -271,6 +272,7 @@ void netd_network_look(netd_network *network) {
     network->looking = true;
     network->notes = (mac_strings){0};
     if (mend(network, &before)) {
+        netd_tunnel_look(network->tunnel, &network->state, &network->notes);
         want_clients(network);
         write_resolver(network);
         tell_links(network, &before);
@@ -326,6 +328,7 @@ void netd_network_set(netd_network *network, const Macula__V1__Document *documen
     netd_wish_make(document, &network->wish);
     netd_wish_bind(&network->wish, &before, &network->state);
     netd_wish_deinit(&before);
+    netd_tunnel_set(network->tunnel, document);
     free(network->hostname);
     network->hostname = mac_strdup(document ? document->hostname : NULL);
     netd_network_look(network);
@@ -379,6 +382,10 @@ size_t netd_network_clients(const netd_network *network) {
     return netd_dhcp_clients(network->dhcp);
 }
 
+const netd_wireguard *netd_network_tunnel(const netd_network *network) {
+    return netd_tunnel_wished(network->tunnel);
+}
+
 /* ---- life ---- */
 
 netd_network *netd_network_new(const netd_network_options *options, mac_error **ret_error) {
@@ -397,6 +404,8 @@ netd_network *netd_network_new(const netd_network_options *options, mac_error **
         free(network);
         return NULL;
     }
+    network->tunnel =
+        netd_tunnel_new(&(netd_tunnel_options){options->root, options->loop, options->sys, on_kernel, network});
     uv_timer_init(options->loop, &network->again);
     network->again.data = network;
     return network;
@@ -410,6 +419,7 @@ void netd_network_free(netd_network *network) {
     if (!network)
         return;
     netd_dhcp_free(network->dhcp);
+    netd_tunnel_free(network->tunnel);
     netd_wish_deinit(&network->wish);
     netd_state_deinit(&network->state);
     netd_resolver_deinit(&network->resolver);

@@ -8,6 +8,7 @@
 
 #include "netd-dhcp.h"
 #include "netd-resolver.h"
+#include "netd-tunnel.h"
 
 typedef struct netd_network netd_network;
 
@@ -43,6 +44,8 @@ const netd_resolver *netd_network_resolver(const netd_network *network);
 /* Why something is not as wished, a line each. */
 const mac_strings *netd_network_notes(const netd_network *network);
 const netd_lease *netd_network_lease(const netd_network *network, const netd_wish_link *link);
+/* NULL: no WireGuard interface is wanted. */
+const netd_wireguard *netd_network_tunnel(const netd_network *network);
 size_t netd_network_clients(const netd_network *network);
 
 /* Held down until it is let up again. */

@@ -125,6 +125,17 @@ static void put_wish(const netd_network *network, Macula__V1__NetLink *message, 
         message->lease = lease_message(netd_network_state(network), lease);
 }
 
+/* NULL: it is none of netd's, or the kernel does not say. */
+static Macula__V1__NetWireguard *tunnel_message(const netd_manager *manager, const netd_link *link) {
+    netd_wireguard *now = NULL;
+    if (!link->made || strcmp(link->kind, "wireguard") != 0 ||
+        netd_sys_wireguard_read(manager->sys, link->index, &now) < 0)
+        return NULL;
+    Macula__V1__NetWireguard *message = netd_wireguard_message(now, netd_network_tunnel(manager->network));
+    netd_wireguard_free(now);
+    return message;
+}
+
 static Macula__V1__NetLink *link_message(const netd_network *network, const netd_link *link) {
     const netd_state *state = netd_network_state(network);
     Macula__V1__NetLink *message = NEW(Macula__V1__NetLink, macula__v1__net_link__init);
@@ -223,8 +234,11 @@ Macula__V1__NetStatus *netd_status_make(const netd_manager *manager) {
     const netd_state *state = netd_network_state(network);
     Macula__V1__NetStatus *status = NEW(Macula__V1__NetStatus, macula__v1__net_status__init);
     status->links = mac_calloc(state->link_count + 1, sizeof *status->links);
-    for (size_t i = 0; i < state->link_count; i++)
-        status->links[status->n_links++] = link_message(network, &state->links[i]);
+    for (size_t i = 0; i < state->link_count; i++) {
+        Macula__V1__NetLink *link = link_message(network, &state->links[i]);
+        link->wireguard = tunnel_message(manager, &state->links[i]);
+        status->links[status->n_links++] = link;
+    }
     status->routes = mac_calloc(state->route_count + 1, sizeof *status->routes);
     for (size_t i = 0; i < state->route_count; i++)
         status->routes[status->n_routes++] = route_message(state, &state->routes[i]);

@@ -49,6 +49,10 @@ static void put_kind(struct nlmsghdr *message, const netd_op *op) {
     const netd_wish_link *wish = op->link;
     struct nlattr *info = mnl_attr_nest_start(message, IFLA_LINKINFO);
     mnl_attr_put_strz(message, IFLA_INFO_KIND, netd_kind_text(wish->kind));
+    if (wish->kind == NETD_WIREGUARD) { /* takes no parameters here */
+        mnl_attr_nest_end(message, info);
+        return;
+    }
     struct nlattr *data = mnl_attr_nest_start(message, IFLA_INFO_DATA);
     if (wish->kind == NETD_VLAN)
         mnl_attr_put_u16(message, IFLA_VLAN_ID, (uint16_t)wish->vlan_id);
@@ -322,6 +326,17 @@ static int linux_sessions(netd_sys *sys, uint16_t port,
     return netd_filter_sessions(port, on_session, data);
 }
 
+static int linux_wireguard_read(netd_sys *sys, int index, netd_wireguard **ret_wireguard) {
+    (void)sys;
+    return netd_wireguard_read(index, ret_wireguard);
+}
+
+static int linux_wireguard_write(netd_sys *sys, int index, const netd_wireguard *wished,
+                                 const netd_wireguard_change *change) {
+    (void)sys;
+    return netd_wireguard_write(index, wished, change);
+}
+
 static void on_closed(uv_handle_t *handle) {
     sys_linux *sys = handle->data;
     if (--sys->open_handles)
@@ -345,9 +360,10 @@ static void linux_free(netd_sys *base) {
 }
 
 netd_sys *netd_sys_linux_new(mac_error **ret_error) {
-    static const netd_sys_ops ops = {linux_read,          linux_apply,     linux_watch, linux_sysctl,
-                                     linux_neighbour_ask, linux_neighbour, linux_run,   linux_counters,
-                                     linux_has_table,     linux_sessions,  linux_free};
+    static const netd_sys_ops ops = {
+        linux_read, linux_apply,    linux_watch,     linux_sysctl,   linux_neighbour_ask,  linux_neighbour,
+        linux_run,  linux_counters, linux_has_table, linux_sessions, linux_wireguard_read, linux_wireguard_write,
+        linux_free};
     sys_linux *sys = mac_calloc(1, sizeof *sys);
     sys->base.ops = &ops;
     int r = netd_netlink_open(&sys->netlink, NETLINK_ROUTE);

@@ -10,6 +10,7 @@ typedef struct sys_record {
     netd_sys base;
     netd_state state;
     mac_strings calls;
+    netd_wireguard *wireguard; /* the only one */
     int next_index;
     void (*on_change)(void *data);
     void *data;
@@ -224,8 +225,33 @@ static int record_sessions(netd_sys *base, uint16_t port,
     return 0;
 }
 
+static int record_wireguard_read(netd_sys *base, int index, netd_wireguard **ret_wireguard) {
+    const sys_record *sys = of(base);
+    (void)index;
+    *ret_wireguard = sys->wireguard ? netd_wireguard_copy(sys->wireguard) : mac_calloc(1, sizeof **ret_wireguard);
+    return 0;
+}
+
+static int record_wireguard_write(netd_sys *base, int index, const netd_wireguard *wished,
+                                  const netd_wireguard_change *change) {
+    sys_record *sys = of(base);
+    (void)index;
+    netd_wireguard *copy = netd_wireguard_copy(wished);
+    for (size_t i = 0; i < copy->peer_count; i++) { /* an endpoint that is not told stays */
+        const netd_wireguard_peer *before = netd_wireguard_peer_of(sys->wireguard, copy->peers[i].public_key);
+        if (before && !copy->peers[i].endpoint.ip.family)
+            copy->peers[i].endpoint = before->endpoint;
+    }
+    netd_wireguard_free(sys->wireguard);
+    sys->wireguard = copy;
+    note(sys, mac_asprintf("tunnel: port %u, %zu peers set, %zu removed", wished->port, change->set_count,
+                           change->remove_count));
+    return 0;
+}
+
 static void on_closed(uv_handle_t *handle) {
     sys_record *sys = handle->data;
+    netd_wireguard_free(sys->wireguard);
     netd_state_deinit(&sys->state);
     mac_strings_deinit(&sys->calls);
     free(sys);
@@ -237,14 +263,16 @@ static void record_free(netd_sys *base) {
         uv_close((uv_handle_t *)&sys->later, on_closed);
         return;
     }
+    netd_wireguard_free(sys->wireguard);
     netd_state_deinit(&sys->state);
     mac_strings_deinit(&sys->calls);
     free(sys);
 }
 
-static const netd_sys_ops record_ops = {record_read,          record_apply,     record_watch, record_sysctl,
-                                        record_neighbour_ask, record_neighbour, record_run,   record_counters,
-                                        record_has_table,     record_sessions,  record_free};
+static const netd_sys_ops record_ops = {
+    record_read, record_apply,    record_watch,     record_sysctl,   record_neighbour_ask,  record_neighbour,
+    record_run,  record_counters, record_has_table, record_sessions, record_wireguard_read, record_wireguard_write,
+    record_free};
 
 const mac_strings *netd_sys_record_calls(const netd_sys *sys) {
     return sys->ops == &record_ops ? &of(sys)->calls : NULL;

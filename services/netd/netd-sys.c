@@ -65,3 +65,12 @@ int netd_sys_sessions(netd_sys *sys, uint16_t port,
                       void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data), void *data) {
     return sys->ops->sessions(sys, port, on_session, data);
 }
+
+int netd_sys_wireguard_read(netd_sys *sys, int index, netd_wireguard **ret_wireguard) {
+    return sys->ops->wireguard_read(sys, index, ret_wireguard);
+}
+
+int netd_sys_wireguard_write(netd_sys *sys, int index, const netd_wireguard *wished,
+                             const netd_wireguard_change *change) {
+    return sys->ops->wireguard_write(sys, index, wished, change);
+}

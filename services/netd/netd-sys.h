@@ -11,6 +11,7 @@
 #include "flow/mac-command.h"
 #include "fs/mac-fs.h"
 #include "netd-plan.h"
+#include "netd-wireguard.h"
 
 typedef struct netd_sys netd_sys;
 
@@ -52,6 +53,11 @@ bool netd_sys_has_table(netd_sys *sys);
 int netd_sys_sessions(netd_sys *sys, uint16_t port,
                       void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data),
                       void *data) MAC_MUST_USE;
+/* The WireGuard interface of this index, with its secret key; caller frees. What is to change in it; op texts and logs
+ * never have a key. */
+int netd_sys_wireguard_read(netd_sys *sys, int index, netd_wireguard **ret_wireguard) MAC_MUST_USE;
+int netd_sys_wireguard_write(netd_sys *sys, int index, const netd_wireguard *wished,
+                             const netd_wireguard_change *change) MAC_MUST_USE;
 /* Of the recording one: what it was asked to do, a line each. NULL otherwise. */
 const mac_strings *netd_sys_record_calls(const netd_sys *sys);
 
@@ -69,6 +75,8 @@ typedef struct netd_sys_ops {
     bool (*has_table)(netd_sys *sys);
     int (*sessions)(netd_sys *sys, uint16_t port,
                     void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data), void *data);
+    int (*wireguard_read)(netd_sys *sys, int index, netd_wireguard **ret_wireguard);
+    int (*wireguard_write)(netd_sys *sys, int index, const netd_wireguard *wished, const netd_wireguard_change *change);
     void (*free)(netd_sys *sys);
 } netd_sys_ops;
 

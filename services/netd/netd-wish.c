@@ -5,6 +5,7 @@
 
 #include "codec/mac-codec.h"
 #include "codec/mac-schema.h"
+#include "netd-wireguard.h"
 
 typedef Macula__V1__NetworkSection__Interface interface_config;
 
@@ -134,6 +135,36 @@ static void take_ports(netd_wish *wish, const char *master, char **ports, size_t
     }
 }
 
+static bool is_within(const netd_wish_link *link, const netd_net *net) {
+    for (size_t i = 0; i < link->address_count; i++)
+        if (link->addresses[i].prefix <= net->prefix && netd_net_contains(&link->addresses[i], &net->ip))
+            return true;
+    return false;
+}
+
+/* The WireGuard interface, and routes to what is behind its peers: but for everything (0.0.0.0/0), which is left to
+ * routes that the configuration names. */
+static void take_tunnel(netd_wish *wish, const Macula__V1__Document *document) {
+    const Macula__V1__SecuritySection__Wireguard *section = netd_wireguard_section(document);
+    if (!section || netd_wish_named(wish, section->mesh_interface))
+        return;
+    netd_wireguard *wanted = netd_wireguard_make(section);
+    netd_wish_link *link = add_link(wish, section->mesh_interface);
+    link->kind = NETD_WIREGUARD;
+    link->mtu = section->mtu;
+    link->addresses = mac_calloc(section->n_addresses + 1, sizeof *link->addresses);
+    for (size_t i = 0; i < section->n_addresses; i++)
+        if (netd_net_parse(section->addresses[i], &link->addresses[link->address_count]) == 0)
+            link->address_count++;
+    for (size_t p = 0; p < wanted->peer_count; p++)
+        for (size_t i = 0; i < wanted->peers[p].allowed_count; i++) {
+            const netd_net *net = &wanted->peers[p].allowed[i];
+            if (net->prefix && !is_within(link, net))
+                add_route(link)->to = *net;
+        }
+    netd_wireguard_free(wanted);
+}
+
 void netd_wish_make(const Macula__V1__Document *document, netd_wish *ret_wish) {
     netd_wish wish = {.dhcp = true};
     const Macula__V1__MaculaosSection *section = document ? document->maculaos : NULL;
@@ -154,6 +185,7 @@ void netd_wish_make(const Macula__V1__Document *document, netd_wish *ret_wish) {
         else if (config && config->bond)
             take_ports(&wish, name, config->bond->interfaces, config->bond->n_interfaces);
     }
+    take_tunnel(&wish, document);
     for (size_t i = 0; network && i < network->n_dns_search; i++)
         mac_strings_add(&wish.search, network->dns_search[i]);
     for (size_t i = 0; network && i < network->n_probe_targets; i++)
