@@ -2,7 +2,7 @@
 BUILD ?= build
 
 .DEFAULT_GOAL := help
-.PHONY: help test-web node test bench fuzz lint format asan tsan coverage build packages test-packages image release demo-upgrade qemu test-os dependencies clean
+.PHONY: help test-web node test bench fuzz lint format asan tsan memcheck coverage build packages test-packages image release demo-upgrade qemu test-os dependencies clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -55,6 +55,10 @@ asan: ## the tests under AddressSanitizer and UBSan
 tsan: ## the tests under ThreadSanitizer
 	@scripts/install-dependencies build test fuzz
 	@ci/tsan
+
+memcheck: ## the unit tests under valgrind (slow)
+	@scripts/install-dependencies build test memcheck
+	@ci/memcheck
 
 coverage: ## line coverage of the tests
 	@scripts/install-dependencies build test fuzz

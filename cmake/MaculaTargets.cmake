@@ -33,9 +33,12 @@ function(macula_test name)
   add_executable(${name} ${A_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   target_link_libraries(${name} PRIVATE ${A_LINK} PkgConfig::CMOCKA)
-  add_test(NAME ${name} COMMAND ${name})
+  add_test(NAME ${name} COMMAND ${MACULA_MEMCHECK} $<TARGET_FILE:${name}>)
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 180)
+  endif()
+  if(MACULA_MEMCHECK)
+    math(EXPR A_TIMEOUT "${A_TIMEOUT} * 5")
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "unit;${A_LABELS}"
     ENVIRONMENT "MACULA_SOURCE_DIR=${CMAKE_SOURCE_DIR};MACULA_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"

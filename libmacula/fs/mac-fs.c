@@ -216,7 +216,7 @@ int mac_fs_open_list(mac_root *root, const char *path, DIR **ret_directory) {
         return error;
     DIR *directory = fdopendir(fd);
     if (!directory)
-        return -errno;
+        return errno > 0 ? -errno : -EIO;
     fd = -1; /* closedir closes it */
     *ret_directory = directory;
     return 0;

@@ -42,7 +42,8 @@ static json_t *patch_without_secrets(const confd_source *source) {
 static void check_protected(const confd_source *before, const confd_source *after) {
     mac_autoptr(mac_problems) problems = mac_problems_new();
     confd_source again = {0};
-    if (confd_secrets_protect(after, NULL, seal, NULL, NULL, problems, &again) < 0 || strcmp(after->text, again.text) != 0)
+    if (confd_secrets_protect(after, NULL, seal, NULL, NULL, problems, &again) < 0 ||
+        strcmp(after->text, again.text) != 0)
         abort();
     confd_source_deinit(&again);
     mac_autoptr(json_t) old = patch_without_secrets(before);
