@@ -170,9 +170,9 @@ static int clean_entry(int directory, const char *name) {
 }
 
 int mac_fs_clean(mac_root *root, const char *path) {
-    DIR *directory;
+    DIR *directory = NULL;
     int error = mac_fs_open_list(root, path, &directory);
-    if (error < 0)
+    if (!directory)
         return error;
     struct dirent *entry;
     while (error == 0 && (errno = 0, (entry = readdir(directory))))

@@ -216,16 +216,16 @@ int mac_fs_open_list(mac_root *root, const char *path, DIR **ret_directory) {
         return error;
     DIR *directory = fdopendir(fd);
     if (!directory)
-        return errno > 0 ? -errno : -EIO;
+        return -errno;
     fd = -1; /* closedir closes it */
     *ret_directory = directory;
     return 0;
 }
 
 int mac_fs_list(mac_root *root, const char *path, mac_strings *ret_names) {
-    DIR *directory;
+    DIR *directory = NULL;
     int error = mac_fs_open_list(root, path, &directory);
-    if (error < 0)
+    if (!directory)
         return error;
     mac_autostrings names = {0};
     struct dirent *entry;
