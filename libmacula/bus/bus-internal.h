@@ -234,6 +234,13 @@ typedef struct bus_service {
 
 typedef struct bus_absent bus_absent;
 
+/* Somebody who outlives the bus and must forget it in time. */
+typedef struct bus_watcher {
+    struct bus_watcher *next;
+    void (*on_close)(void *data);
+    void *data;
+} bus_watcher;
+
 typedef struct bus_plain {
     mac_bus *bus;
     struct bus_plain *next;
@@ -288,6 +295,9 @@ void bus_requests_deinit(mac_bus *bus);
 
 void bus_services_deinit(mac_bus *bus);
 void bus_absents_deinit(mac_bus *bus);
+/* on_close comes when the bus is being closed, which ends the watch; of one that is so already: at once. */
+void bus_watch(mac_bus *bus, bus_watcher *watcher);
+void bus_unwatch(mac_bus *bus, bus_watcher *watcher);
 /* Answers what came to the denial desk of a service; takes the message. */
 void bus_deny(mac_bus *bus, natsMsg *message, const char *service);
 void bus_micro_serve(bus_service *service);
@@ -375,6 +385,7 @@ struct mac_bus {
     bus_service *services;
     bus_plain *plains;
     bus_absent *absents; /* bus-absent.c */
+    bus_watcher *watchers;
     bus_source *micro_sources[3];
     int64_t started_ms;
     mac_buffer scratch;          /* packed messages on their way out */

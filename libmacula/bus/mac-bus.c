@@ -198,6 +198,23 @@ static void on_flushed(const mac_answer *answer, void *data) {
         close_link(bus);
 }
 
+void bus_watch(mac_bus *bus, bus_watcher *watcher) {
+    if (bus->closing) {
+        watcher->on_close(watcher->data);
+        return;
+    }
+    watcher->next = bus->watchers;
+    bus->watchers = watcher;
+}
+
+void bus_unwatch(mac_bus *bus, bus_watcher *watcher) {
+    bus_watcher **link = &bus->watchers;
+    while (*link && *link != watcher)
+        link = &(*link)->next;
+    if (*link)
+        *link = watcher->next;
+}
+
 void mac_bus_close(mac_bus *bus, void (*on_closed)(void *data), void *data) {
     if (!bus || bus->closing)
         return;
@@ -211,5 +228,10 @@ void mac_bus_close(mac_bus *bus, void (*on_closed)(void *data), void *data) {
     mac_autoptr(mac_error) error = mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "the bus is closing");
     bus_calls_end(bus, error);
     bus_requests_abandon(bus);
+    while (bus->watchers) {
+        bus_watcher *watcher = bus->watchers;
+        bus->watchers = watcher->next;
+        watcher->on_close(watcher->data);
+    }
     bus->ready = bus_call_flush(bus, BUS_CLOSE_TIMEOUT_MS, on_flushed, bus);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mac-fault.h"
+#include "bus/bus-internal.h"
 #include "codec/mac-codec.h"
 #include "log/mac-log.h"
 
@@ -21,7 +22,8 @@ const char *const mac_outbox_schema = "CREATE TABLE outbox ("
 
 struct mac_outbox {
     mac_store *store;
-    mac_bus *bus;
+    mac_bus *bus; /* NULL: none, or closed meanwhile */
+    bus_watcher watcher;
     mac_call *flush;    /* runs: nothing else is published meanwhile */
     mac_call *pause;    /* after a failure, until the next attempt */
     unsigned retry_ms;  /* the last one's length; 0: the last attempt went well */
@@ -31,9 +33,17 @@ struct mac_outbox {
     bool delete_failed; /* told once */
 };
 
+static void on_bus_close(void *data) {
+    mac_outbox *outbox = data;
+    outbox->bus = NULL;
+}
+
 mac_outbox *mac_outbox_new(mac_store *store, mac_bus *bus) {
     mac_outbox *outbox = mac_calloc(1, sizeof *outbox);
     *outbox = (mac_outbox){.store = store, .bus = bus, .next = 1};
+    outbox->watcher = (bus_watcher){.on_close = on_bus_close, .data = outbox};
+    if (bus)
+        bus_watch(bus, &outbox->watcher);
     return outbox;
 }
 
@@ -44,6 +54,8 @@ void mac_outbox_free(mac_outbox *outbox) {
         mac_call_cancel(outbox->flush);
     if (outbox->pause)
         mac_call_cancel(outbox->pause);
+    if (outbox->bus)
+        bus_unwatch(outbox->bus, &outbox->watcher);
     free(outbox);
 }
 
@@ -135,10 +147,8 @@ static void delete_confirmed(mac_outbox *outbox) {
 static void on_pause_end(const mac_answer *answer, void *data) {
     mac_outbox *outbox = data;
     outbox->pause = NULL;
-    if (answer->error->code == MACULA__V1__ERROR_CODE__CANCELLED)
-        outbox->bus = NULL; /* it closes, or the outbox goes */
-    else
-        mac_outbox_kick(outbox); /* without a connection nothing: the next one kicks */
+    if (answer->error->code != MACULA__V1__ERROR_CODE__CANCELLED) /* else the bus closes, or the outbox goes */
+        mac_outbox_kick(outbox);                                  /* without a connection nothing: the next one kicks */
 }
 
 /* An attempt has failed though the connection is there: too many calls, a server that takes nothing or says nothing. */
@@ -153,10 +163,8 @@ static void retry_later(mac_outbox *outbox) {
 static void on_flushed(const mac_answer *answer, void *data) {
     mac_outbox *outbox = data;
     outbox->flush = NULL;
-    if (answer->error && answer->error->code == MACULA__V1__ERROR_CODE__CANCELLED) {
-        outbox->bus = NULL; /* it closes, or the outbox goes */
-        return;
-    }
+    if (answer->error && answer->error->code == MACULA__V1__ERROR_CODE__CANCELLED)
+        return; /* the bus closes, or the outbox goes */
     if (answer->error) {
         retry_later(outbox); /* without a connection the next one kicks */
         return;

@@ -252,6 +252,19 @@ static void what_fails_beside_a_connection_is_tried_again_by_itself(void **state
     until_empty(scene); /* without another kick */
 }
 
+/* Neither pausing nor publishing: nothing that the bus would have to end. */
+static void an_idle_outbox_outlives_its_bus(void **state) {
+    outbox_scene *scene = *state;
+    test_node_until_connected(scene->node, scene->node->service);
+    add(scene);
+    mac_outbox_kick(scene->outbox);
+    until_empty(scene);
+    test_node_close(scene->node, &scene->node->service);
+    add(scene);
+    mac_outbox_kick(scene->outbox);
+    assert_int_equal(mac_outbox_count(scene->outbox), 1);
+}
+
 static void an_outbox_may_go_while_it_pauses(void **state) {
     outbox_scene *scene = *state;
     mac_call *calls[MAC_BUS_PENDING_MAX];
@@ -282,6 +295,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_full_store_refuses_the_event_and_the_transaction_with_it, setup, teardown),
         cmocka_unit_test_setup_teardown(an_outbox_may_go_while_it_publishes, setup, teardown),
         cmocka_unit_test_setup_teardown(what_fails_beside_a_connection_is_tried_again_by_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_idle_outbox_outlives_its_bus, setup, teardown),
         cmocka_unit_test_setup_teardown(an_outbox_may_go_while_it_pauses, setup, teardown),
     };
     return cmocka_run_group_tests_name("the outbox", tests, NULL, NULL);

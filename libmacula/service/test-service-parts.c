@@ -245,7 +245,9 @@ static void become_nobody(void) {
     if (error)
         _exit(2);
     error = mac_user_become("root");
-    _exit(error && strstr(error->message, "only root can become 'root'") ? 0 : 3);
+    bool refused = error && strstr(error->message, "only root can become 'root'");
+    mac_error_free(error);
+    _exit(refused ? 0 : 3);
 }
 
 static void rights_are_given_up_for_good(void **state) {

@@ -1,6 +1,6 @@
 /* What the shim and its helper say to each other, one message each way; the descriptors come along (SCM_RIGHTS). */
-#ifndef MEMCHECK_OPENAT2_H
-#define MEMCHECK_OPENAT2_H
+#ifndef MEMCHECK_H
+#define MEMCHECK_H
 
 #include <linux/limits.h>
 #include <linux/openat2.h>
@@ -12,12 +12,18 @@
 #define HELPER_FD 3 /* of the helper: its end */
 
 typedef struct question {
+    long number; /* of the system call */
+    /* openat2; its directory comes along */
     struct open_how how;
     mode_t umask;
     char path[PATH_MAX];
+    /* pidfd_open; pidfd_send_signal (its pidfd comes along) */
+    pid_t pid;
+    unsigned flags;
+    int signal;
 } question;
 
-/* The answer is an int: 0 with a descriptor, or a negative errno. */
+/* The answer is an int: 0, with a descriptor where that is what was asked for, or a negative errno. */
 static inline ssize_t send_with(int socket, const void *data, size_t length, int fd) {
     union {
         struct cmsghdr header;
