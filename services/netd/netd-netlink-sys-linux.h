@@ -4,6 +4,7 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
+#include <uv.h>
 
 #include "netd-state.h"
 #include "netd-wireguard.h"
@@ -30,6 +31,14 @@ int netd_netlink_dump(netd_netlink *netlink, netd_state *ret_state);
 /* netd-wireguard-sys-linux.c: see netd-sys.h. */
 int netd_wireguard_read(int index, netd_wireguard **ret_wireguard) MAC_MUST_USE;
 int netd_wireguard_write(int index, const netd_wireguard *wished, const netd_wireguard_change *change) MAC_MUST_USE;
+
+/* netd-advert-sys-linux.c: see netd-sys.h. */
+typedef struct netd_advert_watch netd_advert_watch;
+int netd_advert_watch_new(uv_loop_t *loop,
+                          void (*on_options)(int index, const void *options, size_t length, void *data), void *data,
+                          netd_advert_watch **ret_watch) MAC_MUST_USE;
+void netd_advert_watch_free(netd_advert_watch *watch);
+void netd_advert_solicit(int index);
 
 /* netd-filter-sys-linux.c: see netd-sys.h. */
 int netd_filter_counters(void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),

@@ -15,6 +15,7 @@ struct netd_network {
     netd_network_options options;
     netd_dhcp *dhcp;
     netd_tunnel *tunnel;
+    netd_routers *routers;
     netd_wish wish;
     netd_state state;
     netd_resolver resolver;
@@ -232,7 +233,7 @@ static void want_clients(netd_network *network) {
 static void write_resolver(netd_network *network) {
     bool changed = false;
     netd_resolver_deinit(&network->resolver);
-    netd_resolver_make(&network->wish, lease_of, network, &network->resolver);
+    netd_resolver_make(&network->wish, lease_of, network, netd_routers_adverts(network->routers), &network->resolver);
     int r = netd_resolver_write(&network->resolver, network->options.root, &changed);
     if (r < 0)
         mac_strings_addf(&network->notes, "/etc/resolv.conf cannot be written: %s", strerror(-r));
@@ -273,6 +274,7 @@ void netd_network_look(netd_network *network) {
     network->notes = (mac_strings){0};
     if (mend(network, &before)) {
         netd_tunnel_look(network->tunnel, &network->state, &network->notes);
+        netd_routers_look(network->routers, &network->wish, &network->state);
         want_clients(network);
         write_resolver(network);
         tell_links(network, &before);
@@ -393,14 +395,14 @@ netd_network *netd_network_new(const netd_network_options *options, mac_error **
     network->options = *options;
     network->dhcp =
         netd_dhcp_new(&(netd_dhcp_options){options->root, options->loop, options->sys, on_lease, network}, ret_error);
-    if (!network->dhcp) {
-        free(network);
-        return NULL;
-    }
-    int r = netd_sys_watch(options->sys, on_kernel, network);
-    if (r < 0) {
+    if (network->dhcp)
+        network->routers = netd_routers_new(options->sys, on_kernel, network, ret_error);
+    int r = network->routers ? netd_sys_watch(options->sys, on_kernel, network) : 0;
+    if (r < 0)
         *ret_error = mac_error_from_errno(r, "the kernel does not tell of changes of the network");
+    if (!network->routers || r < 0) {
         netd_dhcp_free(network->dhcp);
+        netd_routers_free(network->routers);
         free(network);
         return NULL;
     }
@@ -420,6 +422,7 @@ void netd_network_free(netd_network *network) {
         return;
     netd_dhcp_free(network->dhcp);
     netd_tunnel_free(network->tunnel);
+    netd_routers_free(network->routers);
     netd_wish_deinit(&network->wish);
     netd_state_deinit(&network->state);
     netd_resolver_deinit(&network->resolver);

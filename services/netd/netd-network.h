@@ -8,6 +8,7 @@
 
 #include "netd-dhcp.h"
 #include "netd-resolver.h"
+#include "netd-routers.h"
 #include "netd-tunnel.h"
 
 typedef struct netd_network netd_network;

@@ -19,7 +19,7 @@ static void add_search(netd_resolver *resolver, const char *domain) {
 }
 
 void netd_resolver_make(const netd_wish *wish, const netd_lease *(*lease_of)(const netd_wish_link *link, void *data),
-                        void *data, netd_resolver *ret_resolver) {
+                        void *data, const netd_adverts *adverts, netd_resolver *ret_resolver) {
     netd_resolver resolver = {0};
     for (size_t i = 0; i < wish->search.count; i++)
         add_search(&resolver, wish->search.items[i]);
@@ -33,6 +33,10 @@ void netd_resolver_make(const netd_wish *wish, const netd_lease *(*lease_of)(con
         for (size_t s = 0; lease && s < lease->search_count; s++)
             add_search(&resolver, lease->search[s]);
     }
+    for (size_t i = 0; i < wish->link_count; i++)
+        for (size_t a = 0; adverts && a < adverts->count; a++)
+            if (wish->links[i].index && adverts->items[a].index == wish->links[i].index)
+                add_server(&resolver, &adverts->items[a].server);
     bool none = resolver.server_count == 0;
     for (size_t i = 0; none && i < wish->dns_count; i++)
         add_server(&resolver, &wish->dns[i]);

@@ -3,6 +3,7 @@
 #define NETD_RESOLVER_H
 
 #include "fs/mac-fs.h"
+#include "netd-advert.h"
 #include "netd-lease.h"
 #include "netd-wish.h"
 
@@ -15,10 +16,10 @@ typedef struct netd_resolver {
     mac_strings search;
 } netd_resolver;
 
-/* Servers of the interfaces in the order of the wish, fixed ones before those of DHCP; when there are none, the
- * configuration's general ones. */
+/* Servers of the interfaces in the order of the wish, fixed ones before those of DHCP, those before what routers
+ * advertise (adverts may be NULL); when there are none, the configuration's general ones. */
 void netd_resolver_make(const netd_wish *wish, const netd_lease *(*lease_of)(const netd_wish_link *link, void *data),
-                        void *data, netd_resolver *ret_resolver);
+                        void *data, const netd_adverts *adverts, netd_resolver *ret_resolver);
 void netd_resolver_deinit(netd_resolver *resolver);
 char *netd_resolver_text(const netd_resolver *resolver);
 /* Replaces the file when it says something else. ret_changed: whether it did. */

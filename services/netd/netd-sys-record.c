@@ -170,6 +170,19 @@ static int record_watch(netd_sys *base, void (*on_change)(void *data), void *dat
     return uv_timer_init(base->loop, &sys->later);
 }
 
+static int record_watch_adverts(netd_sys *base,
+                                void (*on_options)(int index, const void *options, size_t length, void *data),
+                                void *data) {
+    (void)base;
+    (void)on_options;
+    (void)data;
+    return 0;
+}
+
+static void record_solicit(netd_sys *base, int index) {
+    note(of(base), mac_asprintf("solicit %d", index));
+}
+
 static int record_sysctl(netd_sys *base, const char *key, const char *value) {
     mac_autofree char *line = mac_asprintf("sysctl %s=%s", key, value);
     if (!mac_strings_contain(&of(base)->calls, line))
@@ -269,10 +282,11 @@ static void record_free(netd_sys *base) {
     free(sys);
 }
 
-static const netd_sys_ops record_ops = {
-    record_read, record_apply,    record_watch,     record_sysctl,   record_neighbour_ask,  record_neighbour,
-    record_run,  record_counters, record_has_table, record_sessions, record_wireguard_read, record_wireguard_write,
-    record_free};
+static const netd_sys_ops record_ops = {record_read,           record_apply,           record_watch,
+                                        record_watch_adverts,  record_solicit,         record_sysctl,
+                                        record_neighbour_ask,  record_neighbour,       record_run,
+                                        record_counters,       record_has_table,       record_sessions,
+                                        record_wireguard_read, record_wireguard_write, record_free};
 
 const mac_strings *netd_sys_record_calls(const netd_sys *sys) {
     return sys->ops == &record_ops ? &of(sys)->calls : NULL;

@@ -74,3 +74,12 @@ int netd_sys_wireguard_write(netd_sys *sys, int index, const netd_wireguard *wis
                              const netd_wireguard_change *change) {
     return sys->ops->wireguard_write(sys, index, wished, change);
 }
+
+int netd_sys_watch_adverts(netd_sys *sys, void (*on_options)(int index, const void *options, size_t length, void *data),
+                           void *data) {
+    return sys->ops->watch_adverts(sys, on_options, data);
+}
+
+void netd_sys_solicit(netd_sys *sys, int index) {
+    sys->ops->solicit(sys, index);
+}

@@ -32,6 +32,11 @@ int netd_sys_read(netd_sys *sys, netd_state *ret_state) MAC_MUST_USE;
 int netd_sys_do(netd_sys *sys, const netd_op *op) MAC_MUST_USE;
 /* on_change is called from the loop after links, addresses or routes have changed, once for what came together. */
 int netd_sys_watch(netd_sys *sys, void (*on_change)(void *data), void *data) MAC_MUST_USE;
+/* on_options is called from the loop with the options of a router's advertisement that the kernel leaves to others. */
+int netd_sys_watch_adverts(netd_sys *sys, void (*on_options)(int index, const void *options, size_t length, void *data),
+                           void *data) MAC_MUST_USE;
+/* Asks the routers of a link to advertise; nothing comes back when there are none. */
+void netd_sys_solicit(netd_sys *sys, int index);
 /* A parameter below net/: "ipv6/conf/eth0/accept_ra". Written only when it is another. -ENOENT: there is none. */
 int netd_sys_sysctl(netd_sys *sys, const char *key, const char *value) MAC_MUST_USE;
 
@@ -66,6 +71,9 @@ typedef struct netd_sys_ops {
     int (*read)(netd_sys *sys, netd_state *ret_state);
     int (*apply)(netd_sys *sys, const netd_op *op);
     int (*watch)(netd_sys *sys, void (*on_change)(void *data), void *data);
+    int (*watch_adverts)(netd_sys *sys, void (*on_options)(int index, const void *options, size_t length, void *data),
+                         void *data);
+    void (*solicit)(netd_sys *sys, int index);
     int (*sysctl)(netd_sys *sys, const char *key, const char *value);
     int (*neighbour_ask)(netd_sys *sys, int index, const netd_ip *ip);
     netd_neighbour (*neighbour)(netd_sys *sys, int index, const netd_ip *ip, uint8_t ret_mac[6]);

@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""Name servers that routers advertise for IPv6 (RDNSS)."""
+import ipaddress
+import struct
+import unittest
+
+from net_harness import NetTest
+
+ROUTER = """
+import socket, struct, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+index = socket.if_nametoindex("lan0")
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, "ff02::2") + struct.pack("@i", index))
+advert = bytes.fromhex(sys.argv[1])
+def send():
+    s.sendto(advert, ("ff02::1", 0, 0, index))
+send()
+print("advertised", flush=True)
+while True:
+    if s.recv(2000)[0] == 133:
+        print("asked", flush=True)
+        send()
+"""
+
+
+def rdnss(lifetime, *servers):
+    return struct.pack("!BBHI", 25, 1 + 2 * len(servers), 0, lifetime) + b"".join(ipaddress.ip_address(s).packed for s in servers)
+
+
+def advertisement(*options):
+    """Of a router that is no default gateway."""
+    return struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 0, 0, 0) + b"".join(options)
+
+
+class Advertised(NetTest):
+    def setUp(self):
+        super().setUp()
+        self.router = self.lan.router()
+        self.node = self.lan.node("maculaos:\n  network:\n    interfaces:\n      eth0: {addresses: [192.168.77.10/24]}\n")
+        self.node.wait_net(lambda net: net.address("eth0", "link_local", "fe80") and net.link("eth0")["carrier"])
+
+    def advertise(self, *options):
+        process = self.router.background("python3", "-c", ROUTER, advertisement(*options).hex())
+        self.addCleanup(process.close)
+        process.wait("advertised")
+        return process
+
+    def servers(self, wanted):
+        self.node.wait_net(lambda net: net.status.get("resolver", {}).get("servers", []) == wanted)
+        self.assertEqual([line.split()[1] for line in self.node.read("/etc/resolv.conf").splitlines()
+                          if line.startswith("nameserver")], wanted)
+
+    def test_an_advertised_server_is_used_until_its_time_is_over(self):
+        self.advertise(rdnss(4, "fd77::53"))
+        self.servers(["fd77::53"])
+        self.servers([])
+
+    def test_a_server_is_taken_back(self):
+        self.advertise(rdnss(600, "fd77::53", "fd77::54"))
+        self.servers(["fd77::53", "fd77::54"])
+        self.advertise(rdnss(0, "fd77::53"))
+        self.servers(["fd77::54"])
+
+    def test_fixed_servers_come_first(self):
+        self.node.cli("config", "set", "maculaos.network.interfaces.eth0.dns", '["192.168.77.1"]')
+        self.advertise(rdnss(600, "fd77::53"))
+        self.servers(["192.168.77.1", "fd77::53"])
+
+    def test_a_netd_that_starts_anew_asks_the_router(self):
+        router = self.advertise(rdnss(600, "fd77::53"))
+        self.servers(["fd77::53"])
+        self.node.kill_netd()
+        router.wait("asked")
+        self.servers(["fd77::53"])
+
+    def test_what_is_no_machine_is_left_out(self):
+        self.advertise(rdnss(600, "::", "ff02::1", "fe80::1", "::1"), b"\x19\x01" + bytes(6), rdnss(600, *(f"fd77::{n}" for n in range(1, 9))))
+        self.servers(["fd77::1", "fd77::2", "fd77::3"])
+
+
+if __name__ == "__main__":
+    unittest.main()
