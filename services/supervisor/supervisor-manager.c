@@ -411,7 +411,7 @@ int supervisor_manager_run(supervisor_options options, char *directory) {
     mac_error *error = assemble(&manager);
     if (error) {
         log_failure("node cannot start", error);
-        return 1; /* nothing runs yet: the process ends */
+        exit(1); /* nothing runs yet: what was made goes with the process */
     }
     mac_log_info("node starts", "root=" MAC_LOG_Q("%s") " units=%zu", options.root ? options.root : "/",
                  manager.unit_count);
