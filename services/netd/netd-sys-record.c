@@ -249,14 +249,9 @@ static int record_wireguard_write(netd_sys *base, int index, const netd_wireguar
                                   const netd_wireguard_change *change) {
     sys_record *sys = of(base);
     (void)index;
-    netd_wireguard *copy = netd_wireguard_copy(wished);
-    for (size_t i = 0; i < copy->peer_count; i++) { /* an endpoint that is not told stays */
-        const netd_wireguard_peer *before = netd_wireguard_peer_of(sys->wireguard, copy->peers[i].public_key);
-        if (before && !copy->peers[i].endpoint.ip.family)
-            copy->peers[i].endpoint = before->endpoint;
-    }
-    netd_wireguard_free(sys->wireguard);
-    sys->wireguard = copy;
+    if (!sys->wireguard)
+        sys->wireguard = mac_calloc(1, sizeof *sys->wireguard);
+    netd_wireguard_apply(sys->wireguard, wished, change);
     note(sys, mac_asprintf("tunnel: port %u, %zu peers set, %zu removed", wished->port, change->set_count,
                            change->remove_count));
     return 0;

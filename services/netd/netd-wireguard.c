@@ -53,18 +53,20 @@ void netd_wireguard_free(netd_wireguard *wireguard) {
     free(wireguard);
 }
 
+static netd_wireguard_peer peer_copy(const netd_wireguard_peer *from) {
+    netd_wireguard_peer copy = *from;
+    copy.allowed = from->allowed_count ? mac_memdup(from->allowed, from->allowed_count * sizeof *from->allowed) : NULL;
+    copy.name = mac_strdup(from->name);
+    copy.endpoint_text = mac_strdup(from->endpoint_text);
+    copy.sealed = mac_strdup(from->sealed);
+    return copy;
+}
+
 netd_wireguard *netd_wireguard_copy(const netd_wireguard *from) {
     netd_wireguard *copy = mac_memdup(from, sizeof *from);
     copy->peers = mac_calloc(from->peer_count + 1, sizeof *copy->peers);
-    for (size_t i = 0; i < from->peer_count; i++) {
-        const netd_wireguard_peer *peer = &from->peers[i];
-        copy->peers[i] = *peer;
-        copy->peers[i].allowed =
-            peer->allowed_count ? mac_memdup(peer->allowed, peer->allowed_count * sizeof *peer->allowed) : NULL;
-        copy->peers[i].name = mac_strdup(peer->name);
-        copy->peers[i].endpoint_text = mac_strdup(peer->endpoint_text);
-        copy->peers[i].sealed = mac_strdup(peer->sealed);
-    }
+    for (size_t i = 0; i < from->peer_count; i++)
+        copy->peers[i] = peer_copy(&from->peers[i]);
     return copy;
 }
 
@@ -181,6 +183,27 @@ void netd_wireguard_change_deinit(netd_wireguard_change *change) {
     free((void *)change->remove);
     free((void *)change->set);
     *change = (netd_wireguard_change){0};
+}
+
+void netd_wireguard_apply(netd_wireguard *target, const netd_wireguard *wished, const netd_wireguard_change *change) {
+    if (change->key)
+        memcpy(target->secret_key, wished->secret_key, MAC_X25519_SIZE);
+    if (change->port)
+        target->port = wished->port;
+    for (size_t i = 0; i < change->remove_count + change->set_count; i++) {
+        bool remove = i < change->remove_count;
+        const netd_wireguard_peer *peer = remove ? change->remove[i] : change->set[i - change->remove_count];
+        netd_wireguard_peer *there = netd_wireguard_peer_of(target, peer->public_key);
+        netd_endpoint endpoint = there ? there->endpoint : (netd_endpoint){0};
+        if (there)
+            netd_wireguard_remove_peer(target, (size_t)(there - target->peers));
+        if (remove)
+            continue;
+        netd_wireguard_peer *added = netd_wireguard_add_peer(target);
+        *added = peer_copy(peer);
+        if (!added->endpoint.ip.family)
+            added->endpoint = endpoint;
+    }
 }
 
 /* ---- for people ---- */

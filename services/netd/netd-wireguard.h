@@ -64,6 +64,8 @@ typedef struct netd_wireguard_change {
 void netd_wireguard_compare(const netd_wireguard *wished, const netd_wireguard *now, netd_wireguard_change *ret_change);
 bool netd_wireguard_change_is_empty(const netd_wireguard_change *change);
 void netd_wireguard_change_deinit(netd_wireguard_change *change);
+/* What the kernel does with a change: an endpoint that is not told stays. */
+void netd_wireguard_apply(netd_wireguard *target, const netd_wireguard *wished, const netd_wireguard_change *change);
 
 /* What contradicts itself. */
 void netd_wireguard_check(const Macula__V1__Document *document, mac_problems *problems);

@@ -18,8 +18,9 @@ def send():
 send()
 print("advertised", flush=True)
 while True:
-    if s.recv(2000)[0] == 133:
-        print("asked", flush=True)
+    packet, source = s.recvfrom(2000)
+    if packet[0] == 133:
+        print("asked by", source[0].split("%")[0], flush=True)
         send()
 """
 
@@ -68,10 +69,12 @@ class Advertised(NetTest):
         self.servers(["192.168.77.1", "fd77::53"])
 
     def test_a_netd_that_starts_anew_asks_the_router(self):
+        self.node.space.sysctl("ipv6/conf/eth0/router_solicitations", 0)  # not the kernel
         router = self.advertise(rdnss(600, "fd77::53"))
         self.servers(["fd77::53"])
+        own = next(a for a in self.node.space.addresses("eth0") if a.startswith("fe80")).split("/")[0]
         self.node.kill_netd()
-        router.wait("asked")
+        router.wait(f"asked by {own}$")
         self.servers(["fd77::53"])
 
     def test_what_is_no_machine_is_left_out(self):
