@@ -31,6 +31,10 @@ static confd_node *node_hashing(late_answer *late) {
     mac_bus_request(node->client, "macula.rpc." TEST_REALM ".config.set", SET_PASSWORD, strlen(SET_PASSWORD), false,
                     false, 60000, on_late_answer, late);
     test_node_flush(node->bus, node->client);
+    do { /* the server has the request; confd may not have it yet */
+        assert_done(node, "config.status", "{}");
+        assert_false(late->came);
+    } while (!json_is_true(json_object_get(node->body, "applying")));
     return node;
 }
 

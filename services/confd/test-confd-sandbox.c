@@ -295,8 +295,9 @@ static bool is_killed_at(test_node *node, const confd_applicator *applicator, co
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        mac_autofree char *fault = mac_asprintf("%s:%d", point, n);
+        char *fault = mac_asprintf("%s:%d", point, n);
         setenv("MACULA_FAULT", fault, 1);
+        free(fault);
         uv_loop_fork(&node->loop);
         node->ended = false;
         node->run = start_only(node, applicator);
