@@ -22,7 +22,7 @@ export class Person {
     person.scripted = options.javaScriptEnabled !== false;
     person.context = await browser.newContext(options);
     person.page = await person.context.newPage();
-    person.page.setDefaultTimeout(180000) /* on a busy machine everything takes its time */;
+    person.page.setDefaultTimeout(60000) /* on a busy machine everything takes its time */;
     person.foreign = [];
     person.page.on('request', request => {
       if (!request.url().startsWith(given.url)) person.foreign.push(request.url());
@@ -49,6 +49,22 @@ export class Person {
   async follow(name) { await this.page.getByRole('link', {name, exact: true}).first().click(); }
   async sees(heading) { await this.page.getByRole('heading', {level: 1, name: heading}).waitFor(); }
   async fill(label, text) { await this.page.getByLabel(label, {exact: true}).fill(text); }
+
+  // Presses Tab until the element of that name, id or text has the focus, which must be seen.
+  async reach(name) {
+    for (let presses = 0; presses < 60; presses++) {
+      await this.page.keyboard.press('Tab');
+      const found = await this.page.evaluate(wanted => {
+        const {id, name: field, textContent} = document.activeElement;
+        return [id, field, textContent].includes(wanted) && getComputedStyle(document.activeElement).outlineStyle;
+      }, name);
+      if (found) {
+        assert.notEqual(found, 'none', `nobody sees that ${name} has the focus`);
+        return;
+      }
+    }
+    assert.fail(`${name} is not reached by Tab`);
+  }
 
   // What every page keeps to: no violation, no sideways scrolling, nothing from elsewhere, no complaint of the browser.
   async check(name) {

@@ -7,8 +7,10 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "node"))
@@ -17,6 +19,8 @@ from setup_page import CONSOLE, portal  # noqa: E402
 
 WORK = pathlib.Path(os.environ.get("MACULA_BUILD_DIR", SOURCE / "build")) / "web"
 BROWSERS = ("chromium-headless-shell", "chromium")
+NODE_JS = 20  # what Playwright needs
+CASE_S = 240
 
 
 def skip(reason):
@@ -29,8 +33,11 @@ def prepare():
     browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if not browser:
         skip("no Chromium; scripts/install-dependencies web")
-    if not shutil.which("npm"):
-        skip("npm is not installed")
+    if not shutil.which("npm") or not shutil.which("node"):
+        skip("Node.js or npm is not installed")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    if int(re.match(r"v(\d+)", version).group(1)) < NODE_JS:
+        skip(f"Node.js {version.strip()} is too old, {NODE_JS} is needed")
     WORK.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json", "cases.mjs", "browser.mjs"):
         shutil.copy(HERE / name, WORK / name)
@@ -44,24 +51,45 @@ def prepare():
     return browser
 
 
+def restart_firstboot(node):
+    """As if it had crashed: the supervisor starts it again."""
+    os.kill(node.pids()["firstboot"], signal.SIGKILL)
+    node.runner.wait("unit=firstboot state=ready")
+
+
+def run_browser(name, node, given):
+    """The case itself; it asks for a restart of the service by a line. Its exit code and whether it said that the node is configured."""
+    configured = False
+    with subprocess.Popen(["node", WORK / "cases.mjs", name, json.dumps(given)], cwd=WORK, text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        guard = threading.Timer(CASE_S, process.kill)
+        guard.start()
+        for line in process.stdout:
+            if line == "restart\n":
+                restart_firstboot(node)
+                process.stdin.write("restarted\n")
+                process.stdin.flush()
+            elif line == "configured\n":
+                configured = True
+            else:
+                print(line, end="", flush=True)
+        guard.cancel()
+    return process.returncode, configured
+
+
 def run_case(name, browser):
     """A fresh node for each case, because the end of most is a configured one."""
     process, env = portal(auto=1)
     with process, Node(env=env) as node:
-        host = re.search(r"http://(127[^\s/]*)", node.read(CONSOLE)).group(1)
-        given = {"url": f"http://{host}", "console": str(node.path(CONSOLE)), "screens": str(WORK / "screens"), "browser": browser}
-        done = subprocess.run(["node", WORK / "cases.mjs", name, json.dumps(given)], cwd=WORK, text=True, capture_output=True,
-                              timeout=900, check=False)
-        print(done.stdout, end="")
-        if done.returncode != 0:
-            print(done.stderr[-4000:])
+        node.runner.wait_once("unit=firstboot state=ready")
+        given = {"console": str(node.path(CONSOLE)), "screens": str(WORK / "screens"), "browser": browser}
+        code, configured = run_browser(name, node, given)
+        if code != 0:
             print("\n".join(node.runner.lines.drain()[-30:]))
             return False
-        if "configured" in done.stdout:
+        if configured:
             assert node.get("hostname") == "edge-7"
-            assert node.path("/var/lib/maculaos/.configured").exists()
-        else:
-            assert not node.path("/var/lib/maculaos/.configured").exists()
+        assert node.path("/var/lib/maculaos/.configured").exists() == configured
         process.stop()
         return True
 
