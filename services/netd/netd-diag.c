@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "netd-avahi.h"
 #include "netd-keeper.h"
 #include "netd-probe.h"
 
@@ -94,6 +95,58 @@ static void check_links(netd_diag *diag) {
             "Mend it with `maculaos config edit`, or the machine.");
     if (reason)
         add(diag, WARNING, mac_strdup("configuration"), mac_strdup(reason), "maculaos config edit");
+}
+
+/* ---- names and the tunnel ---- */
+
+static void check_names(netd_diag *diag) {
+    if (!diag->manager->avahi)
+        return;
+    Macula__V1__NetNaming *naming = netd_avahi_naming(diag->manager->avahi);
+    bool is_announced = naming->state == MACULA__V1__NET_NAMING__STATE__announced;
+    bool is_conflict = naming->state == MACULA__V1__NET_NAMING__STATE__conflict;
+    add(diag, is_announced ? OK : WARNING, mac_strdup("name in the local network"),
+        mac_asprintf("%s%s%s", naming->host ? naming->host : "none", naming->problem ? ": " : "",
+                     naming->problem ? naming->problem
+                     : is_announced  ? ""
+                     : naming->host  ? " is being announced"
+                                     : ": avahi-daemon has not answered yet"),
+        is_announced ? NULL
+        : is_conflict
+            ? "Give one of the two machines another name: maculaos config set hostname NAME"
+            : "Without avahi-daemon everything but names and peers works; look whether it runs, and at its log.");
+    macula__v1__net_naming__free_unpacked(naming, NULL);
+}
+
+/* A peer that something is sent to all the time has to answer all the time. */
+static void check_tunnel(netd_diag *diag, const netd_link *link) {
+    const netd_wireguard *wished = netd_network_tunnel(diag->manager->network);
+    netd_wireguard *now = NULL;
+    size_t silent = 0;
+    const netd_wireguard_peer *first = NULL;
+    if (!wished || !link->made || strcmp(link->kind, "wireguard") != 0 ||
+        netd_sys_wireguard_read(diag->manager->sys, link->index, &now) < 0)
+        return;
+    for (size_t i = 0; i < now->peer_count; i++) {
+        if (!now->peers[i].keepalive_s || mac_unix_ms() / 1000 - now->peers[i].handshake_s <= NETD_WIREGUARD_SILENT_S)
+            continue;
+        if (silent++ == 0)
+            first = netd_wireguard_peer_of(wished, now->peers[i].public_key);
+    }
+    add(diag, silent ? WARNING : OK, mac_asprintf("tunnel %s", link->name),
+        silent ? mac_asprintf("%zu of %zu peers do not answer, among them %s", silent, now->peer_count,
+                              first && first->name ? first->name : "one without a name")
+               : mac_asprintf("%zu peers", now->peer_count),
+        silent ? "Compare the public keys (`maculaos net status`) and the preshared key of both ends, and look whether "
+                 "the other's UDP port can be reached."
+               : NULL);
+    netd_wireguard_free(now);
+}
+
+static void check_tunnels(netd_diag *diag) {
+    const netd_state *state = netd_network_state(diag->manager->network);
+    for (size_t i = 0; i < state->link_count; i++)
+        check_tunnel(diag, &state->links[i]);
 }
 
 /* ---- what was asked ---- */
@@ -208,6 +261,8 @@ netd_diag *netd_diag_start(netd_manager *manager, void (*on_end)(const Macula__V
     macula__v1__net_diag__init(&diag->message);
     netd_network_look(manager->network);
     check_links(diag);
+    check_names(diag);
+    check_tunnels(diag);
     diag->probe = netd_probe_new(manager->sys, manager->loop);
     netd_probe_add_network(diag->probe, netd_network_state(manager->network), netd_network_resolver(manager->network),
                            &netd_network_wish(manager->network)->targets);

@@ -12,7 +12,6 @@
 #define SEAL_FILE "/var/lib/maculaos/identity/seal.key"
 #define PRESHARED_LABEL "maculaos.security.wireguard.peers[].preshared_key"
 #define LOOK_MS 60000u /* at peers whose endpoint is a name */
-#define SILENT_S 180   /* a handshake is at most that old while a peer is there */
 #define RESOLVE_MS 120000u
 
 typedef struct resolving {
@@ -167,7 +166,7 @@ static void resolve_what_is_due(netd_tunnel *tunnel, const netd_wireguard *now) 
         const netd_wireguard_peer *there = netd_wireguard_peer_of(now, wished->public_key);
         tunnel_peer *peer = &tunnel->peers[i];
         uint64_t wait = peer->unresolved ? LOOK_MS / 2 : RESOLVE_MS;
-        bool silent = !there || time(NULL) - there->handshake_s > SILENT_S;
+        bool silent = !there || time(NULL) - there->handshake_s > NETD_WIREGUARD_SILENT_S;
         bool due = !peer->resolved_ms || (silent && mac_now_ms() - peer->resolved_ms >= wait);
         if (peer->is_name && due)
             resolve(tunnel, wished, peer);

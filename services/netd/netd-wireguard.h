@@ -11,6 +11,8 @@
 #include "macula/v1/net.pb-c.h"
 #include "netd-ip.h"
 
+#define NETD_WIREGUARD_SILENT_S 180 /* a handshake is at most that old while a peer is there */
+
 typedef struct netd_endpoint {
     netd_ip ip; /* family 0: not known */
     uint16_t port;

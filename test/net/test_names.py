@@ -157,6 +157,9 @@ class OwnName(NamesTest):
         self.assertEqual(naming["host"], "edge-2.local")  # so avahi counts
         self.assertIn("another machine is called edge-1.local", naming["problem"])
         self.assertIn("edge-2.local", second.cli("net", "status").ok().out)
+        checks = {check["name"]: check for check in second.cli("net", "diag", "-o", "json").json()["checks"]}
+        self.assertEqual(checks["name in the local network"]["result"], "warning")
+        self.assertIn("hostname", checks["name in the local network"]["remedy"])
         peers = self.peers(first, lambda found: found)
         self.assertEqual([peer["host"] for peer in peers.values()], ["edge-2.local"])
 

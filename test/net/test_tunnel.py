@@ -53,6 +53,11 @@ class Configured(unittest.TestCase):
             self.assertNotIn(secret, said)
         self.assertIn(link["wireguard"]["public_key"], said)
 
+    def test_a_peer_that_does_not_answer_is_found(self):
+        checks = self.node.cli("net", "diag", "-o", "json").json()["checks"]
+        check = next(check for check in checks if check["name"] == "tunnel wg-mesh")
+        self.assertEqual((check["result"], check["found"]), ("warning", "1 of 1 peers do not answer, among them hub"))
+
     def test_the_key_outlives_a_restart_and_a_public_key_is_of_it(self):
         before = tunnel(self.node)["wireguard"]["public_key"]
         self.node.stop()
