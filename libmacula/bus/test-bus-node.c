@@ -149,9 +149,15 @@ test_node *test_node_echo_new(void) {
     return node;
 }
 
+/* The bound of every wait; MACULA_TEST_PATIENCE (seconds) makes it longer where programs run slowly. */
+static unsigned patience_ms(void) {
+    const char *seconds = getenv("MACULA_TEST_PATIENCE");
+    return seconds && atoi(seconds) > 15 ? (unsigned)atoi(seconds) * 1000 : 15000;
+}
+
 static void guard(test_node *node, bool on) {
     if (on)
-        uv_timer_start(&node->guard, on_guard, 15000, 0);
+        uv_timer_start(&node->guard, on_guard, patience_ms(), 0);
     else
         uv_timer_stop(&node->guard);
 }
@@ -233,6 +239,6 @@ void test_answer_clear(test_answer *answer) {
 
 void test_ask(test_node *node, mac_bus *bus, const char *subject, const char *json, test_answer *answer) {
     test_answer_clear(answer);
-    mac_bus_request(bus, subject, json, strlen(json), false, false, 5000, test_on_answer, answer);
+    mac_bus_request(bus, subject, json, strlen(json), false, false, patience_ms() / 3, test_on_answer, answer);
     test_node_until(node, &answer->done);
 }
