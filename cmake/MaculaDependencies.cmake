@@ -15,9 +15,9 @@ pkg_check_modules(MNL REQUIRED IMPORTED_TARGET libmnl)
 pkg_check_modules(DBUS REQUIRED dbus-1)
 if(MACULA_TESTS)
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+  find_path(NATS_INCLUDE_DIR nats/nats.h REQUIRED) # a client that we did not write
+  find_library(NATS_LIBRARY nats REQUIRED)
 endif()
-find_path(NATS_INCLUDE_DIR nats/nats.h REQUIRED)
-find_library(NATS_LIBRARY nats REQUIRED)
 find_path(BEARSSL_INCLUDE_DIR bearssl.h REQUIRED)
 find_library(BEARSSL_LIBRARY bearssl REQUIRED)
 # The archive: the shared one brings libsystemd and, on Debian 12, five libraries behind it into a resident process.

@@ -25,7 +25,7 @@ PACKAGES='
     iproute2 nftables wireguard-tools ca-certificates curl dropbear-bin
     cryptsetup-bin e2fsprogs dosfstools fdisk
     dbus avahi-daemon chrony nats-server jq opendoas
-    libuv1t64 libjansson4 libyaml-0-2 libsqlite3-0 libprotobuf-c1 libnats3.10 libcurl4t64 libsodium23 libcrypt1 zlib1g
+    libuv1t64 libjansson4 libyaml-0-2 libsqlite3-0 libprotobuf-c1 libcurl4t64 libsodium23 libcrypt1 zlib1g
     libmicrohttpd12t64 libqrencode4 gpgv
 '
 # Never unpacked into the image (dpkg's path-exclude, path-include).

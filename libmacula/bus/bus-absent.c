@@ -16,20 +16,15 @@ struct bus_absent {
     bus_source *bare, *below, *desk;
 };
 
-static void on_request(bus_source *source, natsMsg *message, void *data) {
+static void on_request(bus_source *source, const bus_message *message, void *data) {
     (void)data;
-    if (!message)
-        return;
-    const char *reply = natsMsg_GetReply(message);
-    if (reply && mac_bus_is_inbox(reply))
-        (void)!bus_send_unserved(source->bus, reply); /* without a connection nobody waits any more */
-    bus_message_free(source->bus, message);
+    if (mac_bus_is_inbox(message->reply))
+        (void)!bus_send_unserved(source->bus, message->reply); /* without a connection nobody waits any more */
 }
 
-static void on_denied(bus_source *source, natsMsg *message, void *data) {
+static void on_denied(bus_source *source, const bus_message *message, void *data) {
     const bus_absent *absent = data;
-    if (message)
-        bus_deny(source->bus, message, absent->name);
+    bus_deny(source->bus, message, absent->name);
 }
 
 static bus_absent **find(mac_bus *bus, const char *service) {

@@ -1,11 +1,15 @@
 /* Requests that wait for an answer.
  *
- * Each waiting call sits in a slot, and each slot has its own subscription {inbox}.{slot}.*; the last token of the
- * reply subject is the slot's generation, so a late answer to an earlier call of the slot is recognised and dropped.
- * There is one subscription for each slot, rather than one for all, because cnats swallows the server's "no responders"
- * (503) in natsSubscription_NextMsg and tells only which subscription it was for. Slots are made when they are needed
- * and used again last-in-first-out: a service has as many as it ever had calls waiting. A slot whose call ended without
- * any answer gets a new subscription: a 503 that is still under way would be taken for the next call's.
+ * One subscription, {inbox}.>, takes all answers. Each waiting call sits in a slot; the last two tokens of its reply
+ * subject are the slot and a number of the call, so an answer that comes when its call has ended is recognised and
+ * dropped. Slots are made when they are needed and used again last-in-first-out: a service has as many as it ever had
+ * calls waiting. "No responders" (503) is the server's answer on the same way.
+ *
+ * A number is new for ever when the slot's last call ended without its answer, which may still come. Otherwise
+ * SAME_NUMBERS of them are used in turn, so that the server finds the reply subject in its cache: a subject that it has
+ * never seen costs it a tenth of a whole call.
+ *
+ * A flush is a PING: the server's PONGs come in the order of the PINGs, so the number of a PING finds its call.
  *
  * Deadlines: one list in their order and one timer for all. The timer is not touched when a call ends in time; it finds
  * nothing due then. */
@@ -14,12 +18,13 @@
 #include <errno.h>
 #include <string.h>
 
+#define SAME_NUMBERS 8u
+
 struct bus_slot {
     mac_bus *bus;
     bus_slot *next_idle;
-    bus_source *source;
     mac_call *call;
-    uint64_t generation;
+    uint64_t number; /* of its call, or of its last one */
     unsigned index;
 };
 
@@ -28,9 +33,10 @@ struct mac_call {
     mac_call *next, *previous;
     uint64_t number;   /* of the call, in the order they were started */
     uint64_t deadline; /* of uv_now() */
-    bus_slot *slot;    /* NULL: failed before it was sent */
-    mac_error *error;  /* then: why; told in the next turn of the loop, so that no callback comes before the call has
-                          returned */
+    bus_slot *slot;    /* NULL: a flush, or failed before it was sent */
+    uint64_t ping;     /* of a flush; 0: it is none */
+    mac_error *error;  /* failed before it was sent: why; told in the next turn of the loop, so that no callback comes
+                          before the call has  returned */
     mac_answer_callback callback;
     void *data;
     bool many;
@@ -71,19 +77,6 @@ static void list_remove(mac_call *call) {
 
 /* ---- slots ---- */
 
-static void on_slot_message(bus_source *source, natsMsg *message, void *data);
-
-static void slot_subscribe(bus_slot *slot) {
-    mac_autofree char *subject = mac_asprintf("%s.%u.*", slot->bus->calls.inbox, slot->index);
-    slot->source = bus_source_new(slot->bus, subject, NULL, on_slot_message, slot);
-}
-
-static void inbox_name(mac_bus *bus) {
-    if (bus->calls.inbox)
-        return;
-    bus->calls.inbox = mac_asprintf("%s.%s.%s", bus->calls.plain_inbox ? "_INBOX" : "_SVC", bus->name, bus->nonce);
-}
-
 /* NULL: all are in use. */
 static bus_slot *slot_take(mac_bus *bus) {
     bus_calls *calls = &bus->calls;
@@ -97,20 +90,15 @@ static bus_slot *slot_take(mac_bus *bus) {
         *slot = (bus_slot){.bus = bus, .index = calls->slot_count};
         calls->slots[calls->slot_count++] = slot;
     }
-    inbox_name(bus);
-    if (!slot->source)
-        slot_subscribe(slot);
-    slot->generation++;
+    slot->number = slot->number / SAME_NUMBERS * SAME_NUMBERS + (slot->number + 1) % SAME_NUMBERS;
     return slot;
 }
 
 static void slot_release(mac_call *call) {
     bus_slot *slot = call->slot;
     slot->call = NULL;
-    if (!call->answered) {
-        bus_source_free(slot->source);
-        slot->source = NULL;
-    }
+    if (!call->answered || call->many)
+        slot->number += SAME_NUMBERS;
     slot->next_idle = call->bus->calls.idle;
     call->bus->calls.idle = slot;
 }
@@ -187,10 +175,9 @@ void bus_calls_end(mac_bus *bus, const mac_error *error) {
     }
 }
 
-bool bus_calls_refuse(mac_bus *bus, const char *subject, bool truncated) {
+bool bus_calls_refuse(mac_bus *bus, const char *subject) {
     for (mac_call *call = bus->calls.first; call; call = call->next) {
-        if (!call->slot || call->answered ||
-            (truncated ? !mac_starts_with(call->subject, subject) : strcmp(call->subject, subject) != 0))
+        if (!call->slot || call->answered || strcmp(call->subject, subject) != 0)
             continue;
         mac_autoptr(mac_error) error =
             mac_error_new(MACULA__V1__ERROR_CODE__DENIED, NULL,
@@ -203,16 +190,20 @@ bool bus_calls_refuse(mac_bus *bus, const char *subject, bool truncated) {
 
 /* ---- answers ---- */
 
-static void on_answer(mac_call *call, natsMsg *message) {
+static void on_answer(mac_call *call, const bus_message *message) {
     const char *code = bus_header_get(message, BUS_ERROR_CODE), *text = bus_header_get(message, BUS_ERROR);
     bool is_protobuf = bus_is_protobuf(bus_header_get(message, BUS_CONTENT_TYPE));
-    mac_answer answer = {.data = natsMsg_GetData(message),
-                         .length = (size_t)natsMsg_GetDataLength(message),
-                         .is_json = !is_protobuf,
-                         .subject = natsMsg_GetSubject(message)};
+    mac_answer answer = {
+        .data = message->data, .length = message->length, .is_json = !is_protobuf, .subject = message->subject};
     mac_autoptr(mac_error) error = NULL;
-    if (code || text)
+    if (message->too_large) {
+        error = mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                              "the answer of %s has %zu bytes: at most %u are read", call->subject, message->length,
+                              MAC_BUS_PAYLOAD_MAX);
+        answer.length = 0;
+    } else if (code || text) {
         error = bus_decode_error(code, text, is_protobuf, answer.data, answer.length);
+    }
     answer.error = error;
     call->answered = true;
     if (call->many)
@@ -231,16 +222,43 @@ static void on_nobody(mac_call *call) {
     call_end(call, &answer);
 }
 
-static void on_slot_message(bus_source *source, natsMsg *message, void *data) {
-    bus_slot *slot = data;
-    mac_bus *bus = source->bus;
-    const char *generation = message ? strrchr(natsMsg_GetSubject(message), '.') : NULL;
-    bool current = slot->call && (!generation || strtoull(generation + 1, NULL, 10) == slot->generation);
-    if (current && message)
-        on_answer(slot->call, message);
-    else if (current)
-        on_nobody(slot->call);
-    bus_message_free(bus, message);
+/* The call that a subject {inbox}.{slot}.{number} is for; NULL: none that waits. */
+static mac_call *find_call(const mac_bus *bus, const char *subject) {
+    const char *at = subject + strlen(bus->calls.inbox) + 1; /* the server has matched what stands before */
+    char *end;
+    uint64_t index = strtoull(at, &end, 10);
+    if (end == at || *end != '.' || index >= bus->calls.slot_count)
+        return NULL;
+    const bus_slot *slot = bus->calls.slots[index];
+    uint64_t number = strtoull(end + 1, &end, 10);
+    return *end == '\0' && number == slot->number ? slot->call : NULL;
+}
+
+static void on_inbox(bus_source *source, const bus_message *message, void *data) {
+    const mac_bus *bus = data;
+    (void)source;
+    if (!mac_starts_with(message->subject, bus->calls.inbox) || !message->subject[strlen(bus->calls.inbox)])
+        return;
+    mac_call *call = find_call(bus, message->subject);
+    if (!call)
+        return;
+    if (bus_message_nobody(message))
+        on_nobody(call);
+    else
+        on_answer(call, message);
+}
+
+void bus_calls_pong(mac_bus *bus) {
+    if (bus->calls.pongs == bus->calls.pings)
+        return; /* nobody has asked */
+    uint64_t number = ++bus->calls.pongs;
+    mac_call *call = bus->calls.first;
+    while (call && call->ping != number)
+        call = call->next;
+    if (!call)
+        return; /* it has ended meanwhile */
+    mac_answer answer = {.data = "", .is_json = true};
+    call_end(call, &answer);
 }
 
 /* ---- starting a call ---- */
@@ -282,7 +300,6 @@ static mac_error *not_sent(const mac_bus *bus, const char *subject, int r) {
 /* The request has been sent (r is 0) or not. */
 static mac_call *started(mac_call *call, int r, unsigned deadline_ms) {
     if (r < 0) {
-        call->answered = true; /* nothing is under way: the slot is clean */
         slot_release(call);
         call->slot = NULL;
         return call_fail_later(call, not_sent(call->bus, call->subject, r));
@@ -293,21 +310,22 @@ static mac_call *started(mac_call *call, int r, unsigned deadline_ms) {
     return call;
 }
 
-/* {inbox}.{slot}.{generation}; the name of the inbox is bounded, see name_token() */
+/* {inbox}.{slot}.{number}; the name of the inbox is bounded, see name_token() */
 static void reply_subject(const bus_slot *slot, char ret_subject[BUS_REPLY_MAX]) {
     char *to = stpcpy(ret_subject, slot->bus->calls.inbox);
     *to++ = '.';
     to = bus_put_number(to, slot->index);
     *to++ = '.';
-    bus_put_number(to, slot->generation);
+    bus_put_number(to, slot->number);
 }
 
 mac_call *mac_bus_request(mac_bus *bus, const char *subject, const void *body, size_t length, bool is_protobuf,
                           bool many, unsigned deadline_ms, mac_answer_callback callback, void *data) {
     mac_call *call = call_new(bus, subject, many, callback, data);
-    call->slot = bus->state == MAC_BUS_CONNECTED ? slot_take(bus) : NULL;
+    bool connected = bus->state == MAC_BUS_CONNECTED && bus_link_is_open(bus);
+    call->slot = connected ? slot_take(bus) : NULL;
     if (!call->slot)
-        return call_fail_later(call, not_sent(bus, subject, bus->state == MAC_BUS_CONNECTED ? -EBUSY : -ENOTCONN));
+        return call_fail_later(call, not_sent(bus, subject, connected ? -EBUSY : -ENOTCONN));
     char reply[BUS_REPLY_MAX];
     reply_subject(call->slot, reply);
     const bus_header headers[] = {{BUS_CONTENT_TYPE, BUS_PROTOBUF}, {BUS_CALLER, bus->name}};
@@ -317,12 +335,15 @@ mac_call *mac_bus_request(mac_bus *bus, const char *subject, const void *body, s
 
 mac_call *bus_call_flush(mac_bus *bus, unsigned deadline_ms, mac_answer_callback callback, void *data) {
     mac_call *call = call_new(bus, "flush", false, callback, data);
-    call->slot = bus->connection ? slot_take(bus) : NULL;
-    if (!call->slot)
-        return call_fail_later(call, not_sent(bus, call->subject, bus->connection ? -EBUSY : -ENOTCONN));
-    char subject[BUS_REPLY_MAX];
-    reply_subject(call->slot, subject);
-    return started(call, bus_send(bus, subject, NULL, "", 0, NULL, 0), deadline_ms);
+    if (!bus_link_is_open(bus))
+        return call_fail_later(call, not_sent(bus, call->subject, -ENOTCONN));
+    if (bus->calls.pings - bus->calls.pongs >= MAC_BUS_PENDING_MAX)
+        return call_fail_later(call, not_sent(bus, call->subject, -EBUSY));
+    call->ping = ++bus->calls.pings;
+    bus_wire_say(bus->wire, "PING");
+    call->deadline = uv_now(bus->loop) + deadline_ms;
+    list_add(call);
+    return call;
 }
 
 mac_call *mac_bus_flush(mac_bus *bus, mac_answer_callback callback, void *data) {
@@ -346,11 +367,15 @@ void bus_calls_init(mac_bus *bus) {
     bus->calls.timer.data = bus;
 }
 
+void bus_calls_connect(mac_bus *bus) {
+    bus_calls *calls = &bus->calls;
+    calls->inbox = mac_asprintf("%s.%s.%s", calls->plain_inbox ? "_INBOX" : "_SVC", bus->name, bus->nonce);
+    mac_autofree char *all = mac_asprintf("%s.>", calls->inbox);
+    calls->source = bus_source_new(bus, all, NULL, on_inbox, bus);
+}
+
 void bus_calls_disconnect(mac_bus *bus) {
-    for (unsigned i = 0; i < bus->calls.slot_count; i++) {
-        bus_source_free(bus->calls.slots[i]->source);
-        bus->calls.slots[i]->source = NULL;
-    }
+    bus_source_free(mac_take(&bus->calls.source));
     free(mac_take(&bus->calls.inbox)); /* the next connection may need the other kind */
 }
 

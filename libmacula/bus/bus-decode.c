@@ -184,6 +184,8 @@ char *bus_caller(const char *info, const char *said, const char *reply) {
         char *caller = bus_caller_from_info(info);
         return caller ? caller : mac_strdup("workload");
     }
+    if (reply && mac_starts_with(reply, BUS_IMPORT_REPLY)) /* of another account, and no report: it cannot be read */
+        return mac_strdup("workload");
     if (said && is_name(said, strlen(said)))
         return mac_strdup(said);
     const char *inbox = "_SVC.";

@@ -1,13 +1,12 @@
-/* What the files of libmacula/bus share. File map and mechanisms: README.md. Everything here runs on the loop's thread,
- * except bus_violation_post(). */
+/* What the files of libmacula/bus share. File map and mechanisms: README.md. Everything here runs on the loop's
+ * thread. */
 #ifndef BUS_INTERNAL_H
 #define BUS_INTERNAL_H
 
-#include <nats/nats.h>
-
+#include "bus-protocol.h"
 #include "bus/mac-bus.h"
 
-#define BUS_CONNECT_TIMEOUT_MS 2000 /* natsConnection_Connect blocks the loop for so long at most */
+#define BUS_CONNECT_TIMEOUT_MS 2000 /* until the server has taken the key */
 #define BUS_READY_TIMEOUT_MS 2000   /* from connected until the server has confirmed the subscriptions */
 #define BUS_RETRY_MIN_MS 25
 #define BUS_RETRY_MAX_MS 2000
@@ -21,13 +20,10 @@
 #define BUS_OUT_FLUSH_BYTES (64u << 10) /* sent before the turn of the loop ends */
 #define BUS_OUT_MAX_BYTES (8u << 20)    /* unsent beyond that: -ENOBUFS */
 #define BUS_NAME_MAX 64
-#define BUS_UNLUCKY_MAX 8        /* connections in a row whose signature cnats would not send: chance 256^-8 */
-#define BUS_PILE_MAX 128         /* messages that wait to be freed together */
-#define BUS_PILE_BYTES 512       /* larger ones are freed at once */
 #define BUS_WORKLOADS_MAX 128    /* of MAC_BUS_INFLIGHT_MAX: the rest is the node's own */
 #define BUS_LANE_RATE (1u << 20) /* bytes a second that workloads are answered, together */
 #define BUS_LANE_BURST (1 << 20) /* … and at once, after a pause */
-#define BUS_REPLY_MAX 160        /* bytes of a reply subject: _INBOX.{name}.{nonce}.{slot}.{generation} */
+#define BUS_REPLY_MAX 160        /* bytes of a reply subject: _INBOX.{name}.{nonce}.{slot}.{number} */
 #define BUS_HEADER_TEXT_MAX 300  /* bytes of a sentence in the header Nats-Service-Error */
 
 #define BUS_QUEUE_GROUP "q" /* the customary one of NATS services */
@@ -41,46 +37,77 @@
 #define BUS_ERROR "Nats-Service-Error"
 #define BUS_ERROR_CODE "Nats-Service-Error-Code"
 
-/* ---- bus-wire.c: cnats' event-loop interface ---- */
+/* ---- bus-wire.c: the socket, bytes in and out ---- */
 
-/* One socket of cnats in a uv_poll. Freed when cnats has detached and uv has closed it. */
+typedef enum bus_wire_phase {
+    BUS_WIRE_GREETING, /* made by bus_connect(); the server speaks first */
+    BUS_WIRE_KNOCKING, /* CONNECT and PING have been sent */
+    BUS_WIRE_OPEN,     /* the PONG has come: the server takes subscriptions and messages */
+} bus_wire_phase;
+
+/* A connection. Freed when uv has closed its poll; bus->wires counts those that live. */
 typedef struct bus_wire {
     uv_poll_t poll;
     mac_bus *bus;
-    natsConnection *connection;
-    natsSock socket;
-    mac_buffer frames;  /* published, not yet on their way */
-    mac_buffer sending; /* on their way: `sent` bytes of them are with the kernel */
+    int socket;
+    bus_wire_phase phase;
+    mac_buffer out; /* `sent` bytes of it are with the kernel */
     size_t sent;
-    bool wants_write;    /* cnats holds bytes to send */
-    bool waits_writable; /* the kernel took no more; the poll tells when it does */
-    bool stopped;        /* cnats has closed the connection */
-    bool closed, detached;
+    char *in; /* what has been read and not been taken apart: in[from] to in[to] */
+    size_t from, to, capacity;
+    bus_protocol protocol;
+    uint64_t max_payload; /* the server's */
+    bool waits_writable;  /* the kernel took no more; the poll tells when it does */
+    bool stopped;
 } bus_wire;
 
-natsStatus bus_wire_options(mac_bus *bus, natsOptions *options);
-/* Sends what cnats holds, in one system call as a rule. */
+/* Takes a connected (or connecting) socket, as bus->wire; a negative errno: it is still yours. */
+int bus_wire_new(mac_bus *bus, int socket) MAC_MUST_USE;
+/* Sends what is to be sent, in one system call as a rule. */
 void bus_wire_flush(mac_bus *bus);
-/* Ends the socket, so that cnats closes the connection without waiting for the server. */
-void bus_wire_hang_up(mac_bus *bus);
-/* How many bytes of messages wait because the kernel takes no more; 0 when it does. */
+/* Ends the connection; bus->wire is NULL then. */
+void bus_wire_drop(mac_bus *bus);
+/* How many bytes wait because the kernel takes no more; 0 when it does. */
 size_t bus_wire_backlog(const bus_wire *wire);
+/* A command without data, such as "PING". */
+void bus_wire_say(bus_wire *wire, const char *format, ...) MAC_PRINTF(2, 3);
+
+/* ---- bus-connect.c: from a URL to a connection that is greeted ---- */
+
+/* Starts the next attempt: the first address of the URL, or, after a failure, the next one. NULL: it is under way. */
+mac_error *bus_connect(mac_bus *bus) MAC_MUST_USE;
+/* Whether the URL has another address to try. */
+bool bus_connect_has_more(const mac_bus *bus);
+void bus_connect_forget(mac_bus *bus);
+/* Reads an INFO; the first one is answered with CONNECT. NULL: it is well. */
+mac_error *bus_connect_greet(bus_wire *wire, const char *info) MAC_MUST_USE;
 
 /* ---- bus-source.c: subscriptions that outlive connections ---- */
 
 typedef struct bus_source bus_source;
-/* Takes the message. NULL: the server said "no responders" (503) in its place. */
-typedef void (*bus_source_callback)(bus_source *source, natsMsg *message, void *data);
+/* The message is gone when it returns; it may end the source, or the bus. */
+typedef void (*bus_source_callback)(bus_source *source, const bus_message *message, void *data);
+
+/* A message that waits. */
+typedef struct bus_queued {
+    struct bus_queued *next;
+    bus_message *message;
+} bus_queued;
 
 struct bus_source {
     mac_bus *bus;
     bus_source *next, *previous;
     char *subject;
-    char *queue;              /* NULL: every subscriber gets each message */
-    natsSubscription *handle; /* NULL without connection */
+    char *queue;  /* NULL: every subscriber gets each message */
+    uint64_t sid; /* of this connection; 0: not subscribed */
     bus_source_callback callback;
     void *data;
-    bool serves;           /* requests: those of workloads go through the lanes */
+    bool serves;   /* requests: those of workloads go through the lanes */
+    uint64_t turn; /* of the loop: `taken` messages were handed over in it */
+    unsigned taken;
+    bus_queued *first, *last;
+    size_t queued, queued_bytes;
+    uint64_t dropped;      /* since it was made */
     uint64_t told_dropped; /* uv_now() when dropped messages were logged; 0: never */
     bool dead;             /* removed while draining; freed after it */
 };
@@ -91,10 +118,14 @@ bus_source *bus_source_new(mac_bus *bus, const char *subject, const char *queue,
 bus_source *bus_source_new_serving(mac_bus *bus, const char *subject, const char *queue, bus_source_callback callback,
                                    void *data);
 void bus_source_free(bus_source *source);
-/* Subscribes all at a new connection; forgets the handles of a lost one. */
-natsStatus bus_sources_connect(mac_bus *bus);
+/* A message has come. */
+void bus_source_deliver(mac_bus *bus, uint64_t sid, const bus_message *message);
+/* Counts what was not handed over, and says so once in a while. */
+void bus_source_dropped(bus_source *source);
+/* Subscribes all at a new connection; forgets what a lost one has left. */
+void bus_sources_connect(mac_bus *bus);
 void bus_sources_disconnect(mac_bus *bus);
-/* Delivers at most BUS_DRAIN_MAX messages of each source. Returns whether more wait. */
+/* Hands over at most BUS_DRAIN_MAX messages of each source in a turn of the loop. Returns whether more wait. */
 bool bus_sources_drain(mac_bus *bus);
 void bus_sources_deinit(mac_bus *bus);
 
@@ -103,9 +134,9 @@ void bus_sources_deinit(mac_bus *bus);
 typedef struct bus_lanes bus_lanes;
 
 /* Whether a request comes from another account than the node's own. */
-bool bus_lane_is_for(natsMsg *message);
-/* Takes the message: it waits in its sender's lane, or is refused. */
-void bus_lane_add(bus_source *source, natsMsg *message);
+bool bus_lane_is_for(const bus_message *message);
+/* Copies the message: it waits in its sender's lane, or is refused. */
+void bus_lane_add(bus_source *source, const bus_message *message);
 /* Hands some to their sources. Returns whether it can go on at once. */
 bool bus_lanes_serve(mac_bus *bus);
 bool bus_lanes_wait(const mac_bus *bus);
@@ -121,8 +152,12 @@ void bus_lanes_deinit(mac_bus *bus);
 /* ---- bus-link.c: the connection ---- */
 
 void bus_link_start(mac_bus *bus);
-/* Notices that cnats has closed the connection. */
-void bus_link_look(mac_bus *bus);
+/* What the server has said. */
+void bus_link_handle(bus_wire *wire, bus_op op, const bus_item *item);
+/* The socket has ended: by this errno, or, 0, by the server. */
+void bus_link_ended(mac_bus *bus, int error);
+/* Whether messages can be sent. */
+bool bus_link_is_open(const mac_bus *bus);
 /* Ends the connection: calls end with UNAVAILABLE, the next attempt is scheduled. */
 void bus_link_lose(mac_bus *bus, mac_error *reason);
 /* Lets go of the connection without any consequence. */
@@ -158,8 +193,6 @@ int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *d
              const bus_header *headers, size_t header_count) MAC_MUST_USE;
 /* What the server says to who asks where nobody listens. */
 int bus_send_unserved(mac_bus *bus, const char *reply);
-/* The value of a header, or NULL; lives as long as the message. */
-const char *bus_header_get(natsMsg *message, const char *name);
 
 /* The bus is gone: those that somebody holds are freed when he unsubscribes. */
 void bus_subscriptions_deinit(mac_bus *bus);
@@ -174,21 +207,26 @@ typedef struct bus_calls {
     unsigned slot_count;
     bus_slot *idle; /* stack of slots without a call: the same few are used again */
     uv_timer_t timer;
-    uint64_t timer_due; /* 0: not running */
-    uint64_t number;    /* of the last call */
-    char *inbox;        /* "_SVC.confd.<nonce>" */
-    bool plain_inbox;   /* "_INBOX.confd.<nonce>": what a workload may subscribe */
-    bool plain_first;   /* the kind that is tried first */
+    uint64_t timer_due;    /* 0: not running */
+    uint64_t number;       /* of the last call */
+    uint64_t pings, pongs; /* of this connection, without the first of each */
+    char *inbox;           /* "_SVC.confd.<nonce>"; NULL without connection */
+    bus_source *source;    /* {inbox}.> */
+    bool plain_inbox;      /* "_INBOX.confd.<nonce>": what a workload may subscribe */
+    bool plain_first;      /* the kind that is tried first */
 } bus_calls;
 
 void bus_calls_init(mac_bus *bus);
 /* Ends every call with this error. */
 void bus_calls_end(mac_bus *bus, const mac_error *error);
-/* The subscriptions are gone with their connection. */
+/* The inbox comes and goes with its connection. */
+void bus_calls_connect(mac_bus *bus);
 void bus_calls_disconnect(mac_bus *bus);
+/* The server has processed what was sent before the oldest PING that waits. */
+void bus_calls_pong(mac_bus *bus);
 void bus_calls_deinit(mac_bus *bus);
 /* Ends the oldest call of a subject that the server refused. Whether there was one. */
-bool bus_calls_refuse(mac_bus *bus, const char *subject, bool truncated);
+bool bus_calls_refuse(mac_bus *bus, const char *subject);
 /* Forgets a call without telling its owner. */
 void bus_call_discard(mac_call *call);
 mac_call *bus_call_flush(mac_bus *bus, unsigned deadline_ms, mac_answer_callback callback, void *data);
@@ -260,7 +298,7 @@ struct mac_request {
     bus_request_state state;
     mac_bus *bus;
     mac_request *next, *previous; /* open ones, or the pool */
-    natsMsg *message;
+    bus_message *message;
     bus_method *method; /* NULL: a plain handler's, or of no known method */
     ProtobufCMessage *input;
     const char *content_type; /* of the message; NULL: it says none */
@@ -281,7 +319,7 @@ typedef struct bus_requests {
     uint64_t unsent;      /* since then */
 } bus_requests;
 
-mac_request *bus_request_new(mac_bus *bus, natsMsg *message, bus_method *method);
+mac_request *bus_request_new(mac_bus *bus, const bus_message *message, bus_method *method);
 /* Whether the reply subject may be answered; if not, the request is counted, told to the log once, and gone. */
 bool bus_request_accept_reply(mac_request *request);
 /* Ends a request that nobody is waiting for. */
@@ -298,8 +336,8 @@ void bus_absents_deinit(mac_bus *bus);
 /* on_close comes when the bus is being closed, which ends the watch; of one that is so already: at once. */
 void bus_watch(mac_bus *bus, bus_watcher *watcher);
 void bus_unwatch(mac_bus *bus, bus_watcher *watcher);
-/* Answers what came to the denial desk of a service; takes the message. */
-void bus_deny(mac_bus *bus, natsMsg *message, const char *service);
+/* Answers what came to the denial desk of a service. */
+void bus_deny(mac_bus *bus, const bus_message *message, const char *service);
 void bus_micro_serve(bus_service *service);
 void bus_micro_deinit(mac_bus *bus);
 
@@ -328,16 +366,12 @@ const char *bus_method_part(const char *subject, const char *prefix);
 /* A text on one line of at most BUS_HEADER_TEXT_MAX bytes. */
 void bus_header_text(const char *text, char ret_line[BUS_HEADER_TEXT_MAX + 1]);
 
-/* ---- bus-violation.c: what the library tells on its own thread ---- */
+/* ---- bus-violation.c: what the server refuses ---- */
 
-/* Makes a number that stands for the bus on other threads, so that none of them holds a pointer to it. */
-uintptr_t bus_violation_register(mac_bus *bus, uv_async_t *wake);
-void bus_violation_unregister(uintptr_t number);
-void bus_violation_handler(natsConnection *connection, natsSubscription *subscription, natsStatus status, void *number);
-/* Handles what has been posted; on the loop's thread. */
-void bus_violations_handle(mac_bus *bus);
+/* Handles the text of -ERR. False: it tells of something else. */
+bool bus_violation_handle(mac_bus *bus, const char *text);
 /* "Permissions Violation for Publish to "x"": what was refused. Caller frees *ret_subject. */
-bool bus_violation_parse(const char *text, bool *ret_publish, bool *ret_truncated, char **ret_subject);
+bool bus_violation_parse(const char *text, bool *ret_publish, char **ret_subject);
 
 /* ---- mac-bus.c: the bus ---- */
 
@@ -351,16 +385,15 @@ struct mac_bus {
     char *url, *shown_url, *name, *realm, *seed;
     char nonce[23];
     bool once;
-    bool unlucky; /* the last attempt ended because cnats would not have sent its signature */
     void (*on_state)(mac_bus *bus, mac_bus_state state, const mac_error *error, void *data);
     void *data;
     mac_bus_state state;
 
-    natsConnection *connection;
-    bus_wire *wire;
-    unsigned wires;    /* alive, also those of lost connections */
-    size_t out_bytes;  /* published in this turn */
-    size_t sent_bytes; /* published ever; may wrap around */
+    struct addrinfo *addresses, *next_address; /* of the URL; those that have not been tried */
+    bus_wire *wire;                            /* NULL: no connection, and none under way */
+    unsigned wires;                            /* alive, also those of lost connections */
+    size_t out_bytes;                          /* published in this turn */
+    size_t sent_bytes;                         /* published ever; may wrap around */
     unsigned attempts;
     mac_call *ready;  /* the flush that confirms the subscriptions, asks whether the server lives, or ends the bus */
     uv_timer_t timer; /* the next attempt or keep-alive */
@@ -368,13 +401,14 @@ struct mac_bus {
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle;
-    uv_async_t wake;
     unsigned handles;
-    bool readable; /* something came in that has not been drained */
 
     bus_source *sources, *last_source;
-    natsStatistics *statistics;
-    uint64_t received, waiting; /* messages of this connection; those of them that have not been drained, at most */
+    bus_source **by_sid; /* at the index in their sid */
+    size_t by_sid_size;
+    uint64_t sids;  /* given away on this connection */
+    uint64_t turn;  /* of the loop */
+    size_t waiting; /* messages in the queues of all sources */
     bool draining, sweep;
 
     mac_subscription *subscriptions;
@@ -388,12 +422,9 @@ struct mac_bus {
     bus_watcher *watchers;
     bus_source *micro_sources[3];
     int64_t started_ms;
-    mac_buffer scratch;          /* packed messages on their way out */
-    mac_buffer subject;          /* of a typed call */
-    natsMsg *pile[BUS_PILE_MAX]; /* done with; see bus_message_free */
-    unsigned piled;
+    mac_buffer scratch; /* packed messages on their way out */
+    mac_buffer subject; /* of a typed call */
 
-    uintptr_t violation_number;
     void (*on_violation)(mac_bus *bus, const char *subject, const char *message, void *data);
     void *violation_data;
 
@@ -402,10 +433,6 @@ struct mac_bus {
     void *closed_data;
 };
 
-/* Frees a message (NULL: nothing), soon; at once where the bus has gone before its request (bus NULL). */
-void bus_message_free(mac_bus *bus, natsMsg *message);
-/* Frees now all that bus_message_free has kept. */
-void bus_messages_free(mac_bus *bus);
 /* Packs into bus->scratch; valid until the next time. */
 const void *bus_pack(mac_bus *bus, const ProtobufCMessage *message, size_t *ret_length);
 /* 22 characters that nobody can guess. */

@@ -23,14 +23,13 @@
 #define LANES 64
 #define WAITING_MAX 16384
 #define WAITING_BYTES_MAX (16u << 20)
-#define MESSAGE_BYTES 512 /* of memory, beside the payload */
 #define REFILL_MS 20
 #define TURN_MAX 8 /* requests in one turn of the loop, so that what has come meanwhile is soon seen */
 
 typedef struct entry {
     struct entry *next;
     bus_source *source;
-    natsMsg *message;
+    bus_message *message;
 } entry;
 
 typedef struct lane {
@@ -49,9 +48,8 @@ struct bus_lanes {
     bool serving;
 };
 
-bool bus_lane_is_for(natsMsg *message) {
-    const char *reply = natsMsg_GetReply(message);
-    return reply && mac_starts_with(reply, BUS_IMPORT_REPLY);
+bool bus_lane_is_for(const bus_message *message) {
+    return message->reply && mac_starts_with(message->reply, BUS_IMPORT_REPLY);
 }
 
 static bus_lanes *lanes_of(mac_bus *bus) {
@@ -65,14 +63,14 @@ static bus_lanes *lanes_of(mac_bus *bus) {
 
 /* By the number that the server gives each connection. It writes the report itself: in the texts that it quotes from
  * the client a quotation mark has a backslash before it. */
-static lane *lane_of(bus_lanes *lanes, natsMsg *message) {
+static lane *lane_of(bus_lanes *lanes, const bus_message *message) {
     const char *key = "\"id\":", *info = bus_header_get(message, BUS_REQUEST_INFO);
     const char *id = info ? strstr(info, key) : NULL;
     return &lanes->lanes[id ? strtoull(id + strlen(key), NULL, 10) % LANES : 0];
 }
 
-static size_t bytes_of(natsMsg *message) {
-    return MESSAGE_BYTES + (size_t)natsMsg_GetDataLength(message);
+static size_t bytes_of(const bus_message *message) {
+    return sizeof(entry) + bus_message_size(message);
 }
 
 static void refill(mac_bus *bus) {
@@ -97,7 +95,7 @@ bool bus_lane_serving(const mac_bus *bus) {
 
 /* ---- in ---- */
 
-static void drop(bus_lanes *lanes, bus_source *source, natsMsg *message) {
+static void drop(bus_lanes *lanes, bus_source *source, const bus_message *message) {
     mac_bus *bus = source->bus;
     uint64_t now = uv_now(bus->loop);
     lanes->dropped++;
@@ -110,11 +108,10 @@ static void drop(bus_lanes *lanes, bus_source *source, natsMsg *message) {
         lanes->told = now ? now : 1;
         lanes->dropped = 0;
     }
-    bus_message_free(bus, message);
 }
 
 /* Only requests are refused: a question to all services is not answered by one of them with an error. */
-static void refuse(bus_lanes *lanes, bus_source *source, natsMsg *message) {
+static void refuse(bus_lanes *lanes, bus_source *source, const bus_message *message) {
     mac_bus *bus = source->bus;
     refill(bus);
     if (lanes->allowance <= 0 || !source->queue) {
@@ -130,7 +127,7 @@ static void refuse(bus_lanes *lanes, bus_source *source, natsMsg *message) {
     bus_lane_sent(bus, bus->sent_bytes - before);
 }
 
-void bus_lane_add(bus_source *source, natsMsg *message) {
+void bus_lane_add(bus_source *source, const bus_message *message) {
     bus_lanes *lanes = lanes_of(source->bus);
     lane *to = lane_of(lanes, message);
     size_t bytes = bytes_of(message);
@@ -139,7 +136,7 @@ void bus_lane_add(bus_source *source, natsMsg *message) {
         return;
     }
     entry *added = mac_malloc(sizeof *added);
-    *added = (entry){.source = source, .message = message};
+    *added = (entry){.source = source, .message = bus_message_copy(message)};
     *(to->last ? &to->last->next : &to->first) = added;
     to->last = added;
     to->count++;
@@ -181,8 +178,9 @@ bool bus_lanes_serve(mac_bus *bus) {
     lanes->serving = true;
     for (unsigned i = 0; i < TURN_MAX && may_serve(bus); i++) {
         entry next = take_next(lanes);
+        mac_autofree bus_message *message = next.message;
         size_t before = bus->sent_bytes;
-        next.source->callback(next.source, next.message, next.source->data);
+        next.source->callback(next.source, message, next.source->data);
         bus_lane_sent(bus, bus->sent_bytes - before);
         if (!bus->wire)
             break; /* the callback has closed the bus */
@@ -203,7 +201,7 @@ bool bus_lanes_wait(const mac_bus *bus) {
 
 void bus_lanes_clear(mac_bus *bus) {
     while (bus_lanes_wait(bus))
-        bus_message_free(bus, take_next(bus->lanes).message);
+        free(take_next(bus->lanes).message);
 }
 
 void bus_lanes_deinit(mac_bus *bus) {

@@ -1,28 +1,17 @@
 /* The connection: made, confirmed, watched, lost, made again.
  *
- * cnats reconnects on a thread of its own, which would call the event-loop functions there. So its reconnecting and its
- * pings are off: a connection that ends is thrown away, and this file makes a new one and subscribes every source
- * again. That way calls that wait are told at once, and a server that was killed and started again is found by a retry
- * with back-off and jitter.
+ * A connection that ends is thrown away, calls that wait are told at once, and a new one is made, on which every source
+ * is subscribed again. A server that was killed and started again is found by a retry with back-off and jitter.
  *
- * natsConnection_Connect blocks: name look-up, TCP and the first exchange with the server happen on the loop's thread,
- * for at most BUS_CONNECT_TIMEOUT_MS. On a node the server is on the loopback, where this takes well under a
- * millisecond or is refused at once.
- *
- * CONNECTED is said when a message that was published after all subscriptions has come back through our own inbox. */
+ * CONNECTED is said when the server has answered a PING that was sent after all subscriptions. A server that announces
+ * its end (lame duck) is left when it ends: there is no other one on a node. */
 #include "bus-internal.h"
 
 #include <errno.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
-
-int RAND_bytes(unsigned char *data, int length);
 
 static void attempt_later(mac_bus *bus);
 static void keepalive_later(mac_bus *bus);
@@ -34,161 +23,17 @@ void bus_set_state(mac_bus *bus, mac_bus_state state, const mac_error *error) {
         bus->on_state(bus, state, error, bus->data);
 }
 
+bool bus_link_is_open(const mac_bus *bus) {
+    return bus->wire && bus->wire->phase == BUS_WIRE_OPEN;
+}
+
 /* ---- connecting ---- */
-
-static natsStatus on_sign(char **error_text, unsigned char **ret_signature, int *ret_length, const char *nonce,
-                          void *data) {
-    mac_bus *bus = data;
-    *ret_signature = malloc(64); /* freed by cnats */
-    if (!*ret_signature)
-        return NATS_NO_MEMORY;
-    if (!nonce || !*nonce) { /* a server that knows no nkeys: it looks at no signature, but cnats wants to send one */
-        memset(*ret_signature, 'x', 64);
-        *ret_length = 64;
-        return NATS_OK;
-    }
-    if (mac_nkey_sign(bus->seed, nonce, strlen(nonce), *ret_signature) < 0) {
-        free(*ret_signature);
-        *ret_signature = NULL;
-        *error_text = strdup("the nkey seed is not valid");
-        return NATS_ERR;
-    }
-    /* cnats takes a signature that starts with a zero byte, one in 256, for none and sends none: the server would
-     * refuse a good key. Its next nonce gives another signature (of the same one, as of none, it would be the same for
-     * ever). */
-    bus->unlucky = (*ret_signature)[0] == 0;
-    if (bus->unlucky) {
-        free(*ret_signature);
-        *ret_signature = NULL;
-        return NATS_ERR;
-    }
-    *ret_length = 64;
-    return NATS_OK;
-}
-
-static natsStatus set_key(mac_bus *bus, natsOptions *options) {
-    if (!bus->seed)
-        return NATS_OK;
-    char public_key[MAC_NKEY_PUBLIC_SIZE];
-    if (mac_nkey_public(bus->seed, public_key) < 0)
-        return NATS_INVALID_ARG;
-    return natsOptions_SetNKey(options, public_key, on_sign, bus);
-}
-
-static natsStatus set_options(mac_bus *bus, natsOptions *options) {
-    natsStatus status = natsOptions_SetURL(options, bus->url);
-    if (status == NATS_OK)
-        status = natsOptions_SetName(options, bus->name);
-    if (status == NATS_OK)
-        status = natsOptions_SetTimeout(options, BUS_CONNECT_TIMEOUT_MS);
-    if (status == NATS_OK)
-        status = natsOptions_SetAllowReconnect(options, false);
-    if (status == NATS_OK)
-        status = natsOptions_SetPingInterval(options, 0); /* the timer of cnats is a thread; see on_timer */
-    if (status == NATS_OK)
-        status = natsOptions_SetSendAsap(options, true);
-    if (status == NATS_OK)
-        status = natsOptions_SetIgnoreDiscoveredServers(options, true);
-    if (status == NATS_OK)
-        status = natsOptions_SetErrorHandler(options, bus_violation_handler, (void *)bus->violation_number);
-    if (status == NATS_OK)
-        status = bus_wire_options(bus, options);
-    if (status == NATS_OK)
-        status = set_key(bus, options);
-    return status;
-}
-
-/* RAND_bytes(3ssl): 1, or 0 when there is no randomness.
- *
- * cnats takes the seed of its message ids from it, nothing else of OpenSSL on a connection without TLS, as ours are.
- * That one call makes OpenSSL initialise itself: configuration file, providers, tables of error texts, generators; in
- * every process on the bus. It is answered here instead, by the same source OpenSSL would ask (getrandom(2)). The
- * dynamic linker finds this definition first because the program comes before its libraries. OpenSSL itself is bound to
- * its own (-Bsymbolic). */
-__attribute__((visibility("default"), used)) int RAND_bytes(unsigned char *data, int length) {
-    for (int done = 0; done < length;) {
-        ssize_t n = getrandom(data + done, (size_t)(length - done), 0);
-        if (n < 0 && errno != EINTR)
-            return 0;
-        done += n > 0 ? (int)n : 0;
-    }
-    return 1;
-}
-
-/* Starts cnats' own threads, once. Its collector frees every message that is destroyed, and is woken for each: as a
- * batch thread (sched(7)) it does not interrupt the loop for that, but runs when the loop sleeps. Threads inherit the
- * policy of the one that starts them. They take no signals: a process-wide one goes to the loop's thread, which knows
- * what to do with it. They end when the program does, so that leak checkers see a clean process. */
-static void open_library(void) {
-    static bool opened;
-    if (opened)
-        return;
-    opened = true;
-    struct sched_param parameters = {0};
-    int policy = sched_getscheduler(0);
-    bool changed = policy == SCHED_OTHER && sched_setscheduler(0, SCHED_BATCH, &parameters) == 0;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    (void)nats_Open(-1); /* a failure shows when connecting */
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (changed)
-        (void)!sched_setscheduler(0, policy, &parameters);
-    atexit(nats_Close);
-}
-
-static natsStatus connect_once(mac_bus *bus) {
-    bus->unlucky = false;
-    natsOptions *options = NULL;
-    natsStatus status = natsOptions_Create(&options);
-    if (status == NATS_OK)
-        status = set_options(bus, options);
-    if (status == NATS_OK)
-        status = natsConnection_Connect(&bus->connection, options);
-    natsOptions_Destroy(options);
-    if (status != NATS_OK)
-        bus->connection = NULL;
-    return status;
-}
-
-static natsStatus connect_now(mac_bus *bus) {
-    open_library();
-    natsStatus status = connect_once(bus);
-    for (unsigned i = 1; bus->unlucky && i < BUS_UNLUCKY_MAX; i++)
-        status = connect_once(bus);
-    return status;
-}
-
-static mac_error *connect_error(const mac_bus *bus, natsStatus status) {
-    if (bus->unlucky)
-        return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
-                             "cannot connect to %s: no usable signature came of %d challenges; try again",
-                             bus->shown_url, BUS_UNLUCKY_MAX);
-    const char *text = nats_GetLastError(NULL);
-    bool unauthorized = status == NATS_CONNECTION_AUTH_FAILED || (text && strcasestr(text, "authorization"));
-    if (unauthorized)
-        return mac_error_new(
-            MACULA__V1__ERROR_CODE__DENIED, NULL,
-            bus->seed ? "the server at %s does not know this key: use a key of this node (run as root, or give --key)"
-                      : "the server at %s asks for a key: run as root, or give --key",
-            bus->shown_url);
-    if (status == NATS_NO_SERVER || status == NATS_IO_ERROR)
-        return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "no server at %s: is the node running?",
-                             bus->shown_url);
-    if (status == NATS_TIMEOUT)
-        return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "the server at %s did not answer within %d s",
-                             bus->shown_url, BUS_CONNECT_TIMEOUT_MS / 1000);
-    if (status == NATS_INVALID_ARG && bus->seed)
-        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "the key is not the seed of a NATS user (SU…)");
-    return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "cannot connect to %s: %s", bus->shown_url,
-                         text && *text ? text : natsStatus_GetText(status));
-}
 
 static void on_ready(const mac_answer *answer, void *data) {
     mac_bus *bus = data;
     bus->ready = NULL;
     if (answer->error) {
-        if (bus->connection && !bus->closing)
+        if (bus_link_is_open(bus) && !bus->closing)
             bus_link_lose(
                 bus, mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
                                    "the server at %s accepted the connection but did not confirm the subscriptions: %s",
@@ -200,14 +45,26 @@ static void on_ready(const mac_answer *answer, void *data) {
     bus_set_state(bus, MAC_BUS_CONNECTED, NULL);
 }
 
+static void on_timer(uv_timer_t *timer);
+
 static void attempt(mac_bus *bus) {
-    natsStatus status = connect_now(bus);
-    if (status == NATS_OK)
-        status = bus_sources_connect(bus);
-    if (status != NATS_OK) {
-        bus_link_lose(bus, connect_error(bus, status));
+    bus_connect_forget(bus);
+    mac_error *error = bus_connect(bus);
+    if (error)
+        bus_link_lose(bus, error);
+    else
+        uv_timer_start(&bus->timer, on_timer, BUS_CONNECT_TIMEOUT_MS, 0);
+}
+
+/* The server has taken the key. */
+static void opened(mac_bus *bus) {
+    if (bus->closing)
         return;
-    }
+    bus->wire->phase = BUS_WIRE_OPEN;
+    bus->calls.pings = bus->calls.pongs = 0;
+    uv_timer_stop(&bus->timer);
+    bus_calls_connect(bus);
+    bus_sources_connect(bus);
     bus->ready = bus_call_flush(bus, BUS_READY_TIMEOUT_MS, on_ready, bus);
 }
 
@@ -226,8 +83,12 @@ static void on_alive(const mac_answer *answer, void *data) {
 
 static void on_timer(uv_timer_t *timer) {
     mac_bus *bus = timer->data;
-    if (!bus->connection)
+    if (!bus->wire)
         attempt(bus);
+    else if (!bus_link_is_open(bus))
+        bus_link_lose(bus, mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
+                                         "the server at %s did not answer within %d s", bus->shown_url,
+                                         BUS_CONNECT_TIMEOUT_MS / 1000));
     else if (!bus->ready)
         bus->ready = bus_call_flush(bus, BUS_KEEPALIVE_ANSWER_MS, on_alive, bus);
 }
@@ -252,15 +113,10 @@ static void attempt_later(mac_bus *bus) {
 }
 
 void bus_link_drop(mac_bus *bus) {
+    bus_wire_drop(bus);
+    bus_connect_forget(bus);
     bus_sources_disconnect(bus);
     bus_calls_disconnect(bus);
-    bus_wire_hang_up(bus);
-    if (bus->connection) {
-        natsConnection_Close(bus->connection);
-        natsConnection_Destroy(bus->connection);
-    }
-    bus->connection = NULL;
-    bus->wire = NULL; /* frees itself when uv has closed it */
 }
 
 void bus_link_lose(mac_bus *bus, mac_error *reason) {
@@ -282,25 +138,103 @@ void bus_link_lose(mac_bus *bus, mac_error *reason) {
     bus_set_state(bus, MAC_BUS_CONNECTING, error);
 }
 
-void bus_link_look(mac_bus *bus) {
-    if (!bus->wire || !bus->wire->stopped)
-        return;
-    const char *text = NULL;
-    natsStatus status = natsConnection_GetLastError(bus->connection, &text);
-    bool denied = status == NATS_CONNECTION_AUTH_FAILED || (text && strcasestr(text, "authorization"));
-    bool said = text && *text && status != NATS_CONNECTION_CLOSED && status != NATS_OK;
-    bus_link_lose(bus, mac_error_new(denied ? MACULA__V1__ERROR_CODE__DENIED : MACULA__V1__ERROR_CODE__UNAVAILABLE,
-                                     NULL, "the connection to the server at %s was lost%s%s", bus->shown_url,
-                                     said ? ": " : "", said ? text : ""));
+/* Why a connection has ended, in the words that fit its age. */
+static void lose_because(mac_bus *bus, const char *why) {
+    bool was_open = bus_link_is_open(bus);
+    bus_link_lose(
+        bus, mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
+                           was_open ? "the connection to the server at %s was lost: %s" : "cannot connect to %s: %s",
+                           bus->shown_url, why));
 }
 
+void bus_link_ended(mac_bus *bus, int error) {
+    if (bus->wire->phase == BUS_WIRE_GREETING && error) {
+        bus_wire_drop(bus);
+        mac_error *refused = bus_connect(bus); /* at its next address */
+        if (refused)
+            bus_link_lose(bus, refused);
+        return;
+    }
+    lose_because(bus, error ? strerror(error) : "the server has ended it");
+}
+
+/* ---- what the server says ---- */
+
+static void refused(mac_bus *bus) {
+    bus_link_lose(bus, mac_error_new(MACULA__V1__ERROR_CODE__DENIED, NULL,
+                                     bus->seed ? "the server at %s does not know this key: use a key of this node "
+                                                 "(run as root, or give --key)"
+                                               : "the server at %s asks for a key: run as root, or give --key",
+                                     bus->shown_url));
+}
+
+/* What it says of one subject leaves the connection alone; of everything else it is the last word. */
+static void on_error(mac_bus *bus, const char *text) {
+    if (bus_violation_handle(bus, text))
+        return;
+    if (strcasestr(text, "invalid") && strcasestr(text, "subject")) {
+        mac_log_warning("the server found a subject that is none", "text=" MAC_LOG_Q("%s"), text);
+        return;
+    }
+    if (strcasestr(text, "authorization") && bus->state != MAC_BUS_CONNECTED)
+        refused(bus);
+    else if (strcasestr(text, "authorization"))
+        bus_link_lose(bus, mac_error_new(MACULA__V1__ERROR_CODE__DENIED, NULL,
+                                         "the connection to the server at %s was lost: %s", bus->shown_url, text));
+    else
+        lose_because(bus, text);
+}
+
+static void on_info(bus_wire *wire, const char *text) {
+    mac_error *error = bus_connect_greet(wire, text);
+    if (error)
+        bus_link_lose(wire->bus, error);
+}
+
+void bus_link_handle(bus_wire *wire, bus_op op, const bus_item *item) {
+    mac_bus *bus = wire->bus;
+    if (wire->phase == BUS_WIRE_GREETING && op != BUS_OP_INFO && op != BUS_OP_ERROR && op != BUS_OP_BROKEN) {
+        lose_because(bus, "it did not greet as a NATS server does");
+        return;
+    }
+    switch (op) {
+    case BUS_OP_MORE:
+    case BUS_OP_SKIP:
+        break;
+    case BUS_OP_MESSAGE:
+        bus_source_deliver(bus, item->sid, &item->message);
+        break;
+    case BUS_OP_PING:
+        bus_wire_say(wire, "PONG");
+        break;
+    case BUS_OP_PONG:
+        if (wire->phase == BUS_WIRE_KNOCKING)
+            opened(bus);
+        else
+            bus_calls_pong(bus);
+        break;
+    case BUS_OP_INFO:
+        on_info(wire, item->text);
+        break;
+    case BUS_OP_ERROR:
+        on_error(bus, item->text);
+        break;
+    case BUS_OP_BROKEN:
+        lose_because(bus, item->text);
+        break;
+    }
+}
+
+/* ---- the inbox ---- */
+
 void bus_link_inbox_refused(mac_bus *bus, const char *message) {
-    if (bus->state == MAC_BUS_CONNECTED || !bus->connection || bus->closing)
+    if (bus->state == MAC_BUS_CONNECTED || !bus_link_is_open(bus) || bus->closing)
         return;
     if (bus->calls.plain_inbox == bus->calls.plain_first) { /* the first kind that was tried */
         bus_call_discard(mac_take(&bus->ready));            /* the only one: callers wait for CONNECTED */
         bus_calls_disconnect(bus);
         bus->calls.plain_inbox = !bus->calls.plain_inbox;
+        bus_calls_connect(bus);
         bus->ready = bus_call_flush(bus, BUS_READY_TIMEOUT_MS, on_ready, bus);
         return;
     }

@@ -58,28 +58,27 @@ static json_t *answer_of(const bus_service *service, const char *verb, size_t le
     return NULL;
 }
 
-static void answer(const bus_service *service, natsMsg *message) {
-    const char *verb = natsMsg_GetSubject(message) + strlen("$SRV.");
+static void answer(const bus_service *service, const bus_message *message) {
+    const char *verb = message->subject + strlen("$SRV.");
     mac_autoptr(json_t) tree = answer_of(service, verb, strcspn(verb, "."));
     mac_autofree char *text = tree ? json_dumps(tree, JSON_COMPACT) : NULL;
-    int r = text ? bus_send(service->bus, natsMsg_GetReply(message), NULL, text, strlen(text), NULL, 0) : 0;
+    int r = text ? bus_send(service->bus, message->reply, NULL, text, strlen(text), NULL, 0) : 0;
     if (r < 0)
         mac_log_debug("an answer of the micro-service protocol could not be sent", "error=" MAC_LOG_Q("%s"),
                       strerror(-r));
 }
 
-static void on_all(bus_source *source, natsMsg *message, void *data) {
+static void on_all(bus_source *source, const bus_message *message, void *data) {
     (void)data;
-    if (message && mac_bus_is_inbox(natsMsg_GetReply(message)))
+    if (mac_bus_is_inbox(message->reply))
         for (const bus_service *service = source->bus->services; service; service = service->next)
             answer(service, message);
-    bus_message_free(source->bus, message);
 }
 
-static void on_one(bus_source *source, natsMsg *message, void *data) {
-    if (message && mac_bus_is_inbox(natsMsg_GetReply(message)))
+static void on_one(bus_source *source, const bus_message *message, void *data) {
+    (void)source;
+    if (mac_bus_is_inbox(message->reply))
         answer(data, message);
-    bus_message_free(source->bus, message);
 }
 
 void bus_micro_serve(bus_service *service) {

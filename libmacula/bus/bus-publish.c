@@ -19,21 +19,21 @@ static bool subject_sound(const char *subject) {
 
 static int publish(mac_bus *bus, const char *subject, const char *reply, const void *data, size_t length,
                    const bus_header *headers, size_t header_count) {
-    mac_buffer *frames = &bus->wire->frames;
-    size_t before = frames->length;
-    size_t bounded = bus_frame_append(frames, subject, reply, data, length, headers, header_count);
-    if ((int64_t)bounded > natsConnection_GetMaxPayload(bus->connection)) {
-        frames->length = before;
+    mac_buffer *out = &bus->wire->out;
+    size_t before = out->length;
+    size_t bounded = bus_frame_append(out, subject, reply, data, length, headers, header_count);
+    if (bounded > bus->wire->max_payload) {
+        out->length = before;
         return -EMSGSIZE;
     }
     bus->out_bytes += bounded;
-    bus->sent_bytes += frames->length - before;
+    bus->sent_bytes += out->length - before;
     return 0;
 }
 
 /* Whether anything can be sent now. */
 static int check_wire(const mac_bus *bus) {
-    if (!bus->connection || bus->wire->stopped)
+    if (!bus_link_is_open(bus))
         return -ENOTCONN;
     return bus_wire_backlog(bus->wire) > BUS_OUT_MAX_BYTES ? -ENOBUFS : 0;
 }
@@ -43,10 +43,10 @@ int bus_send_unserved(mac_bus *bus, const char *reply) {
     int r = subject_sound(reply) ? check_wire(bus) : -EINVAL;
     if (r < 0)
         return r;
-    size_t length = sizeof status - 1, before = bus->wire->frames.length;
-    mac_buffer_printf(&bus->wire->frames, "HPUB %s %zu %zu\r\n%s\r\n", reply, length, length, status);
+    size_t length = sizeof status - 1, before = bus->wire->out.length;
+    mac_buffer_printf(&bus->wire->out, "HPUB %s %zu %zu\r\n%s\r\n", reply, length, length, status);
     bus->out_bytes += length;
-    bus->sent_bytes += bus->wire->frames.length - before;
+    bus->sent_bytes += bus->wire->out.length - before;
     return 0;
 }
 
@@ -63,32 +63,6 @@ int bus_send(mac_bus *bus, const char *subject, const char *reply, const void *d
     if (bus->out_bytes > BUS_OUT_FLUSH_BYTES)
         bus_wire_flush(bus);
     return r;
-}
-
-/* ---- messages that are done with ---- */
-
-/* natsMsg_Destroy hands each message to a thread of the library and wakes it: two switches of context for one free().
- * Small ones are therefore kept until there are enough of them to be worth one waking. */
-void bus_message_free(mac_bus *bus, natsMsg *message) {
-    if (!message)
-        return;
-    if (!bus || natsMsg_GetDataLength(message) > BUS_PILE_BYTES) {
-        natsMsg_Destroy(message);
-        return;
-    }
-    bus->pile[bus->piled++] = message;
-    if (bus->piled == BUS_PILE_MAX)
-        bus_messages_free(bus);
-}
-
-void bus_messages_free(mac_bus *bus) {
-    while (bus->piled > 0)
-        natsMsg_Destroy(bus->pile[--bus->piled]);
-}
-
-const char *bus_header_get(natsMsg *message, const char *name) {
-    const char *value = NULL;
-    return natsMsgHeader_Get(message, name, &value) == NATS_OK ? value : NULL;
 }
 
 const void *bus_pack(mac_bus *bus, const ProtobufCMessage *message, size_t *ret_length) {
@@ -109,7 +83,7 @@ int mac_bus_publish_raw(mac_bus *bus, const char *subject, const void *data, siz
 }
 
 int mac_bus_publish(mac_bus *bus, const char *topic, const ProtobufCMessage *event) {
-    if (!bus->connection)
+    if (!bus_link_is_open(bus))
         return -ENOTCONN;
     mac_autofree char *subject = mac_asprintf("macula.pub.%s.%s", bus->realm, topic);
     size_t length;
@@ -133,23 +107,23 @@ struct mac_subscription {
     bool kept; /* somebody holds it and will unsubscribe */
 };
 
-static void on_event(bus_source *source, natsMsg *message, void *data) {
+static void on_event(bus_source *source, const bus_message *message, void *data) {
     mac_subscription *subscription = data;
-    mac_bus *bus = source->bus;
-    if (!message)
+    if (message->too_large) {
+        bus_source_dropped(source);
         return;
-    const char *reply = natsMsg_GetReply(message);
+    }
+    if (source->bus->closing)
+        return;
     mac_autofree char *caller =
-        bus_caller(bus_header_get(message, BUS_REQUEST_INFO), bus_header_get(message, BUS_CALLER), reply);
-    mac_event event = {.subject = natsMsg_GetSubject(message),
-                       .data = natsMsg_GetData(message),
-                       .length = (size_t)natsMsg_GetDataLength(message),
+        bus_caller(bus_header_get(message, BUS_REQUEST_INFO), bus_header_get(message, BUS_CALLER), message->reply);
+    mac_event event = {.subject = message->subject,
+                       .data = message->data,
+                       .length = message->length,
                        .is_protobuf = bus_is_protobuf(bus_header_get(message, BUS_CONTENT_TYPE)),
-                       .reply = reply && *reply ? reply : NULL,
+                       .reply = message->reply,
                        .caller = caller};
-    if (!bus->closing)
-        subscription->callback(&event, subscription->data); /* may end the subscription */
-    bus_message_free(bus, message);
+    subscription->callback(&event, subscription->data); /* may end the subscription */
 }
 
 static void unlink_subscription(mac_subscription *subscription) {

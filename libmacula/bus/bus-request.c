@@ -14,7 +14,7 @@
 
 /* ---- the pool ---- */
 
-mac_request *bus_request_new(mac_bus *bus, natsMsg *message, bus_method *method) {
+mac_request *bus_request_new(mac_bus *bus, const bus_message *message, bus_method *method) {
     bus_requests *requests = &bus->requests;
     mac_request *request = requests->pool_first;
     if (request) {
@@ -27,23 +27,20 @@ mac_request *bus_request_new(mac_bus *bus, natsMsg *message, bus_method *method)
     *request = (mac_request){.state = BUS_REQUEST_OPEN,
                              .bus = bus,
                              .next = requests->open,
-                             .message = message,
+                             .message = bus_message_copy(message),
                              .method = method,
                              .started = uv_hrtime()};
     if (request->next)
         request->next->previous = request;
     requests->open = request;
-    request->content_type = bus_header_get(message, BUS_CONTENT_TYPE);
+    request->content_type = bus_header_get(request->message, BUS_CONTENT_TYPE);
     request->is_protobuf = bus_is_protobuf(request->content_type);
     request->workload = bus_lane_is_for(message);
     return request;
 }
 
 static void request_deinit(mac_request *request) {
-    if (request->bus)
-        bus_message_free(request->bus, mac_take(&request->message));
-    else
-        natsMsg_Destroy(mac_take(&request->message));
+    free(mac_take(&request->message));
     if (request->input)
         protobuf_c_message_free_unpacked(mac_take(&request->input), NULL);
     free(mac_take(&request->caller));
@@ -125,7 +122,7 @@ static int reply(mac_request *request, const void *data, size_t length, const ch
                                   {BUS_ERROR, error_text}};
     mac_bus *bus = request->bus;
     size_t before = bus->sent_bytes;
-    int r = bus_send(bus, natsMsg_GetReply(request->message), NULL, data, length, headers, error_code ? 3 : 1);
+    int r = bus_send(bus, request->message->reply, NULL, data, length, headers, error_code ? 3 : 1);
     if (request->workload && !bus_lane_serving(bus))
         bus_lane_sent(bus, bus->sent_bytes - before);
     return r;
@@ -221,7 +218,7 @@ void bus_request_drop(mac_request *request, Macula__V1__ErrorCode outcome, const
 /* ---- the way to the handler ---- */
 
 bool bus_request_accept_reply(mac_request *request) {
-    const char *reply_to = natsMsg_GetReply(request->message);
+    const char *reply_to = request->message->reply;
     if (reply_to && mac_bus_is_inbox(reply_to))
         return true;
     if (!reply_to || !*reply_to) {
@@ -261,9 +258,8 @@ void bus_request_invoke(mac_request *request) {
         return;
     /* 2. read it */
     mac_error *error = NULL;
-    if (bus_decode_request(method->descriptor->input, request->content_type, natsMsg_GetData(request->message),
-                           (size_t)natsMsg_GetDataLength(request->message), &request->is_protobuf, &request->input,
-                           &error) < 0) {
+    if (bus_decode_request(method->descriptor->input, request->content_type, request->message->data,
+                           request->message->length, &request->is_protobuf, &request->input, &error) < 0) {
         mac_request_fail_error(request, error);
         return;
     }
@@ -289,13 +285,14 @@ const char *mac_request_caller(const mac_request *request) {
     if (!request->caller) {
         mac_request *mutable = (mac_request *)request; /* found out when first asked */
         mutable->caller = bus_caller(bus_header_get(request->message, BUS_REQUEST_INFO),
-                                     bus_header_get(request->message, BUS_CALLER), natsMsg_GetReply(request->message));
+                                     bus_header_get(request->message, BUS_CALLER), request->message->reply);
     }
     return request->caller;
 }
 
 bool mac_request_is_workload(const mac_request *request) {
-    return bus_is_workload(bus_header_get(request->message, BUS_REQUEST_INFO));
+    /* The server's reply subject says so, too, where its report cannot be read. */
+    return bus_lane_is_for(request->message) || bus_is_workload(bus_header_get(request->message, BUS_REQUEST_INFO));
 }
 
 const char *mac_request_procedure(const mac_request *request) {
@@ -303,12 +300,12 @@ const char *mac_request_procedure(const mac_request *request) {
 }
 
 const void *mac_request_body(const mac_request *request, size_t *ret_length) {
-    *ret_length = (size_t)natsMsg_GetDataLength(request->message);
-    return natsMsg_GetData(request->message);
+    *ret_length = request->message->length;
+    return request->message->data;
 }
 
 const char *mac_request_subject(const mac_request *request) {
-    return natsMsg_GetSubject(request->message);
+    return request->message->subject;
 }
 
 /* ---- the end of the bus ---- */

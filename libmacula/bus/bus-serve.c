@@ -27,11 +27,9 @@ static void fail_unknown(mac_request *request, const bus_service *service, const
                      service->name, mac_utf8_valid(name, strlen(name)) ? name : "?", known.data);
 }
 
-static void on_request(bus_source *source, natsMsg *message, void *data) {
+static void on_request(bus_source *source, const bus_message *message, void *data) {
     bus_service *service = data;
-    if (!message)
-        return;
-    const char *name = bus_method_part(natsMsg_GetSubject(message), service->prefix);
+    const char *name = bus_method_part(message->subject, service->prefix);
     if (!name)
         name = "status"; /* the bare subject */
     bus_method *method = find_method(service, name);
@@ -45,9 +43,9 @@ static void on_request(bus_source *source, natsMsg *message, void *data) {
 }
 
 /* At the denial desk: answered and audited, whatever the body says. */
-void bus_deny(mac_bus *bus, natsMsg *message, const char *service) {
+void bus_deny(mac_bus *bus, const bus_message *message, const char *service) {
     mac_autofree char *desk = mac_asprintf("macula.denied.%s.%s", bus->realm, service);
-    const char *name = bus_method_part(natsMsg_GetSubject(message), desk);
+    const char *name = bus_method_part(message->subject, desk);
     if (!name || strlen(name) > BUS_NAME_MAX || !mac_utf8_valid(name, strlen(name)))
         name = "?";
     mac_autofree char *procedure = mac_asprintf("%s.%s", service, name);
@@ -58,21 +56,21 @@ void bus_deny(mac_bus *bus, natsMsg *message, const char *service) {
                          "%s needs the admin key: run as root or give --key", procedure);
 }
 
-static void on_denied(bus_source *source, natsMsg *message, void *data) {
+static void on_denied(bus_source *source, const bus_message *message, void *data) {
     const bus_service *service = data;
-    if (message)
-        bus_deny(source->bus, message, service->name);
+    bus_deny(source->bus, message, service->name);
 }
 
-static void on_plain(bus_source *source, natsMsg *message, void *data) {
+static void on_plain(bus_source *source, const bus_message *message, void *data) {
     bus_plain *plain = data;
-    if (!message)
-        return;
     mac_bus *bus = source->bus;
     mac_request *request = bus_request_new(bus, message, NULL);
     if (!bus_request_accept_reply(request))
         return;
-    if (bus_request_take_on(request))
+    if (message->too_large)
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                         "the request has %zu bytes: at most %u are read", message->length, MAC_BUS_PAYLOAD_MAX);
+    else if (bus_request_take_on(request))
         plain->handler(request, plain->data);
 }
 

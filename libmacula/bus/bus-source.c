@@ -1,21 +1,93 @@
-/* Subscriptions. A source is what the bus wants to hear; its natsSubscription comes and goes with the connection.
+/* Subscriptions. A source is what the bus wants to hear; the number that the server knows it by (its sid) comes and
+ * goes with the connection.
  *
- * Draining is fair: one turn of the loop takes at most BUS_DRAIN_MAX messages of each source, so a flooded subscription
- * delays the others by a bounded time, and whatever remains is taken in the next turn, which then does not wait for
- * I/O. */
+ * A message is handed over as soon as it has come, out of the buffer it was read into. Draining is fair all the same:
+ * one turn of the loop hands over at most BUS_DRAIN_MAX messages of each source. What is more waits in the source's
+ * queue, so a flooded subscription delays the others by a bounded time, and is handed over in the next turns, which do
+ * not wait for I/O meanwhile. What does not fit into the queue is dropped and counted. */
 #include "bus-internal.h"
+
+#include <assert.h>
+#include <inttypes.h>
 
 #include "log/mac-log.h"
 
-static natsStatus source_connect(bus_source *source) {
-    mac_bus *bus = source->bus;
-    natsStatus status = source->queue ? natsConnection_QueueSubscribeSync(&source->handle, bus->connection,
-                                                                          source->subject, source->queue)
-                                      : natsConnection_SubscribeSync(&source->handle, bus->connection, source->subject);
-    if (status == NATS_OK)
-        natsSubscription_SetPendingLimits(source->handle, BUS_QUEUE_MAX_MESSAGES, MAC_BUS_QUEUE_MAX_BYTES);
-    return status;
+/* ---- sids ----
+ * The lower bits are an index, the upper ones make each of them new: a message for a subscription that has ended is not
+ * taken for one of its successor. */
+
+#define SID_BITS 20
+#define SID_INDEX ((UINT64_C(1) << SID_BITS) - 1)
+
+static size_t free_index(mac_bus *bus) {
+    for (size_t i = 0; i < bus->by_sid_size; i++)
+        if (!bus->by_sid[i])
+            return i;
+    size_t index = bus->by_sid_size, size = index ? index * 2 : 16;
+    bus->by_sid = mac_realloc(bus->by_sid, size * sizeof(bus_source *));
+    for (size_t i = index; i < size; i++)
+        bus->by_sid[i] = NULL;
+    bus->by_sid_size = size;
+    return index;
 }
+
+static void source_connect(bus_source *source) {
+    mac_bus *bus = source->bus;
+    size_t index = free_index(bus);
+    assert(index <= SID_INDEX);
+    bus->by_sid[index] = source;
+    source->sid = ++bus->sids << SID_BITS | index;
+    bus_wire_say(bus->wire, "SUB %s %s%s%" PRIu64, source->subject, source->queue ? source->queue : "",
+                 source->queue ? " " : "", source->sid);
+}
+
+static bus_source *find(const mac_bus *bus, uint64_t sid) {
+    size_t index = sid & SID_INDEX;
+    bus_source *source = index < bus->by_sid_size ? bus->by_sid[index] : NULL;
+    return source && source->sid == sid ? source : NULL;
+}
+
+/* ---- the queue of a source ---- */
+
+static void queue_add(bus_source *source, const bus_message *message) {
+    size_t bytes = bus_message_size(message);
+    if (source->queued >= BUS_QUEUE_MAX_MESSAGES || source->queued_bytes + bytes > MAC_BUS_QUEUE_MAX_BYTES) {
+        bus_source_dropped(source);
+        return;
+    }
+    bus_queued *added = mac_malloc(sizeof *added);
+    *added = (bus_queued){.message = bus_message_copy(message)};
+    *(source->last ? &source->last->next : &source->first) = added;
+    source->last = added;
+    source->queued++;
+    source->queued_bytes += bytes;
+    source->bus->waiting++;
+}
+
+/* Caller frees. */
+static bus_message *queue_take(bus_source *source) {
+    mac_autofree bus_queued *first = source->first;
+    source->first = first->next;
+    if (!source->first)
+        source->last = NULL;
+    source->queued--;
+    source->queued_bytes -= bus_message_size(first->message);
+    source->bus->waiting--;
+    return first->message;
+}
+
+/* Said once in a while: a flood of messages is not to be a flood of lines. */
+void bus_source_dropped(bus_source *source) {
+    uint64_t now = uv_now(source->bus->loop);
+    source->dropped++;
+    if (source->told_dropped && now - source->told_dropped < BUS_DROPPED_TOLD_MS)
+        return;
+    source->told_dropped = now ? now : 1;
+    mac_log_warning("messages dropped: they came faster than they were handled, or were too large",
+                    "subject=%s dropped=%" PRIu64, source->subject, source->dropped);
+}
+
+/* ---- life ---- */
 
 bus_source *bus_source_new(mac_bus *bus, const char *subject, const char *queue, bus_source_callback callback,
                            void *data) {
@@ -31,8 +103,8 @@ bus_source *bus_source_new(mac_bus *bus, const char *subject, const char *queue,
     else
         bus->sources = source;
     bus->last_source = source;
-    if (bus->connection)
-        (void)source_connect(source); /* fails only when the connection has just gone; the next one subscribes it */
+    if (bus_link_is_open(bus))
+        source_connect(source);
     return source;
 }
 
@@ -58,19 +130,16 @@ static void source_destroy(bus_source *source) {
     free(source);
 }
 
-/* What is still queued is freed here: left to the subscription, which a late report of dropped messages may hold on
- * another thread, it could outlive the collector at the end of the program. */
 static void source_disconnect(bus_source *source) {
-    if (!source->handle)
+    mac_bus *bus = source->bus;
+    while (source->first)
+        free(queue_take(source));
+    if (!source->sid)
         return;
-    natsStatus status;
-    do {
-        natsMsg *message = NULL;
-        status = natsSubscription_NextMsg(&message, source->handle, 0);
-        natsMsg_Destroy(message);
-    } while (status == NATS_OK || status == NATS_SLOW_CONSUMER || status == NATS_NO_RESPONDERS);
-    natsSubscription_Destroy(source->handle); /* unsubscribes, if the connection lives */
-    source->handle = NULL;
+    bus->by_sid[source->sid & SID_INDEX] = NULL;
+    if (bus_link_is_open(bus))
+        bus_wire_say(bus->wire, "UNSUB %" PRIu64, source->sid);
+    source->sid = 0;
 }
 
 void bus_source_free(bus_source *source) {
@@ -86,68 +155,54 @@ void bus_source_free(bus_source *source) {
         source_destroy(source);
 }
 
-natsStatus bus_sources_connect(mac_bus *bus) {
-    bus->received = bus->waiting = 0;
-    for (bus_source *source = bus->sources; source; source = source->next) {
-        if (source->dead || source->handle)
-            continue;
-        natsStatus status = source_connect(source);
-        if (status != NATS_OK)
-            return status;
-    }
-    return NATS_OK;
+void bus_sources_connect(mac_bus *bus) {
+    for (bus_source *source = bus->sources; source; source = source->next)
+        if (!source->dead && !source->sid)
+            source_connect(source);
 }
 
 void bus_sources_disconnect(mac_bus *bus) {
     for (bus_source *source = bus->sources; source; source = source->next)
         source_disconnect(source);
+    bus->sids = 0;
     bus_lanes_clear(bus);
 }
 
-/* cnats has dropped messages since it was last asked. Said once in a while: a flood of messages is not to be a flood of
- * lines. */
-static void tell_dropped(bus_source *source) {
-    uint64_t now = uv_now(source->bus->loop);
-    if (source->told_dropped && now - source->told_dropped < BUS_DROPPED_TOLD_MS)
-        return;
-    source->told_dropped = now ? now : 1;
-    int64_t dropped = 0;
-    (void)natsSubscription_GetDropped(source->handle, &dropped);
-    mac_log_warning("messages dropped: they came faster than they were handled", "subject=%s dropped=%lld",
-                    source->subject, (long long)dropped);
-}
+/* ---- handing over ---- */
 
-static int source_queued(bus_source *source) {
-    int queued = 0;
-    if (!source->handle || natsSubscription_GetPending(source->handle, &queued, NULL) != NATS_OK)
-        return 0;
-    return queued;
-}
-
-/* Returns whether more is queued. What is only put into a lane costs nothing to speak of: all of it is taken, or it
- * would stand before what the node itself asks for. */
-static bool source_drain(bus_source *source) {
-    int queued = source_queued(source), budget = BUS_DRAIN_MAX;
-    while (queued > 0 && budget > 0 && source->handle) {
-        queued--;
-        natsMsg *message = NULL;
-        natsStatus status = natsSubscription_NextMsg(&message, source->handle, 0);
-        if (status == NATS_SLOW_CONSUMER) { /* said once before the next message */
-            tell_dropped(source);
-            status = natsSubscription_NextMsg(&message, source->handle, 0);
-        }
-        if (source->bus->waiting > 0)
-            source->bus->waiting--;
-        if (status == NATS_OK && source->serves && bus_lane_is_for(message)) {
-            bus_lane_add(source, message);
-            continue;
-        }
-        if (status != NATS_OK && status != NATS_NO_RESPONDERS)
-            break;
-        source->callback(source, message, source->data);
-        budget--;
+/* Whether this turn of the loop may hand over one more. */
+static bool has_turn(bus_source *source) {
+    if (source->turn != source->bus->turn) {
+        source->turn = source->bus->turn;
+        source->taken = 0;
     }
-    return source->handle && queued > 0; /* nothing is read from the socket meanwhile */
+    return source->taken < BUS_DRAIN_MAX;
+}
+
+static void hand_over(bus_source *source, const bus_message *message) {
+    source->taken++;
+    source->callback(source, message, source->data); /* the source may be gone after this */
+}
+
+void bus_source_deliver(mac_bus *bus, uint64_t sid, const bus_message *message) {
+    bus_source *source = find(bus, sid);
+    if (!source)
+        return; /* the server did not know yet that the subscription had ended */
+    /* What is only put into a lane costs nothing to speak of: all of it is taken, or it would stand before what the
+     * node itself asks for. */
+    if (source->serves && bus_lane_is_for(message))
+        bus_lane_add(source, message);
+    else if (!source->first && has_turn(source))
+        hand_over(source, message);
+    else
+        queue_add(source, message);
+}
+
+static void source_drain(bus_source *source) {
+    while (source->first && has_turn(source)) {
+        mac_autofree bus_message *message = queue_take(source);
+        hand_over(source, message);
+    }
 }
 
 static void sweep(mac_bus *bus) {
@@ -160,59 +215,20 @@ static void sweep(mac_bus *bus) {
     }
 }
 
-/* How many messages can be queued, of all sources together: asking each of them costs a lock of cnats each. Messages
- * that are dropped, or for subscriptions that have ended, make the number too large, never too small. */
-static void count_waiting(mac_bus *bus) {
-    uint64_t received = 0;
-    if ((bus->statistics || natsStatistics_Create(&bus->statistics) == NATS_OK) &&
-        natsConnection_GetStats(bus->connection, bus->statistics) == NATS_OK &&
-        natsStatistics_GetCounts(bus->statistics, &received, NULL, NULL, NULL, NULL) == NATS_OK) {
-        bus->waiting += received - bus->received;
-        bus->received = received;
-    } else {
-        bus->waiting = UINT64_MAX / 2; /* all are asked */
-    }
-}
-
-/* The one that had a message has the next one too, as a rule: it is asked first. */
-static void move_to_front(bus_source *source) {
-    mac_bus *bus = source->bus;
-    if (!source->previous)
-        return;
-    source->previous->next = source->next;
-    *(source->next ? &source->next->previous : &bus->last_source) = source->previous;
-    source->previous = NULL;
-    source->next = bus->sources;
-    bus->sources->previous = source;
-    bus->sources = source;
-}
-
 bool bus_sources_drain(mac_bus *bus) {
-    bool more = false;
-    bus_source *last = NULL;
-    count_waiting(bus);
     bus->draining = true;
-    for (bus_source *source = bus->sources; source && bus->waiting > 0; source = source->next) {
-        uint64_t before = bus->waiting;
-        if (source_drain(source))
-            more = true;
-        if (bus->waiting != before)
-            last = source;
-    }
+    for (bus_source *source = bus->sources; source && bus->waiting > 0; source = source->next)
+        source_drain(source);
     bus->draining = false;
-    if (!more)
-        bus->waiting = 0;
-    if (last)
-        move_to_front(last);
     if (bus->sweep)
         sweep(bus);
-    return more;
+    return bus->waiting > 0;
 }
 
 void bus_sources_deinit(mac_bus *bus) {
-    natsStatistics_Destroy(bus->statistics);
     while (bus->sources) {
         source_disconnect(bus->sources);
         source_destroy(bus->sources);
     }
+    free(bus->by_sid);
 }

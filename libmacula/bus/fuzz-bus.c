@@ -78,9 +78,9 @@ static void caller(const char *said, const char *reply, const char *info) {
 }
 
 static void violation(const char *text) {
-    bool publish, truncated;
+    bool publish;
     char *subject = NULL;
-    if (!bus_violation_parse(text, &publish, &truncated, &subject))
+    if (!bus_violation_parse(text, &publish, &subject))
         return;
     if (!*subject)
         abort();

@@ -6,9 +6,8 @@
 #include "crypto/mac-crypto.h"
 
 /* ---- one turn of the loop ----
- * prepare: what callbacks of this turn have published goes out before the loop sleeps. poll: cnats reads what has come
- * and puts it into the subscriptions' queues. check: the queues are drained, then the lanes, and the answers go out at
- * once. */
+ * prepare: what callbacks of this turn have published goes out before the loop sleeps. poll: what has come is handed
+ * over, and the answers go out at once. check: what more has come than was to be handed over, then the lanes. */
 
 static void on_idle(uv_idle_t *idle) {
     (void)idle; /* its being active makes the loop poll without waiting */
@@ -26,18 +25,14 @@ static void on_prepare(uv_prepare_t *prepare) {
 static void on_check(uv_check_t *check) {
     mac_bus *bus = check->data;
     uv_idle_stop(&bus->idle);
-    if (bus->connection && (bus->readable || bus_lanes_wait(bus))) {
-        bus->readable = bus->readable && bus_sources_drain(bus);
-        bool more = bus_lanes_serve(bus);
-        if (bus->readable || more)
+    if (bus->wire && (bus->waiting > 0 || bus_lanes_wait(bus))) {
+        bool more = bus_sources_drain(bus);
+        more = bus_lanes_serve(bus) || more;
+        if (more)
             bus_turn_again(bus);
         bus_wire_flush(bus);
     }
-    bus_link_look(bus);
-}
-
-static void on_wake(uv_async_t *wake) {
-    bus_violations_handle(wake->data);
+    bus->turn++;
 }
 
 /* ---- making ---- */
@@ -65,15 +60,13 @@ static void init_handles(mac_bus *bus) {
     uv_idle_init(bus->loop, &bus->idle);
     uv_timer_init(bus->loop, &bus->timer);
     uv_timer_init(bus->loop, &bus->lane_timer);
-    uv_async_init(bus->loop, &bus->wake, on_wake);
-    bus->prepare.data = bus->check.data = bus->idle.data = bus->timer.data = bus->wake.data = bus;
+    bus->prepare.data = bus->check.data = bus->idle.data = bus->timer.data = bus;
     bus->lane_timer.data = bus;
     uv_prepare_start(&bus->prepare, on_prepare);
     uv_check_start(&bus->check, on_check);
     /* What keeps the loop running is the socket, the next attempt and calls that wait. */
     uv_unref((uv_handle_t *)&bus->prepare);
     uv_unref((uv_handle_t *)&bus->check);
-    uv_unref((uv_handle_t *)&bus->wake);
 }
 
 mac_bus *mac_bus_new(const mac_bus_options *options) {
@@ -93,7 +86,6 @@ mac_bus *mac_bus_new(const mac_bus_options *options) {
     bus->calls.plain_first = !options->seed || options->workload;
     init_handles(bus);
     bus_calls_init(bus);
-    bus->violation_number = bus_violation_register(bus, &bus->wake);
     return bus;
 }
 
@@ -128,7 +120,7 @@ void mac_bus_on_violation(mac_bus *bus,
 
 /* ---- the end ----
  * 1. calls end with CANCELLED, requests that wait for a handler are answered; 2. a flush: when it comes back, the
- * server has everything; 3. the connection is closed; 4. when every handle is closed, cnats' socket included, the
+ * server has everything; 3. the connection is closed; 4. when every handle is closed, the socket's included, the
  * memory goes. */
 
 static void bus_free(mac_bus *bus) {
@@ -140,7 +132,6 @@ static void bus_free(mac_bus *bus) {
     bus_calls_deinit(bus);
     bus_sources_deinit(bus);
     bus_requests_deinit(bus);
-    bus_messages_free(bus);
     mac_buffer_deinit(&bus->scratch);
     mac_buffer_deinit(&bus->subject);
     if (bus->seed)
@@ -172,17 +163,15 @@ static void on_handle_closed(uv_handle_t *handle) {
 }
 
 static void close_handles(mac_bus *bus) {
-    uv_handle_t *handles[] = {(uv_handle_t *)&bus->prepare,   (uv_handle_t *)&bus->check,
-                              (uv_handle_t *)&bus->idle,      (uv_handle_t *)&bus->timer,
-                              (uv_handle_t *)&bus->wake,      (uv_handle_t *)&bus->calls.timer,
-                              (uv_handle_t *)&bus->lane_timer};
+    uv_handle_t *handles[] = {(uv_handle_t *)&bus->prepare,    (uv_handle_t *)&bus->check,
+                              (uv_handle_t *)&bus->idle,       (uv_handle_t *)&bus->timer,
+                              (uv_handle_t *)&bus->lane_timer, (uv_handle_t *)&bus->calls.timer};
     bus->handles = MAC_ARRAY_SIZE(handles);
     for (size_t i = 0; i < MAC_ARRAY_SIZE(handles); i++)
         uv_close(handles[i], on_handle_closed);
 }
 
 static void close_link(mac_bus *bus) {
-    bus_violation_unregister(bus->violation_number);
     bus_link_drop(bus);
     mac_autoptr(mac_error) error = mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "the bus is closed");
     bus_calls_end(bus, error); /* started by callbacks of the others */

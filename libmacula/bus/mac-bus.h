@@ -1,8 +1,7 @@
 /* The bus: a NATS connection on a libuv loop, serving and calling protobuf-c services.
  *
- * Only this folder sees cnats. No callback ever runs on a thread of the library: subscriptions are synchronous and are
- * drained from a uv_check. All functions are for the loop's thread. Callbacks may call anything here, also
- * mac_bus_close.
+ * Only this folder speaks the protocol of NATS. There is no thread but the loop's: all functions are for it, and all
+ * callbacks come on it. Callbacks may call anything here, also mac_bus_close.
  *
  * Subjects: macula.rpc.{realm}.{service}.{method}; `service Upgrade` and `service UpgradeControl` share the prefix
  * "upgrade". The bare macula.rpc.{realm}.{service} is its Status. An unknown method is answered NOT_FOUND at once.
@@ -25,7 +24,8 @@
 /* Requests being handled; more: answered EXHAUSTED at once. Of workloads half as many: theirs wait, and never keep the
  * node's own waiting (bus-lane.c). */
 #define MAC_BUS_INFLIGHT_MAX 256
-/* Of one subscription; beyond it (or 16384 messages) cnats drops: the sender's call times out, the log says so. */
+/* Waiting for one subscription; what is beyond it (or 16384 messages) is dropped: the sender's call times out, the log
+ * says so. */
 #define MAC_BUS_QUEUE_MAX_BYTES (8u << 20)
 #define MAC_BUS_PAYLOAD_MAX (1u << 20)
 #define MAC_BUS_DEADLINE_MS 5000 /* default of a request */
@@ -57,9 +57,9 @@ typedef struct mac_bus_options {
 } mac_bus_options;
 
 mac_bus *mac_bus_new(const mac_bus_options *options);
-/* Connects from the loop. Connecting blocks the loop: not noticeably on the loopback, at most 2 s elsewhere. With a
- * seed the inbox is _SVC.<name>.>, without one (or with a workload's, or when the server refuses that)
- * _INBOX.<name>.>. */
+/* Connects from the loop, without blocking it (but for the look-up of a name in the URL; an address needs none). The
+ * URL is [nats://][user:password@ or token@]host[:port]; the bus speaks no TLS. With a seed the inbox is _SVC.<name>.>,
+ * without one (or with a workload's, or when the server refuses that) _INBOX.<name>.>. */
 void mac_bus_start(mac_bus *bus);
 /* Pending calls end with CANCELLED, requests whose handlers have not answered yet are answered UNAVAILABLE; what has
  * been published is sent; then it disconnects and frees. on_closed (may be NULL) comes last, from the loop, within half

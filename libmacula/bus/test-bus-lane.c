@@ -156,10 +156,44 @@ static void who_asks_for_too_much_is_refused_and_the_others_are_served(void **st
     test_node_close(accounts->node, &modest);
 }
 
+/* Headers as no client of ours would write them; the answers go to {inbox}. */
+static void ask_with(mac_bus *workload, const char *headers) {
+    mac_buffer_printf(&workload->wire->out, "HPUB " RPC "echo.say_later _INBOX.forged %zu %zu\r\n%s{}\r\n",
+                      strlen(headers), strlen(headers) + 2, headers);
+}
+
+/* The server's report decides, wherever else it is said, and whatever the rest of the headers is. */
+static void a_workload_cannot_say_that_it_is_none(void **state) {
+    two_accounts *accounts = *state;
+    static const char *const forged[] = {
+        "NATS/1.0\r\nNats-Request-Info: {\"acc\":\"NODE\"}\r\n\r\n",
+        "NATS/1.0\r\nX: Nats-Request-Info\r\nNats-Request-Info: {\"acc\":\"NODE\"}\r\n\r\n",
+        "NATS/1.0\r\nX-Nats-Request-Info: x\r\nNats-Request-Info: {\"acc\":\"NODE\"}\r\n\r\n",
+        "NATS/1.0\r\nX: \nNats-Request-Info: {\"acc\":\"NODE\"}\r\n\r\n",
+        "garbage\r\n\r\n",
+        "\r\n",
+        "NATS/1.0",
+        "NATS/1.0\r\nMacula-Caller: admin\r\n\r\n",
+    };
+    mac_bus *workload = client(accounts, "workload", NULL);
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(forged); i++) {
+        ask_with(workload, forged[i]);
+        test_node_flush(accounts->node, workload);
+        test_node_flush(accounts->node, accounts->node->service);
+        until_held(accounts, i + 1);
+    }
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(forged); i++)
+        if (!mac_request_is_workload(test_held[i]) || !mac_starts_with(mac_request_caller(test_held[i]), "workload"))
+            fail_msg("%zu: %s", i, mac_request_caller(test_held[i]));
+    test_answer_held();
+    test_node_close(accounts->node, &workload);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(slow_procedures_stay_available_to_the_node, setup, teardown),
         cmocka_unit_test_setup_teardown(each_workload_has_its_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_workload_cannot_say_that_it_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(who_asks_for_too_much_is_refused_and_the_others_are_served, setup, teardown),
     };
     return cmocka_run_group_tests_name("lanes of the workloads", tests, NULL, NULL);

@@ -1,9 +1,7 @@
 /* Connections: made, refused, lost, made again. */
 #include "test-bus-node.h"
 
-#include <dlfcn.h>
 #include <signal.h>
-#include <sodium/crypto_sign.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -168,63 +166,14 @@ static void a_key_opens_what_it_may_and_a_stranger_is_denied(void **state) {
     test_node_free(node);
 }
 
-/* In front of libsodium's own, which the dynamic linker finds after the program's. */
-static unsigned unlucky_signatures;
-int crypto_sign_detached(unsigned char *signature, unsigned long long *length, const unsigned char *data,
-                         unsigned long long data_length, const unsigned char *key) {
-    int (*real)(unsigned char *, unsigned long long *, const unsigned char *, unsigned long long,
-                const unsigned char *) = dlsym(RTLD_NEXT, "crypto_sign_detached");
-    assert_non_null(real);
-    int result = real(signature, length, data, data_length, key);
-    if (unlucky_signatures > 0) {
-        unlucky_signatures--;
-        signature[0] = 0;
-    }
-    return result;
-}
-
-static void a_signature_that_the_library_would_not_send_is_made_anew(void **state) {
-    (void)state;
-    key_pairs keys;
-    test_node *node = node_with_accounts(&keys);
-    test_states states = {0};
-    mac_bus_options options = {.loop = &node->loop,
-                               .url = test_server_url(node->server),
-                               .name = "cli",
-                               .realm = TEST_REALM,
-                               .seed = keys.admin,
-                               .once = true,
-                               .on_state = test_on_state,
-                               .data = &states};
-    unlucky_signatures = 3;
-    mac_bus *bus = mac_bus_new(&options);
-    mac_bus_start(bus);
-    test_node_until_count(node, &states.connected, 1);
-    assert_int_equal(unlucky_signatures, 0);
-    assert_int_equal(states.closed, 0);
-    test_node_close(node, &bus);
-    /* Bounded; and what ends so is not said to be a wrong key. */
-    states = (test_states){0};
-    unlucky_signatures = 1000;
-    bus = mac_bus_new(&options);
-    mac_bus_start(bus);
-    test_node_until_count(node, &states.closed, 1);
-    assert_int_equal(states.last_error, MACULA__V1__ERROR_CODE__UNAVAILABLE);
-    unlucky_signatures = 0;
-    test_node_close(node, &bus);
-    test_node_free(node);
-}
-
-/* It sends no nonce, so that every attempt would be signed alike. */
+/* It sends no nonce, so that there is nothing to sign. */
 static void a_server_that_knows_no_keys_takes_any(void **state) {
     (void)state;
     char seed[MAC_NKEY_SEED_SIZE], public_key[MAC_NKEY_PUBLIC_SIZE];
     mac_nkey_new(seed, public_key);
     test_node *node = test_node_new(NULL);
-    unlucky_signatures = 1000;
     node->client = test_node_bus(node, "client", seed, NULL);
     test_node_until_connected(node, node->client);
-    unlucky_signatures = 0;
     test_node_free(node);
 }
 
@@ -395,7 +344,6 @@ int main(void) {
         cmocka_unit_test(a_program_that_tries_once_gives_up_at_once),
         cmocka_unit_test(a_bus_that_was_never_started_can_be_closed),
         cmocka_unit_test(a_key_opens_what_it_may_and_a_stranger_is_denied),
-        cmocka_unit_test(a_signature_that_the_library_would_not_send_is_made_anew),
         cmocka_unit_test(a_server_that_knows_no_keys_takes_any),
         cmocka_unit_test(a_workload_reads_and_is_denied_to_change),
         cmocka_unit_test(discovery_tells_the_nodes_services_from_the_workloads),
