@@ -10,6 +10,7 @@
 #include "netd-avahi.h"
 #include "netd-change.h"
 #include "netd-filter.h"
+#include "netd-gateways.h"
 #include "netd-keeper.h"
 
 #define DOCUMENT_FILE "/run/macula/config.pb" /* confd writes it before anybody starts */
@@ -145,7 +146,7 @@ static void on_network_event(const netd_network_event *event, void *data) {
         netd_keeper_cable(manager->keeper);
 }
 
-static void on_naming_event(const netd_network_event *event, void *data) {
+static void on_told(const netd_network_event *event, void *data) {
     netd_manager_tell(data, event);
 }
 
@@ -224,6 +225,7 @@ void netd_manager_free(void *object) {
         mac_bus_unsubscribe(manager->changes);
     netd_avahi_free(manager->avahi);
     netd_filter_free(manager->filter);
+    netd_gateways_free(manager->gateways);
     netd_keeper_free(manager->keeper);
     netd_network_free(manager->network);
     netd_sys_free(manager->sys);
@@ -238,10 +240,8 @@ static void meet_avahi(netd_manager *manager) {
     const char *address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
     if (netd_sys_is_recording(manager->sys) || (!address && !mac_root_is_system(manager->root)))
         return;
-    manager->avahi = netd_avahi_new(&(netd_avahi_options){.loop = manager->loop,
-                                                          .address = address ? address : SYSTEM_BUS,
-                                                          .on_event = on_naming_event,
-                                                          .data = manager});
+    manager->avahi = netd_avahi_new(&(netd_avahi_options){
+        .loop = manager->loop, .address = address ? address : SYSTEM_BUS, .on_event = on_told, .data = manager});
 }
 
 /* Addresses come when the firewall is there: there is no moment in which the node is open. Should it not load, the node
@@ -273,6 +273,13 @@ mac_error *netd_manager_start(mac_service *service, void **ret_object) {
                                                                     .on_change = on_network_change,
                                                                     .data = manager},
                                             &error);
+    if (manager->network)
+        manager->gateways = netd_gateways_new(&(netd_gateways_options){.loop = manager->loop,
+                                                                       .sys = manager->sys,
+                                                                       .network = manager->network,
+                                                                       .on_event = on_told,
+                                                                       .data = manager},
+                                              &error);
     /* The network does not wait for the bus. */
     if (!error) {
         manager->keeper = netd_keeper_new(&(netd_keeper_options){.root = manager->root,

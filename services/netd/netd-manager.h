@@ -18,6 +18,7 @@ typedef struct netd_manager {
     netd_network *network;
     struct netd_filter *filter;
     struct netd_keeper *keeper;
+    struct netd_gateways *gateways;
     struct netd_avahi *avahi;       /* NULL: none of this machine's */
     struct netd_change *change;     /* runs; NULL: none */
     Macula__V1__Document *document; /* in force; NULL: the defaults */

@@ -40,6 +40,12 @@ int netd_advert_watch_new(uv_loop_t *loop,
 void netd_advert_watch_free(netd_advert_watch *watch);
 void netd_advert_solicit(int index);
 
+/* netd-silent-sys-linux.c: see netd-sys.h. */
+typedef struct netd_silent_watch netd_silent_watch;
+int netd_silent_watch_new(uv_loop_t *loop, void (*on_silent)(int index, const netd_ip *ip, void *data), void *data,
+                          netd_silent_watch **ret_watch) MAC_MUST_USE;
+void netd_silent_watch_free(netd_silent_watch *watch);
+
 /* netd-filter-sys-linux.c: see netd-sys.h. */
 int netd_filter_counters(void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
                          void *data);

@@ -5,6 +5,7 @@
 
 #include "netd-avahi.h"
 #include "netd-filter.h"
+#include "netd-gateways.h"
 #include "netd-keeper.h"
 
 static char *ip_text(const netd_ip *ip) {
@@ -175,12 +176,18 @@ static Macula__V1__NetResolver *resolver_message(const netd_resolver *from) {
     return resolver;
 }
 
-static void put_notes(Macula__V1__NetStatus *status, const mac_strings *notes, const char *reason) {
+static void put_notes(Macula__V1__NetStatus *status, const netd_manager *manager) {
+    const mac_strings *notes = netd_network_notes(manager->network);
+    const char *reason = netd_keeper_reason(manager->keeper);
+    mac_autostrings gateways = {0};
+    netd_gateways_note(manager->gateways, &gateways);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     if (reason)
         mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.network", "%s", reason);
     for (size_t i = 0; i < notes->count; i++)
         mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, NULL, "%s", notes->items[i]);
+    for (size_t i = 0; i < gateways.count; i++)
+        mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, NULL, "%s", gateways.items[i]);
     status->notes = mac_problems_to_list(problems, &status->n_notes);
 }
 
@@ -243,7 +250,7 @@ Macula__V1__NetStatus *netd_status_make(const netd_manager *manager) {
     for (size_t i = 0; i < state->route_count; i++)
         status->routes[status->n_routes++] = route_message(state, &state->routes[i]);
     status->resolver = resolver_message(netd_network_resolver(network));
-    put_notes(status, netd_network_notes(network), netd_keeper_reason(manager->keeper));
+    put_notes(status, manager);
     status->firewall = firewall_message(manager);
     status->naming = netd_avahi_naming(manager->avahi);
     put_history(manager, status);

@@ -22,6 +22,7 @@ typedef struct sys_linux {
     netd_netlink netlink;
     struct mnl_socket *events;
     netd_advert_watch *adverts;
+    netd_silent_watch *silent;
     uv_poll_t poll;
     uv_timer_t settle;
     unsigned open_handles;
@@ -239,6 +240,10 @@ static void linux_solicit(netd_sys *sys, int index) {
     netd_advert_solicit(index);
 }
 
+static int linux_watch_silent(netd_sys *base, void (*on_silent)(int index, const netd_ip *ip, void *data), void *data) {
+    return netd_silent_watch_new(base->loop, on_silent, data, &of(base)->silent);
+}
+
 static int linux_sysctl(netd_sys *sys, const char *key, const char *value) {
     mac_autofree char *path = mac_asprintf("/proc/sys/net/%s", key), *old = NULL;
     mac_autoptr(mac_root) host = NULL; /* of the kernel, whatever the root */
@@ -361,6 +366,7 @@ static void on_closed(uv_handle_t *handle) {
 static void linux_free(netd_sys *base) {
     sys_linux *sys = of(base);
     netd_advert_watch_free(sys->adverts);
+    netd_silent_watch_free(sys->silent);
     if (sys->open_handles) {
         uv_close((uv_handle_t *)&sys->poll, on_closed);
         uv_close((uv_handle_t *)&sys->settle, on_closed);
@@ -374,9 +380,10 @@ static void linux_free(netd_sys *base) {
 
 netd_sys *netd_sys_linux_new(mac_error **ret_error) {
     static const netd_sys_ops ops = {
-        linux_read,           linux_apply,           linux_watch, linux_watch_adverts, linux_solicit,   linux_sysctl,
-        linux_neighbour_ask,  linux_neighbour,       linux_run,   linux_counters,      linux_has_table, linux_sessions,
-        linux_wireguard_read, linux_wireguard_write, linux_free};
+        linux_read,         linux_apply,     linux_watch,         linux_watch_adverts,  linux_solicit,
+        linux_watch_silent, linux_sysctl,    linux_neighbour_ask, linux_neighbour,      linux_run,
+        linux_counters,     linux_has_table, linux_sessions,      linux_wireguard_read, linux_wireguard_write,
+        linux_free};
     sys_linux *sys = mac_calloc(1, sizeof *sys);
     sys->base.ops = &ops;
     int r = netd_netlink_open(&sys->netlink, NETLINK_ROUTE);

@@ -183,6 +183,14 @@ static void record_solicit(netd_sys *base, int index) {
     note(of(base), mac_asprintf("solicit %d", index));
 }
 
+static int record_watch_silent(netd_sys *base, void (*on_silent)(int index, const netd_ip *ip, void *data),
+                               void *data) {
+    (void)base;
+    (void)on_silent;
+    (void)data;
+    return 0;
+}
+
 static int record_sysctl(netd_sys *base, const char *key, const char *value) {
     mac_autofree char *line = mac_asprintf("sysctl %s=%s", key, value);
     if (!mac_strings_contain(&of(base)->calls, line))
@@ -277,11 +285,11 @@ static void record_free(netd_sys *base) {
     free(sys);
 }
 
-static const netd_sys_ops record_ops = {record_read,           record_apply,           record_watch,
-                                        record_watch_adverts,  record_solicit,         record_sysctl,
-                                        record_neighbour_ask,  record_neighbour,       record_run,
-                                        record_counters,       record_has_table,       record_sessions,
-                                        record_wireguard_read, record_wireguard_write, record_free};
+static const netd_sys_ops record_ops = {
+    record_read,         record_apply,     record_watch,         record_watch_adverts,  record_solicit,
+    record_watch_silent, record_sysctl,    record_neighbour_ask, record_neighbour,      record_run,
+    record_counters,     record_has_table, record_sessions,      record_wireguard_read, record_wireguard_write,
+    record_free};
 
 const mac_strings *netd_sys_record_calls(const netd_sys *sys) {
     return sys->ops == &record_ops ? &of(sys)->calls : NULL;

@@ -83,3 +83,7 @@ int netd_sys_watch_adverts(netd_sys *sys, void (*on_options)(int index, const vo
 void netd_sys_solicit(netd_sys *sys, int index) {
     sys->ops->solicit(sys, index);
 }
+
+int netd_sys_watch_silent(netd_sys *sys, void (*on_silent)(int index, const netd_ip *ip, void *data), void *data) {
+    return sys->ops->watch_silent(sys, on_silent, data);
+}

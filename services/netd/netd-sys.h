@@ -46,6 +46,10 @@ int netd_sys_neighbour_ask(netd_sys *sys, int index, const netd_ip *ip) MAC_MUST
 /* ret_mac is filled when it answers. */
 netd_neighbour netd_sys_neighbour(netd_sys *sys, int index, const netd_ip *ip, uint8_t ret_mac[6]);
 
+/* on_silent is called from the loop when the kernel has asked for a neighbour in vain. */
+int netd_sys_watch_silent(netd_sys *sys, void (*on_silent)(int index, const netd_ip *ip, void *data),
+                          void *data) MAC_MUST_USE;
+
 /* Starts a program; the recording one ends it at once with success and no output. options->loop is filled in. 0 or a
  * negative errno. */
 int netd_sys_run(netd_sys *sys, const mac_command_options *options, mac_command **ret_command) MAC_MUST_USE;
@@ -74,6 +78,7 @@ typedef struct netd_sys_ops {
     int (*watch_adverts)(netd_sys *sys, void (*on_options)(int index, const void *options, size_t length, void *data),
                          void *data);
     void (*solicit)(netd_sys *sys, int index);
+    int (*watch_silent)(netd_sys *sys, void (*on_silent)(int index, const netd_ip *ip, void *data), void *data);
     int (*sysctl)(netd_sys *sys, const char *key, const char *value);
     int (*neighbour_ask)(netd_sys *sys, int index, const netd_ip *ip);
     netd_neighbour (*neighbour)(netd_sys *sys, int index, const netd_ip *ip, uint8_t ret_mac[6]);

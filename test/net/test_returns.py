@@ -84,6 +84,18 @@ class Change(NetTest):
         self.assertTrue(self.node.space.reaches("192.168.77.1"))
         self.node.cli("config", "set", "maculaos.network.interfaces.eth0.mtu", "1400").ok()
 
+    def test_a_gateway_that_falls_silent_is_told_of_and_when_it_answers_again(self):
+        with self.node.events("net.gateway") as events:
+            self.lan.unplug(self.router, "lan0")
+            self.node.space.ip("neigh", "flush", "dev", "eth0")  # what the kernel knew would hold for half a minute
+            sender = self.node.space.background("ping", "-i", "0.5", "192.168.77.1")  # the node has something to say
+            self.addCleanup(sender.close)
+            events.wait('"silent".*"eth0".*"192.168.77.1"')
+            self.assertIn("eth0: the gateway 192.168.77.1 does not answer", self.node.net().notes())
+            self.lan.replug(self.router, "lan0")
+            events.wait('"answers".*"192.168.77.1"')
+        self.assertNotIn("does not answer", self.node.net().notes())
+
     def test_a_death_in_the_middle_of_a_change_leaves_the_previous_network(self):
         with self.node.events("net.address") as events:
             change = self.node.space.background("/bin/sh", "-c", "exec \"$0\" \"$@\"",
