@@ -1,4 +1,5 @@
 /* Questions on the terminal, as the fields of the set-up say. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -63,22 +64,48 @@ bool cli_setup_counts(const Macula__V1__FirstbootStep *step, const Macula__V1__F
 
 /* ---- the terminal ---- */
 
-bool cli_setup_line(const char *prompt, bool secret, char **ret_line) {
-    struct termios before;
-    char line[LINE_MAX_BYTES];
-    bool quiet = secret && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0;
-    printf("%s", prompt);
-    fflush(stdout);
-    if (quiet) {
-        struct termios silent = before;
+/* While a line is read the signals end us at once: the loop, which has them otherwise, does not run. Who leaves at a
+ * password gets a terminal that shows again what is typed. */
+static const int leaving[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
+static struct sigaction actions[MAC_ARRAY_SIZE(leaving)];
+static struct termios terminal;
+static bool hidden;
+
+static void on_leave(int number) {
+    if (hidden)
+        tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
+    raise(number); /* SA_RESETHAND: it ends us as soon as we return */
+}
+
+static void begin_line(bool secret) {
+    struct sigaction action = {.sa_handler = on_leave, .sa_flags = (int)SA_RESETHAND};
+    hidden = secret && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &terminal) == 0;
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(leaving); i++)
+        sigaction(leaving[i], &action, &actions[i]);
+    if (hidden) {
+        struct termios silent = terminal;
         silent.c_lflag &= ~(tcflag_t)ECHO;
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
     }
-    bool got = fgets(line, sizeof line, stdin) != NULL;
-    if (quiet) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+}
+
+static void end_line(void) {
+    if (hidden) {
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal);
         printf("\n");
     }
+    hidden = false;
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(leaving); i++)
+        sigaction(leaving[i], &actions[i], NULL);
+}
+
+bool cli_setup_line(const char *prompt, bool secret, char **ret_line) {
+    char line[LINE_MAX_BYTES];
+    begin_line(secret); /* first: what is typed at the prompt must count */
+    cli_print(CLI_PLAIN, "%s", prompt);
+    fflush(stdout);
+    bool got = fgets(line, sizeof line, stdin) != NULL;
+    end_line();
     if (!got)
         return false;
     line[strcspn(line, "\r\n")] = '\0';

@@ -172,7 +172,8 @@ static void show_problems(const mac_error *error) {
 static int ask_step(cli_session *session, const Macula__V1__FirstbootStep *step, uint64_t *revision) {
     cli_autoanswers answers = {0};
     mac_autoptr(mac_error) error = NULL;
-    cli_print(CLI_BOLD, "\n--- %s ---\n", step->title);
+    cli_print(CLI_PLAIN, "\n");
+    cli_print(CLI_BOLD, "--- %s ---\n", step->title);
     for (;;) {
         steps_answer *after = NULL;
         for (size_t i = 0; i < step->n_fields; i++)
@@ -249,7 +250,8 @@ static int pair(cli_session *session, const char *code) {
 }
 
 static void ask_pairing(cli_session *session) {
-    cli_print(CLI_BOLD, "\n--- Portal ---\n");
+    cli_print(CLI_PLAIN, "\n");
+    cli_print(CLI_BOLD, "--- Portal ---\n");
     for (;;) {
         mac_autofree char *code = NULL;
         if (!cli_setup_line(
@@ -291,20 +293,21 @@ static int finish(cli_session *session, bool reboot) {
     return CLI_OK;
 }
 
+static int leave(void) {
+    cli_note("nothing was changed; what you answered is kept. Go on with: maculaos setup");
+    return CLI_FAILED;
+}
+
 static int interview(cli_session *session, const steps_answer *steps, bool reboot) {
     uint64_t revision = steps->revision;
     cli_print(CLI_PLAIN, "Set up this node. Enter keeps what stands in brackets.\n");
     for (size_t i = 0; i < steps->n_steps; i++) {
         int code = ask_step(session, steps->steps[i], &revision);
         if (code != CLI_OK)
-            return code;
+            return leave();
     }
     ask_pairing(session);
-    if (cli_ask("Write this configuration now?") != 1) {
-        cli_note("nothing was changed; what you answered is kept. Go on with: maculaos setup");
-        return CLI_FAILED;
-    }
-    return finish(session, reboot);
+    return cli_ask("Write this configuration now?") == 1 ? finish(session, reboot) : leave();
 }
 
 /* From a file: every step that has an answer, or was not answered yet. */

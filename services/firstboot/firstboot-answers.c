@@ -185,6 +185,22 @@ static void check_schema(const firstboot_step *step, const json_t *values, mac_p
     }
 }
 
+/* Whoever shows or writes these texts later may count on it that a line is one line. */
+static bool has_control(const char *text, bool lines) {
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if ((*c < 0x20 && !(lines && (*c == '\n' || *c == '\t'))) || *c == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0))
+            return true;
+    return false;
+}
+
+static void check_characters(const firstboot_step *step, const json_t *values, mac_problems *problems) {
+    for (const firstboot_field *field = step->fields; field->name; field++) {
+        bool lines = field->kind == MACULA__V1__FIRSTBOOT_FIELD__KIND__lines;
+        if (has_control(firstboot_answer(values, field->name), lines))
+            add_problem(problems, field->name, T(CONTROL_CHARACTERS));
+    }
+}
+
 static void check_network(const json_t *values, const firstboot_facts *facts, mac_problems *problems) {
     const char *mode = firstboot_answer(values, "net_mode"), *name = firstboot_answer(values, "net_interface");
     bool fixed = mac_streq(mode, "static"), wifi = mac_streq(mode, "wifi");
@@ -208,6 +224,7 @@ static void check_system(const json_t *values, const firstboot_facts *facts, mac
 
 int firstboot_answers_check(const firstboot_step *step, const json_t *values, const firstboot_facts *facts,
                             mac_problems *problems) {
+    check_characters(step, values, problems);
     if (mac_streq(step->name, "network"))
         check_network(values, facts, problems);
     if (mac_streq(step->name, "system"))

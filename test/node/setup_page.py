@@ -71,6 +71,9 @@ class Page:
     def answer_all(self, **more):
         self.get("/network")
         self.post("/network", net_mode="dhcp")
+        self.answer_all_but_network(**more)
+
+    def answer_all_but_network(self, **more):
         self.get("/system")
         answer = self.post("/system", **{"hostname": "edge-7", "timezone": "Europe/Berlin", "keyboard": "de", "locale": "en_US.UTF-8",
                                          "password": "correct horse", "ssh_keys": "", **more})

@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
 """The page of the first boot and clients that mean it no good: raw sockets, nothing a browser would send."""
 import contextlib
+import os
+import pathlib
 import re
+import signal
 import socket
 import time
 import unittest
 import urllib.parse
 
-from node_harness import PATIENCE, Node
+from node_harness import BIN, PATIENCE, Node
 from setup_page import Page
 
 LIMIT = 16384  # bytes of a form
+ASAN = b"__asan_init" in (BIN / "firstboot").read_bytes()  # its own memory says nothing about ours
 
 
-def connect(page):
+def connect(page, source=""):
     host, port = page.host.split(":")
-    return socket.create_connection((host, int(port)), timeout=PATIENCE)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE, source_address=(source, 0))
 
 
 def read_all(client):
@@ -72,6 +76,12 @@ class Hostile(unittest.TestCase):
         self.assertEqual(status(ask(self.page, head + "Content-Length: 99999999999999999999\r\n\r\n")), 413)
         self.assertIn(status(ask(self.page, head + "Content-Length: -1\r\n\r\n")), (400, 413))
         self.assertEqual(status(ask(self.page, head + f"Content-Length: {LIMIT + 1}\r\n\r\n")), 413)
+
+    def test_ten_megabytes_that_come_all_the_same_are_not_kept(self):
+        head = f"POST /session HTTP/1.1\r\nHost: {self.page.host}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        ask(self.page, head + f"Content-Length: {10 << 20}\r\n\r\n" + "a" * (10 << 20))
+        peak = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        self.assertLess(int(re.search(r"VmHWM:\s+(\d+) kB", peak).group(1)), 8 << 10 if not ASAN else 1 << 20)
 
     def test_headers_without_end_are_refused(self):
         many = "".join(f"X-{number}: {'a' * 100}\r\n" for number in range(1000))
@@ -148,6 +158,14 @@ class Hostile(unittest.TestCase):
             # All come from the loopback, so they share the owner's address: he gets in when the first ones are cut off.
             self.assertEqual(self.wait_for_page().status, 200)
 
+    def test_five_hundred_connections_of_one_address_leave_others_alone(self):
+        with contextlib.ExitStack() as stack:
+            for _ in range(500):
+                client = stack.enter_context(contextlib.closing(connect(self.page, "127.0.0.9")))
+                with contextlib.suppress(ConnectionError):
+                    client.sendall(b"GET / HTTP/1.1\r\nHost:")
+            self.assertEqual(Page(self.node).get("/").status, 200)
+
     def wait_for_page(self):
         deadline = time.monotonic() + PATIENCE * 2
         while True:
@@ -158,21 +176,84 @@ class Hostile(unittest.TestCase):
                     raise AssertionError("the page never came back") from error
 
     def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(self):
+        host = self.page.host.encode()
+        for begin in (b"POST /session HTTP/1.1\r\nHost: " + host + b"\r\nContent-Length: 1000\r\n"
+                      b"Content-Type: application/x-www-form-urlencoded\r\n\r\n", b"GET / HTTP/1.1\r\nHost: " + host + b"\r\nX-Slow: "):
+            with self.subTest(begin[:4]):
+                self.assertTrue(self.is_cut_off(begin))
+
+    def is_cut_off(self, begin):
         begun = time.monotonic()
         with connect(self.page) as client:
-            client.sendall(b"POST /session HTTP/1.1\r\nHost: " + self.page.host.encode() + b"\r\nContent-Length: 1000\r\n"
-                           b"Content-Type: application/x-www-form-urlencoded\r\n\r\n")
+            client.sendall(begin)
             client.settimeout(0.5)
             while time.monotonic() < begun + PATIENCE * 2:
                 try:
                     client.sendall(b"a")
                     if client.recv(1) == b"":
-                        return
+                        return True
                 except TimeoutError:
                     continue
                 except OSError:
-                    return
-        self.fail("it was never cut off")
+                    return True
+        return False
+
+    def test_a_form_that_is_sent_again_changes_nothing_more(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.get("/mesh")
+            form = urllib.parse.urlencode({**page.last.hidden(), "realm": "com.example.first"})
+            self.assertEqual(page.request("POST", "/mesh", form).status, 303)
+            page.get("/mesh")
+            page.post("/mesh", realm="com.example.second")
+            self.assertEqual(page.request("POST", "/mesh", form).status, 409)
+            self.assertIn('value="com.example.second"', page.get("/mesh").text)
+            page.answer_all()
+            page.get("/review")
+            end = urllib.parse.urlencode(page.last.hidden())
+            before = node.generation()
+            self.assertEqual(page.request("POST", "/finish", end).status, 303)
+            node.runner.wait('msg="the node is configured"')
+            self.assertEqual(page.request("POST", "/finish", end).status, 200)
+            self.assertIn("The node is configured", page.request("POST", "/mesh", form).text)
+            self.assertEqual(node.generation(), before + 1)
+
+    def test_a_session_ends_with_the_process_that_opened_it(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            os.kill(node.pids()["firstboot"], signal.SIGKILL)
+            node.runner.wait("unit=firstboot state=ready from=starting")
+            again = Page(node)
+            again.cookie = page.cookie
+            self.assertIn("Your session is over", again.get("/network").text)
+            self.assertEqual(again.request("GET", "/status").status, 403)
+
+    def test_hostile_names_of_a_wifi_are_names_or_refused(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            for name in ("a" * 33, "\u00e9" * 17, "a\x00b", "depot\x1b[31m", "a\nb: c", "a\x7f"):
+                with self.subTest(name):
+                    page.get("/network")
+                    answer = page.request("POST", "/network", urllib.parse.urlencode(
+                        {**page.last.hidden(), "net_mode": "wifi", "wifi_name": name, "wifi_passphrase": ""}))
+                    self.assertIn(answer.status, (400, 422))
+            name = '"><script>alert(1)</script> #{}'
+            page.get("/network")
+            page.post("/network", net_mode="wifi", wifi_name=name, wifi_passphrase="\"}'<b>: [$(x)]`")
+            page.answer_all_but_network()
+            self.assertNotIn("<script>alert", page.get("/network").text)
+            self.assertNotIn("<script>alert", page.get("/review").text)
+            self.assertIn("&lt;script&gt;alert", page.last.text)
+            page.post("/finish")
+            node.runner.wait('msg="the node is configured"')
+            self.assertEqual(node.get("maculaos.wifi[0].name"), name)
+            self.assertEqual(len(node.get("maculaos.wifi")), 1)
 
     def test_nonsense_is_no_request(self):
         for text in (b"\x16\x03\x01\x02\x00\x01\x00", b"\r\n\r\n\r\n", b"GET\r\n\r\n", b"\x00" * 4096, b"GET / HTTP/9.9\r\n\r\n",

@@ -3,10 +3,15 @@
 import json
 import pathlib
 import re
+import select
+import socket
+import socketserver
 import ssl
 import stat
 import tempfile
+import threading
 import unittest
+import urllib.parse
 import urllib.request
 
 from node_harness import Node
@@ -36,6 +41,43 @@ def entered(node):
     page.get("/")
     page.enter()
     return page
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """A proxy that knows CONNECT and nothing else."""
+    daemon_threads = allow_reuse_address = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Connection)
+        self.asked, self.port = [], self.server_address[1]
+        self.thread = threading.Thread(target=self.serve_forever)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+    class Connection(socketserver.StreamRequestHandler):
+        def handle(self):
+            verb, place, _ = self.rfile.readline().decode().split()
+            while self.rfile.readline().strip():
+                pass
+            assert verb == "CONNECT", verb
+            self.server.asked.append(place)
+            host, port = place.split(":")
+            with socket.create_connection((host, int(port))) as there:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                ends = {self.connection: there, there: self.connection}
+                while True:
+                    for end in select.select(list(ends), [], [])[0]:
+                        data = end.recv(65536)
+                        if not data:
+                            return
+                        ends[end].sendall(data)
 
 
 class Pairing(unittest.TestCase):
@@ -89,7 +131,7 @@ class Pairing(unittest.TestCase):
             page = entered(node)
             for code, words in (("EXPIRED-2", "has expired"), ("DENIED-22", "no room for another node"), ("WRONG-222", "does not know"),
                                 ("BROKEN-22", "makes no sense"), ("EMPTY-222", "refresh_token is missing"),
-                                ("HUGE-2222", "larger than"), ("HANGUP-22", "broke the connection off")):
+                                ("HUGE-2222", "larger than"), ("LEAD-2222", "HTTP 307"), ("HANGUP-22", "broke the connection off")):
                 with self.subTest(code):
                     self.assertEqual(pair(page, code), REFUSED)
                     self.assertIn(words, page.get("/pairing").text)
@@ -113,6 +155,26 @@ class Pairing(unittest.TestCase):
             page = entered(node)
             self.assertEqual(pair(page, "GOOD-2345"), REFUSED)
             self.assertIn("is not trusted", page.get("/pairing").text)
+
+    def test_a_certificate_of_another_name_or_time_is_refused(self):
+        elsewhere = self.env["MACULA_PORTAL"].replace("localhost", "127.0.0.2")
+        over, env = portal(days=0)
+        with over:
+            for wrong in ({**self.env, "MACULA_PORTAL": elsewhere}, env):
+                with self.subTest(wrong["MACULA_PORTAL"]), Node(env=wrong) as node:
+                    page = entered(node)
+                    self.assertEqual(pair(page, "GOOD-never"), REFUSED)
+                    self.assertRegex(page.get("/pairing").text, "is not trusted")
+                    self.assertFalse(node.path(CREDENTIALS).exists())
+            over.stop()
+        self.assertNotIn("GOOD-never", [question.get("pairing_code") for question in self.asked()])
+
+    def test_the_portal_is_reached_through_the_proxy_of_the_configuration(self):
+        with Proxy() as proxy:
+            config = f"maculaos:\n  environment:\n    https_proxy: http://localhost:{proxy.port}\n"
+            with Node(config=config, env={**self.env, "no_proxy": "", "NO_PROXY": ""}) as node:
+                self.assertEqual(pair(entered(node), "GOOD-proxy"), PAIRED)
+        self.assertEqual(proxy.asked, [urllib.parse.urlsplit(self.env["MACULA_PORTAL"]).netloc])
 
     def test_a_portal_that_is_not_there_is_said(self):
         with Node(env={**self.env, "MACULA_PORTAL": "https://localhost:9"}) as node:

@@ -1,14 +1,24 @@
 #!/usr/bin/env python3
 """The set-up in a terminal: the same questions, checks and end as the page."""
+import contextlib
 import os
+import pathlib
 import pty
 import re
 import select
+import shutil
+import signal
+import sys
+import tempfile
+import termios
 import time
 import unittest
 
-from node_harness import BIN, PATIENCE, Node
+from node_harness import BIN, PATIENCE, SOURCE, Node
 from setup_page import Page, portal
+
+sys.path.insert(0, str(SOURCE / "test/os"))
+from os_console import Console  # noqa: E402
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl3dIeudNqd0DPMRD6OIh65tjkxFNOtbnvj4WVzUCrF me"
 
@@ -16,11 +26,11 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl3dIeudNqd0DPMRD6OIh65tjkxFNOtbnvj4
 class Terminal:
     """A person at a terminal."""
 
-    def __init__(self, node, *arguments):
+    def __init__(self, node, *arguments, program=BIN / "maculaos", **env):
         self.seen = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execve(BIN / "maculaos", ["maculaos", *arguments], {**node.env, "TERM": "dumb"})
+            os.execve(program, [str(program), *map(str, arguments)], {**node.env, "TERM": "dumb", **env})
 
     def expect(self, pattern):
         deadline = time.monotonic() + PATIENCE
@@ -39,17 +49,34 @@ class Terminal:
     def type(self, text):
         os.write(self.fd, text.encode() + b"\n")
 
+    def press(self, keys):
+        os.write(self.fd, keys)
+
+    # What a console of the harness wants of a machine's serial line.
+    def recv(self, size):
+        return os.read(self.fd, size)
+
+    def sendall(self, data):
+        os.write(self.fd, data)
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
+
     def answer(self, pattern, text):
         self.expect(pattern)
         self.type(text)
 
-    def end(self):
-        while True:
-            try:
-                if not os.read(self.fd, 4096):
-                    break
-            except OSError:
-                break
+    def end(self, seen=None, echoes=None):
+        """Reads to the end; the exit code, or minus the signal. What was to be seen, and how the terminal was left."""
+        with contextlib.suppress(OSError):
+            while select.select([self.fd], [], [], PATIENCE)[0] and (data := os.read(self.fd, 4096)):
+                self.seen += data.decode(errors="replace")
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            os.kill(self.pid, signal.SIGKILL)
+        if seen and seen not in self.seen:
+            raise AssertionError(f"no {seen!r} at the end:\n{self.seen}")
+        if echoes is not None and self.echoes() != echoes:
+            raise AssertionError("the terminal does not show what is typed" if echoes else "it shows a password")
         os.close(self.fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
@@ -82,6 +109,90 @@ class Setup(unittest.TestCase):
             self.assertEqual(node.get("maculaos.timezone"), "Europe/Berlin")
             self.assertTrue(node.get("maculaos.mesh.roles.gateway"))
             self.assertTrue(node.path("/var/lib/maculaos/.configured").exists())
+
+    def answer_system(self, person, name):
+        person.answer(r"Name of the node(?s:.*?)\] ", name)
+        person.answer(r"Time zone(?s:.*?)\] ", "UTC")
+        person.answer(r"Keyboard(?s:.*?)\] ", "")
+        person.answer(r"Language of programs(?s:.*?)\] ", "")
+
+    def answer_mesh(self, person):
+        person.answer(r"Bootstrap(?s:.*?)\[y/N\] ", "")
+        person.answer(r"Gateway(?s:.*?)\[y/N\] ", "")
+        person.answer(r"Realm(?s:.*?)\] ", "")
+        person.answer(r"Entry points(?s:.*?)> ", "")
+
+    def test_who_leaves_at_any_question_goes_on_there_later_and_sees_what_is_typed(self):
+        with Node() as node:
+            person = Terminal(node, "setup")
+            person.answer(r"Connection\n(?s:.*)\[dhcp\] ", "wifi")
+            person.answer(r"Name of the Wi-Fi(?s:.*?)\n  (?=\Z)", "depot")
+            person.answer(r"Wi-Fi password(?s:.*?)\n  (?=\Z)", "correct-horse")
+            person.answer(r"once more: ", "battery")
+            person.expect("not the same")
+            person.expect(r"\n  (?=\Z)")
+            self.assertFalse(person.echoes())
+            person.type("correct-horse")
+            person.answer(r"once more: ", "correct-horse")
+            self.answer_system(person, "edge-7")
+            person.expect(r"Password of the user macula(?s:.*?)\n  (?=\Z)")
+            self.assertFalse(person.echoes())
+            person.press(b"\x03")
+            self.assertEqual(person.end(echoes=True), -2)
+
+            person = Terminal(node, "setup")
+            person.expect(r"Connection\n(?s:.*)\[wifi\] ")
+            person.press(b"\x03")
+            self.assertEqual(person.end(), -2)
+
+            person = Terminal(node, "setup")
+            person.answer(r"Connection\n(?s:.*)\[wifi\] ", "")
+            person.answer(r"Name of the Wi-Fi(?s:.*?)\[depot\] ", "")
+            person.answer(r"empty: as it is\) ", "")
+            person.expect(r"\n\n--- System ---\n")
+            self.answer_system(person, "edge-8")
+            person.expect(r"Password of the user macula(?s:.*?)\n  (?=\Z)")
+            person.press(b"\x04")
+            self.assertEqual(person.end(seen="what you answered is kept"), 1)
+            self.assertFalse(node.path("/var/lib/maculaos/.configured").exists())
+            self.assertNotIn("correct-horse", "\n".join(node.runner.lines.drain()))
+
+    def test_the_terminal_pairs_with_a_code_or_waits_for_the_portal(self):
+        process, env = portal(auto=1)
+        with process, Node(env=env) as node:
+            node.cli("setup", "--answers", "-", stdin=f"hostname=edge-9\nssh_keys={KEY}\n").ok()
+            for word in ("WRONG-22", "w"):
+                person = Terminal(node, "setup")
+                person.answer(r"Connection\n(?s:.*)\[dhcp\] ", "")
+                self.answer_system(person, "")
+                person.answer(r"Password of the user macula(?s:.*?)\n  (?=\Z)", "")
+                person.answer(r"SSH keys(?s:.*?)> ", "")
+                self.answer_mesh(person)
+                person.answer(r"Pairing code of the Portal.*?: ", word)
+                if word == "w":
+                    person.expect(r"Open https://\S+ and authorise")
+                    person.expect(r"belongs to Ada Lovelace \(Analytical Engines\)")
+                else:
+                    person.expect("does not know this pairing code")
+                    person.answer(r"Pairing code of the Portal.*?: ", "")
+                person.answer(r"Write this configuration now\?.*\] ", "y" if word == "w" else "n")
+                self.assertEqual(person.end(), 0 if word == "w" else 1)
+            self.assertEqual(node.get("hostname"), "edge-9")
+            process.stop()
+
+    def test_what_the_page_changed_meanwhile_is_not_overwritten(self):
+        with Node() as node:
+            person = Terminal(node, "setup")
+            person.expect(r"Connection\n(?s:.*)\[dhcp\] ")
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.get("/mesh")
+            page.post("/mesh", realm="com.example.plant")
+            person.type("")
+            person.expect("(?i)changed")
+            self.assertEqual(person.end(), 1)
+            self.assertIn("com.example.plant", node.cli("call", "firstboot.steps").ok().out)
 
     def test_a_script_gives_a_file_of_answers(self):
         process, env = portal()
@@ -122,6 +233,43 @@ class Setup(unittest.TestCase):
             node.anonymous("setup", "code").exits(6)
             node.anonymous("call", "firstboot.steps").exits(6)
             self.assertNotRegex(node.anonymous("setup", "status", "-o", "json").ok().out, r"[A-Z2-9]{3}-[A-Z2-9]{3}")
+
+
+# A terminal of a node: getty, login and the shell that reads the profile of the image, with names of its own for root's power.
+# Only this process sees those files.
+LOGIN = """
+mount --make-rprivate / && mount -t tmpfs none /run && mkdir -p /run/macula/firstboot || exit 1
+mount --bind "$STAGE" /etc/profile.d && mount --bind "$STAGE/bin" /usr/local/sbin || exit 1
+printf '\\nedge login: '
+read -r name
+exec python3 -c 'import os; os.execv("/bin/sh", ["-sh"])'
+"""
+
+
+class LogIn(unittest.TestCase):
+    def stage(self, folder):
+        """The profile of the image as it is; doas, tty and maculaos as this machine can have them."""
+        shutil.copy(SOURCE / "overlay/etc/profile.d/macula-setup.sh", folder)
+        (folder / "bin").mkdir()
+        for name, text in (("doas", 'exec "$@"'), ("tty", "echo /dev/tty1"), ("maculaos", f'exec {BIN}/maculaos "$@"')):
+            (folder / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+            (folder / "bin" / name).chmod(0o755)
+
+    def test_the_harness_of_the_image_leaves_the_set_up_that_a_login_begins(self):
+        if os.geteuid() != 0 or pathlib.Path("/var/lib/maculaos/.configured").exists():
+            self.skipTest("needs root, on a machine that is no node")
+        with Node() as node, tempfile.TemporaryDirectory() as folder:
+            self.stage(pathlib.Path(folder))
+            terminal = Terminal(node, "-m", "sh", "-c", LOGIN, program=pathlib.Path("/usr/bin/unshare"), STAGE=folder)
+            console = Console(terminal, "the terminal itself")
+            console.log_in()
+            self.assertIn("Set up this node.", console.text)
+            self.assertEqual(console.ok("echo here"), "here")
+            self.assertEqual(console.run("maculaos setup status >/dev/null; false")[0], 1)
+            console.line("exit")
+            console.expect_end()
+            os.waitpid(terminal.pid, 0)
+            os.close(terminal.fd)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A stand-in for the Portal, over real HTTPS: what a node asks to be paired, and the page where somebody authorises it.
 
-    portal.py [--port N] [--state DIR] [--auto SECONDS]
+    portal.py [--port N] [--state DIR] [--auto SECONDS] [--days N]
 
 Prints "portal ready: URL ca=FILE" and serves until it is ended. Its certificate is signed by a CA of its own, made anew
 in DIR (openssl). POST /api/console/pair {pairing_code, node_code, node_id, hostname}; the codes it knows:
@@ -13,7 +13,7 @@ in DIR (openssl). POST /api/console/pair {pairing_code, node_code, node_id, host
     BROKEN-22      200 and no JSON                 EMPTY-222   200 and {}
     HUGE-2222      200 and 10 MB                   SLOW-2222   answers after a minute
     HANGUP-22      closes the connection           BUSY-…      503 the first time, then pairs
-    HTML-2222      200 and names full of HTML
+    HTML-2222      200 and names full of HTML      LEAD-2222   307 to a place without TLS
 
 POST /api/console/pair/request and …/poll are the way without a code: GET /authorise?code=NODE_CODE shows the page on
 which somebody clicks, POST of it authorises; --auto does so after SECONDS. GET /requests lists what was asked (tests)."""
@@ -32,7 +32,7 @@ import urllib.parse
 OWNER = {"user_name": "Ada Lovelace", "org_identity": "Analytical Engines"}
 
 
-def make_certificates(folder):
+def make_certificates(folder, days):
     """CA and server certificate; returns (certificate, key, CA)."""
     def openssl(*arguments):
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
@@ -44,7 +44,7 @@ def make_certificates(folder):
     openssl("req", "-x509", *curve, "-days", "2", "-subj", "/CN=Test CA of the Portal", "-keyout", ca_key, "-out", ca)
     openssl("req", *curve, "-subj", "/CN=localhost", "-keyout", key, "-out", request)
     extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1,IP:10.0.2.2,IP:::1\n")
-    openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "2", "-extfile", extensions,
+    openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", days, "-extfile", extensions,
             "-out", certificate)
     return certificate, key, ca
 
@@ -115,11 +115,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(self, status, body, kind="application/json"):
+    def answer(self, status, body, kind="application/json", more=None):
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if kind == "application/json" else body.encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
+        for name, value in (more or {}).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 
@@ -129,6 +131,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, b"<html>It works!")
         elif code == "HUGE-2222":
             self.answer(200, b'{"user_name": "' + b"x" * (10 << 20) + b'"}')
+        elif code == "LEAD-2222":
+            self.answer(307, b"", more={"Location": "http://localhost:9/api/console/pair"})
         elif code == "SLOW-2222":
             time.sleep(60)
         elif code == "HANGUP-22":
@@ -174,8 +178,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, "<!DOCTYPE html><title>Portal</title><h1>Portal (a stand-in)</h1>", "text/html")
 
 
-def serve(port, folder, auto):
-    certificate, key, ca = make_certificates(folder)
+def serve(port, folder, auto, days):
+    certificate, key, ca = make_certificates(folder, days)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = http.server.ThreadingHTTPServer(("0.0.0.0", port), Handler)
@@ -192,13 +196,14 @@ def main():
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--state", type=pathlib.Path)
     parser.add_argument("--auto", type=float)
+    parser.add_argument("--days", type=int, default=2)
     options = parser.parse_args()
     if options.state:
         options.state.mkdir(parents=True, exist_ok=True)
-        serve(options.port, options.state, options.auto)
+        serve(options.port, options.state, options.auto, options.days)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            serve(options.port, pathlib.Path(folder), options.auto)
+            serve(options.port, pathlib.Path(folder), options.auto, options.days)
 
 
 if __name__ == "__main__":
