@@ -91,7 +91,7 @@ int netd_endpoint_parse(const char *text, netd_endpoint *ret_endpoint, char **re
         bracketed ? mac_strndup(text + 1, (size_t)(colon - text) - 2) : mac_strndup(text, (size_t)(colon - text));
     netd_endpoint endpoint = {.port = (uint16_t)port};
     bool is_address = netd_ip_parse(host, &endpoint.ip) == 0;
-    if (!is_address && bracketed)
+    if (!is_address && (bracketed || strpbrk(host, "[]")))
         return -EINVAL;
     *ret_endpoint = endpoint;
     if (is_address)

@@ -3,9 +3,10 @@
 import json
 import shutil
 import subprocess
+import time
 import unittest
 
-from net_harness import NetTest, kernel_has
+from net_harness import PATIENCE, NetTest, kernel_has
 from node_harness import Node
 
 HUB = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
@@ -73,6 +74,20 @@ class Configured(unittest.TestCase):
         self.assertEqual([peer["public_key"] for peer in tunnel(self.node)["wireguard"]["peers"]], [SECOND])
         self.node.cli("config", "set", "maculaos.security.wireguard.enabled", "false").ok()
         self.assertIsNone(tunnel(self.node))
+
+    def test_an_endpoint_that_is_a_name_is_resolved(self):
+        for host, wanted in (("localhost", ":51820"), ("nowhere.invalid", None)):
+            self.node.cli("config", "set", "maculaos.security.wireguard.peers",
+                          json.dumps([{"public_key": SECOND, "endpoint": f"{host}:51820"}])).ok()
+            end = time.monotonic() + PATIENCE
+            while True:
+                status = self.node.cli("net", "status", "-o", "json").ok().json()
+                peer = next(link for link in status["links"] if link["kind"] == "wireguard")["wireguard"]["peers"][0]
+                notes = " / ".join(note["message"] for note in status.get("notes", []))
+                if (wanted and peer.get("endpoint", "").endswith(wanted)) or (not wanted and f"{host}:51820 cannot be resolved" in notes):
+                    break
+                self.assertLess(time.monotonic(), end, f"{peer} {notes}")
+                time.sleep(0.05)  # between two looks
 
     def test_a_key_of_ones_own(self):
         self.node.write("/etc/own.key", "kPhlLKXTsb6ewV0pVsRqNRFIlyHDCGGlKGX57PSoZ1Q=\n")
