@@ -415,7 +415,8 @@ class Suite(unittest.TestCase):
                 shutil.copy(unit, folder)
             pathlib.Path(folder, "broken.yaml").write_text("command: [/bin/false]\n")
             node = Node(env={"MACULA_UNITS": folder})
-            with Background(BIN / "maculaos", "node", "run", env=node.env) as runner:
+            # Given up long before it has not been ready for too long.
+            with Background(BIN / "macula-supervisor", "--backoff", "20", env=node.env) as runner:
                 runner.wait("unit=broken state=failed", 120)
                 runner.wait("what=node state=failed", 120)
                 node.cli("health").exits(11)
