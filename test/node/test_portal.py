@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Pairing with the stand-in of the Portal over real HTTPS; what goes wrong there, and what a power cut leaves."""
+import contextlib
 import json
 import pathlib
 import re
 import select
+import shutil
 import socket
 import socketserver
 import ssl
@@ -267,6 +269,66 @@ class Faults(unittest.TestCase):
                     self.assertEqual(node.generation(), before + 1)
                     self.assertFalse(node.path("/var/lib/maculaos/firstboot/draft").exists()
                                      and node.cli("call", "firstboot.status").code == 0)
+
+    def test_a_power_cut_while_an_answer_is_kept_loses_this_answer_or_none(self):
+        for point in ("fs.write.temporary", "fs.write.renamed", "firstboot.draft"):
+            with self.subTest(point), tempfile.TemporaryDirectory() as folder:
+                armed = pathlib.Path(folder, "armed")
+                with Node(env={"MACULA_FAULT": point, "MACULA_FAULT_ARMED": str(armed)}) as node:
+                    page = entered(node)
+                    page.answer_all()
+                    page.get("/mesh")
+                    armed.write_text("")
+                    with contextlib.suppress(OSError):
+                        page.post("/mesh", realm="com.example.plant")
+                    node.runner.wait("state=waiting.*signal 9")
+                    node.kill()
+                    armed.unlink()
+                    node.start()
+                    page = entered(node)
+                    self.assertIn("Go on with: Review", page.last.text)
+                    self.assertIn('value="edge-7"', page.get("/system").text)
+                    after = "io.macula" if point == "fs.write.temporary" else "com.example.plant"
+                    self.assertIn(f'value="{after}"', page.get("/mesh").text)
+                    page.finish()
+                    node.runner.wait_once('msg="the node is configured"')
+
+    def test_an_answer_that_cannot_be_kept_is_not_taken_for_given(self):
+        with Node() as node:
+            page = entered(node)
+            page.answer_all()
+            draft = node.path("/var/lib/maculaos/firstboot/draft")
+            kept = draft.read_bytes()
+            draft.unlink()
+            pathlib.Path(draft, "in the way").mkdir(parents=True)
+            page.get("/mesh")
+            self.assertEqual(page.post("/mesh", realm="com.example.plant").status, 507)
+            self.assertIn('value="io.macula"', page.get("/mesh").text)
+            page.get("/review")
+            self.assertEqual(page.post("/finish").status, 507)
+            self.assertFalse(node.path("/var/lib/maculaos/.configured").exists())
+            shutil.rmtree(draft)
+            draft.write_bytes(kept)
+            page.finish()
+            node.runner.wait_once('msg="the node is configured"')
+
+    def test_what_cannot_be_read_any_more_is_asked_again(self):
+        for damage in ("draft", "key"):
+            with self.subTest(damage), Node() as node:
+                entered(node).answer_all()
+                node.kill()
+                if damage == "draft":
+                    path = node.path("/var/lib/maculaos/firstboot/draft")
+                    text = path.read_text()
+                    path.write_text(text[:len(text) // 2])
+                else:
+                    node.path("/var/lib/maculaos/identity/machine.key").unlink()
+                node.start()
+                page = entered(node)
+                self.assertNotIn("Go on with", page.last.text)
+                page.answer_all()
+                page.finish()
+                node.runner.wait_once('msg="the node is configured"')
 
 
 if __name__ == "__main__":

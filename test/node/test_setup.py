@@ -8,6 +8,7 @@ import re
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import termios
@@ -15,7 +16,7 @@ import time
 import unittest
 
 from node_harness import BIN, PATIENCE, SOURCE, Node
-from setup_page import Page, portal
+from setup_page import CONSOLE, Page, portal
 
 sys.path.insert(0, str(SOURCE / "test/os"))
 from os_console import Console  # noqa: E402
@@ -246,6 +247,48 @@ exec python3 -c 'import os; os.execv("/bin/sh", ["-sh"])'
 """
 
 
+# The greeting of the image over what this node shows.
+GREETING = """
+mount --make-rprivate / && mount -t tmpfs none /run && mkdir -p /run/macula/firstboot /run/initramfs || exit 1
+mount -t tmpfs none /usr/libexec && mkdir /usr/libexec/macula && cp "$OVERLAY"/* /usr/libexec/macula/ || exit 1
+cp "$CONSOLE" /run/macula/firstboot/console
+/usr/libexec/macula/greeting && stat -c %a /run/issue && cat /run/issue
+"""
+
+
+def needs_root(case):
+    if os.geteuid() != 0 or pathlib.Path("/var/lib/maculaos/.configured").exists():
+        case.skipTest("needs root, on a machine that is no node")
+
+
+class Screen(unittest.TestCase):
+    def greeting(self, node):
+        env = {**os.environ, "OVERLAY": str(SOURCE / "overlay/usr/libexec/macula"), "CONSOLE": str(node.path(CONSOLE))}
+        done = subprocess.run(["unshare", "-m", "sh", "-c", GREETING], env=env, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        mode, _, text = done.stdout.partition("\n")
+        self.assertEqual(mode, "600")
+        return text
+
+    def test_code_and_qr_fit_a_screen_of_25_lines_with_the_login_below(self):
+        needs_root(self)
+        with Node() as node:
+            text = self.greeting(node)
+            code = Page(node).code()
+            self.assertIn(f"Code: {code}", text)
+            self.assertLessEqual(max(map(len, text.splitlines())), 80)
+            # On a node the address stands below the name; a live system and a slot have a line of their own.
+            self.assertLessEqual(text.count("\n") + 2, 24)
+
+    def test_a_code_that_was_used_leaves_the_screen(self):
+        with Node() as node:
+            page = Page(node)
+            code = page.code()
+            page.get("/")
+            page.enter()
+            self.assertNotIn(code, node.read(CONSOLE))
+            self.assertRegex(node.read(CONSOLE), r"Code: [A-Z2-9]{3}-[A-Z2-9]{3}\n")
+
+
 class LogIn(unittest.TestCase):
     def stage(self, folder):
         """The profile of the image as it is; doas, tty and maculaos as this machine can have them."""
@@ -256,8 +299,7 @@ class LogIn(unittest.TestCase):
             (folder / "bin" / name).chmod(0o755)
 
     def test_the_harness_of_the_image_leaves_the_set_up_that_a_login_begins(self):
-        if os.geteuid() != 0 or pathlib.Path("/var/lib/maculaos/.configured").exists():
-            self.skipTest("needs root, on a machine that is no node")
+        needs_root(self)
         with Node() as node, tempfile.TemporaryDirectory() as folder:
             self.stage(pathlib.Path(folder))
             terminal = Terminal(node, "-m", "sh", "-c", LOGIN, program=pathlib.Path("/usr/bin/unshare"), STAGE=folder)
