@@ -18,7 +18,7 @@ node: dependencies ## run a whole node in a sandbox in the foreground (MACULA_RO
 	@MACULA_ROOT="$${MACULA_ROOT:-$(CURDIR)/run/node}" exec $(BUILD)/bin/maculaos node run
 
 test: ## build and pass the tests
-	@scripts/install-dependencies build test net os
+	@scripts/install-dependencies build test net pack image os
 	@scripts/build $(BUILD)
 	@ci/test $(BUILD)
 

@@ -9,6 +9,11 @@ apt_root=$cache/apt/$SUITE-$ARCH
 debs=$cache/debs/$SUITE-$ARCH
 lock_file=$images/packages-$SUITE-$ARCH.lock
 
+# unreachable WHAT REMEDY: ends the stage with 75, which is no fault of the tree.
+unreachable() {
+    (fail "$@") || exit 75
+}
+
 # apt_sources: the host's Debian sources, for the image's suite.
 apt_sources() {
     host=$(. /etc/os-release && echo "$VERSION_CODENAME")
@@ -41,7 +46,7 @@ apt_update() {
     [ -s "$apt_root/sources.list" ] ||
         fail "apt on this host has no Debian source to take $SUITE from" "apt-get update, and see /etc/apt/sources.list*"
     apt_get update >"$apt_root/log" 2>&1 ||
-        { tail -n 5 "$apt_root/log" >&2 && fail "apt-get update for $SUITE failed; its last words are above" "check the network"; }
+        { tail -n 5 "$apt_root/log" >&2 && unreachable "apt-get update for $SUITE failed; its last words are above" "check the network"; }
     apt_updated=1
 }
 
@@ -108,7 +113,7 @@ fetch() {
         return 0
     fi
     cut -d' ' -f2 lock.missing | (cd "$debs" && apt_root=$apt_root xargs_apt_download) >"$apt_root/log" 2>&1 ||
-        { tail -n 5 "$apt_root/log" >&2 && fail "the packages could not be fetched" "check the network and run it again"; }
+        { tail -n 5 "$apt_root/log" >&2 && unreachable "the packages could not be fetched" "check the network and run it again"; }
     not_kept "$1" >lock.missing
     [ ! -s lock.missing ] || fail "fetched, but of another checksum: $(cut -d' ' -f2 lock.missing | tr '\n' ' ')" \
         "rm -r $debs; if it stays, the archive is not what the lock was made from"

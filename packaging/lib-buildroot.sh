@@ -21,6 +21,14 @@ root_sources() {
             }' | sort -u
 }
 
+# root_failed: ends with 75 when the archive cannot be reached, which is no fault of the tree.
+root_failed() {
+    if ! grep -qE 'Could not (resolve|connect)|Failed to fetch|Unable to connect|does not have a Release file' "$root.log"; then
+        fail "mmdebstrap failed; its last words are above"
+    fi
+    (fail "the packages of $suite cannot be fetched; mmdebstrap's last words are above" "check the network") || exit 75
+}
+
 # find_root: sets $root, making it when it is not in the cache; holds its lock until the caller ends.
 find_root() {
     key=$(build_packages | sort -u | sha256sum | cut -c1-16)
@@ -36,7 +44,7 @@ find_root() {
     rm -rf "$root" # what an interrupted run left
     mmdebstrap --quiet --mode=root --variant=buildd --include="$(build_packages | sort -u | paste -sd,)" \
         --aptopt='APT::Install-Recommends "false"' "$suite" "$root" - <"$root.sources" >"$root.log" 2>&1 ||
-        { tail -n 20 "$root.log" >&2 && rm -rf "$root" && fail "mmdebstrap failed; its last words are above"; }
+        { tail -n 20 "$root.log" >&2 && rm -rf "$root" && root_failed; }
     rm -rf "$root/var/cache/apt/archives" "$root/var/lib/apt/lists"
     : >"$root/.complete"
 }

@@ -17,6 +17,11 @@ OUTPUT = pathlib.Path(os.environ.get("MACULA_OS_OUTPUT") or SOURCE / "build-imag
 NODE = "macula.rpc.io.macula.node"
 OPTIONS = {"shell": False, "keep": False}
 PANIC = r"Kernel panic"
+UNREACHABLE = 75  # how images/build ends when the packages of the image cannot be fetched
+
+
+class Unreachable(Exception):
+    """There is no image, and nobody here is to blame."""
 
 
 def quick(test):
@@ -45,9 +50,17 @@ class Images:
         with log.open("wb") as out:
             done = subprocess.run([*as_root, "env", "IMAGE_COMPRESSION=gzip", f"IMAGE_DIR={cls.FOLDER}", SOURCE / "images" / "build",
                                    *stages], stdout=out, stderr=subprocess.STDOUT, check=False, cwd=SOURCE)
+        if done.returncode == UNREACHABLE:
+            raise Unreachable(f"the image's packages cannot be fetched; see {log}")
         if done.returncode:
             raise AssertionError(f"images/build failed; the end of {log}:\n" + log.read_text(errors="replace")[-3000:])
         cls._built.add(stages)
+
+    @classmethod
+    def have(cls):
+        """Brings what most tests need up to date, unless images are given."""
+        if not os.environ.get("MACULA_OS_IMAGES"):
+            cls.build("50-disk", "60-iso")
 
     @classmethod
     def of(cls, suffix):
