@@ -154,11 +154,17 @@ class OsTest(unittest.TestCase):
 
     @staticmethod
     def connected(port, seed, console, seconds=120):
+        """Connects, and waits until the node, and not the bus alone, answers."""
         deadline = time.monotonic() + seconds * PATIENCE
         while True:
+            bus = None
             try:
-                return Bus(port, seed)
-            except (ConnectionError, TimeoutError, ValueError, IndexError) as problem:
+                bus = Bus(port, seed)
+                bus.json(NODE)
+                return bus
+            except (AssertionError, ConnectionError, TimeoutError, ValueError, IndexError) as problem:
+                if bus:
+                    bus.close()
                 if time.monotonic() > deadline:
                     raise console.failed(f"the bus does not answer: {problem}") from None
                 console.expect_quiet(1)

@@ -3,11 +3,13 @@ import os
 import pathlib
 import socket
 import subprocess
+import time
 import unittest
+import urllib.request
 
 from os_bus import Bus, Key
 from os_case import NODE, SOURCE, Images, OsTest, quick
-from os_console import Console
+from os_console import PATIENCE, Console
 from os_disk import Disk
 from os_machine import Drive, one_at_a_time
 
@@ -84,7 +86,20 @@ class Boot(OsTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.strip()
 
-    def test_make_qemu_says_how_to_reach_the_node(self):
+    @staticmethod
+    def page(url, console, seconds=120):
+        """What a browser gets; waits for the server, which may still be starting."""
+        deadline = time.monotonic() + seconds * PATIENCE
+        while True:
+            try:
+                with urllib.request.urlopen(url, timeout=30) as answer:
+                    return answer.read().decode()
+            except OSError as problem:
+                if time.monotonic() > deadline:
+                    raise console.failed(f"{url} does not answer: {problem}") from None
+                console.expect_quiet(1)
+
+    def test_make_qemu_says_how_to_reach_the_node_and_ends_when_told(self):
         (self.folder / "macula-os-0-amd64.img").symlink_to(Images.of("img").resolve())
         ours, its = socket.socketpair()
         environment = {**os.environ, "IMAGE_DIR": str(self.folder), "IMAGE_VERSION": "0", "ARCH": "amd64"}
@@ -94,10 +109,14 @@ class Boot(OsTest):
             try:
                 ssh = console.expect(r"ssh -i (\S+) -p (\d+) ")
                 bus = console.expect(r"nats --nkey (\S+) -s nats://127.0.0.1:(\d+) req macula.rpc.io.macula.node")
+                web = console.expect(r"web +(http://127.0.0.1:\d+/)")
                 console.expect(r"login: ?$", 300)
                 with self.connected(int(bus[2]), pathlib.Path(bus[1]).read_text(), console) as node:
                     self.assertIn("hostname", str(node.json(NODE)))
                 self.assertEqual(self.ssh(int(ssh[2]), ssh[1], "id", "-un"), "macula")
+                self.assertIn("<html", self.page(web[1], console))
+                console.send("\x01x")
+                self.assertEqual(qemu.wait(60 * PATIENCE), 0)
             finally:
                 qemu.kill()
                 console.close()

@@ -3,7 +3,7 @@ import os
 import unittest
 
 import os_bootstate
-from os_case import NODE, Images, OsTest, quick
+from os_case import NODE, Images, OsTest
 from os_disk import Disk
 from os_machine import Drive, seeded
 from os_powercut import Recording
@@ -38,7 +38,6 @@ class Install(OsTest):
             self.assertEqual(bus.json(NODE)["hostname"], "installed")
         return machine
 
-    @quick
     def test_a_silent_installation_from_the_medium_becomes_a_node_that_answers(self):
         disk = self.empty_disk()
         self.install_silently(disk)
