@@ -45,7 +45,8 @@ apt_update() {
     apt_sources >"$apt_root/sources.list"
     [ -s "$apt_root/sources.list" ] ||
         fail "apt on this host has no Debian source to take $SUITE from" "apt-get update, and see /etc/apt/sources.list*"
-    apt_get update >"$apt_root/log" 2>&1 ||
+    # By default an index that cannot be fetched is only a warning.
+    apt_get -o APT::Update::Error-Mode=any update >"$apt_root/log" 2>&1 ||
         { tail -n 5 "$apt_root/log" >&2 && unreachable "apt-get update for $SUITE failed; its last words are above" "check the network"; }
     apt_updated=1
 }

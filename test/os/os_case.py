@@ -79,16 +79,19 @@ class Images:
         return found[-1]
 
 
-def may_be_root():
-    if os.geteuid() == 0:
-        return True
-    return bool(shutil.which("sudo")) and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
+def why_no_image():
+    """Why no image can be built here; empty when one can, or is given."""
+    if os.environ.get("MACULA_OS_IMAGES"):
+        return ""
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if as_root and not shutil.which("sudo"):
+        return "building an image needs root"
+    tried = subprocess.run([*as_root, "unshare", "--mount", "true"], capture_output=True, text=True, check=False)
+    return f"building an image needs root, and the right to mount: {tried.stderr.strip()}" if tried.returncode else ""
 
 
 def why_not():
     """Why machines cannot run here; empty when they can."""
-    if not os.environ.get("MACULA_OS_IMAGES") and not may_be_root():
-        return "building an image needs root"
     missing = missing_tools()
     return f"missing: {', '.join(missing)} (scripts/install-dependencies os)" if missing else ""
 
