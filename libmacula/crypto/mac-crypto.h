@@ -1,7 +1,8 @@
 /* Digests, nkeys, keys of WireGuard, sealed values and password hashes.
  *
  * A program is linked with the library behind a function only when it calls it: BearSSL (digest, seal), libsodium
- * (nkeys, X25519), libcrypt (mac_password_hash). Bulk data (images, backups) is hashed with libcrypto in the workers, not here.
+ * (nkeys, X25519), libcrypt (mac_password_hash). Bulk data (images, backups) is hashed with libcrypto in the workers,
+ * not here.
  */
 #ifndef MAC_CRYPTO_H
 #define MAC_CRYPTO_H
