@@ -8,6 +8,10 @@
  * - what waits: a sender may have as much waiting as is still free, so one alone gets half and the next one always
  *   finds room. What is more is refused, or dropped when even refusals would be too much;
  * - what is being handled (BUS_WORKLOADS_MAX), so that slow procedures stay available to the node;
+ * - what is under way: after some answers a PING is sent, and nothing more before its PONG. nats-server (2.9) lets
+ * whoever sends to somebody that does not read wait 100 ms and more for each message and each such reader, all that
+ * comes behind on the same connection with it. When a PONG is late, the next answer goes alone, and only after a pause
+ * of many times that delay, so that an answer for the node seldom finds one before it, and never more than one;
  * - what is answered: BUS_LANE_RATE bytes a second. nats-server lets whoever sends to a client that has stopped reading
  *   wait (100 ms and more a message) when half of its max_pending is waiting for that client: a service that answered a
  *   flood as fast as it can would itself be stopped, and everybody else's answers with it, until the server's
@@ -24,6 +28,11 @@
 #define WAITING_MAX 16384
 #define WAITING_BYTES_MAX (16u << 20)
 #define REFILL_MS 20
+#define WINDOW_MAX 64 /* answers under way at most: a PING with every so many */
+#define LATE_MS 80    /* a PONG that takes longer has waited for somebody who does not read */
+#define PAUSE_TIMES 3 /* so many times as long as it took is nothing sent */
+#define PAUSE_MAX_MS 2000
+#define PONG_TIMEOUT_MS 60000
 #define TURN_MAX 8 /* requests in one turn of the loop, so that what has come meanwhile is soon seen */
 
 typedef struct entry {
@@ -46,6 +55,10 @@ struct bus_lanes {
     uint64_t told;     /* uv_now() when dropped requests were logged; 0: never */
     uint64_t dropped;  /* since then */
     bool serving;
+    unsigned window, sent; /* answers that may be under way, and that are since the last PING */
+    mac_call *pong;        /* waits for it */
+    uint64_t asked;        /* uv_now() when it was sent */
+    uint64_t paused_until; /* uv_now() */
 };
 
 bool bus_lane_is_for(const bus_message *message) {
@@ -56,6 +69,7 @@ static bus_lanes *lanes_of(mac_bus *bus) {
     if (!bus->lanes) {
         bus->lanes = mac_calloc(1, sizeof *bus->lanes);
         bus->lanes->allowance = BUS_LANE_BURST;
+        bus->lanes->window = WINDOW_MAX;
         bus->lanes->refilled = uv_now(bus->loop);
     }
     return bus->lanes;
@@ -89,6 +103,41 @@ void bus_lane_sent(mac_bus *bus, size_t length) {
         bus->lanes->allowance -= (int64_t)length;
 }
 
+/* ---- what is under way ---- */
+
+static void on_pong(const mac_answer *answer, void *data) {
+    mac_bus *bus = data;
+    bus_lanes *lanes = bus->lanes;
+    uint64_t now = mac_now_ms(), took = now - lanes->asked;
+    lanes->pong = NULL;
+    lanes->sent = 0;
+    if (answer->error)
+        return; /* the connection has gone, and what was under way on it */
+    if (took < LATE_MS) {
+        lanes->window = lanes->window * 2 < WINDOW_MAX ? lanes->window * 2 : WINDOW_MAX;
+        lanes->paused_until = 0;
+    } else {
+        uint64_t pause = took * PAUSE_TIMES < PAUSE_MAX_MS ? took * PAUSE_TIMES : PAUSE_MAX_MS;
+        lanes->window = 1;
+        lanes->paused_until = now + pause;
+    }
+    bus_turn_again(bus);
+}
+
+/* An answer has been sent. */
+static void count_answer(mac_bus *bus) {
+    bus_lanes *lanes = bus->lanes;
+    if (++lanes->sent < lanes->window || lanes->pong || !bus_link_is_open(bus))
+        return;
+    lanes->asked = mac_now_ms();
+    lanes->pong = bus_call_flush(bus, PONG_TIMEOUT_MS, on_pong, bus);
+}
+
+/* Whether another answer may be sent now. */
+static bool may_send(const bus_lanes *lanes) {
+    return lanes->allowance > 0 && !lanes->pong && (!lanes->paused_until || mac_now_ms() >= lanes->paused_until);
+}
+
 bool bus_lane_serving(const mac_bus *bus) {
     return bus->lanes && bus->lanes->serving;
 }
@@ -114,7 +163,7 @@ static void drop(bus_lanes *lanes, bus_source *source, const bus_message *messag
 static void refuse(bus_lanes *lanes, bus_source *source, const bus_message *message) {
     mac_bus *bus = source->bus;
     refill(bus);
-    if (lanes->allowance <= 0 || !source->queue) {
+    if (!may_send(lanes) || !source->queue) {
         drop(lanes, source, message);
         return;
     }
@@ -125,6 +174,7 @@ static void refuse(bus_lanes *lanes, bus_source *source, const bus_message *mess
                      "too many requests of this connection wait already: wait for their answers");
     lanes->serving = false;
     bus_lane_sent(bus, bus->sent_bytes - before);
+    count_answer(bus);
 }
 
 void bus_lane_add(bus_source *source, const bus_message *message) {
@@ -166,7 +216,7 @@ static entry take_next(bus_lanes *lanes) {
 
 /* Whether a request may be handed over now. */
 static bool may_serve(const mac_bus *bus) {
-    return bus->lanes->count > 0 && bus->lanes->allowance > 0 && bus->requests.workloads < BUS_WORKLOADS_MAX &&
+    return bus->lanes->count > 0 && may_send(bus->lanes) && bus->requests.workloads < BUS_WORKLOADS_MAX &&
            bus_wire_backlog(bus->wire) == 0;
 }
 
@@ -184,6 +234,7 @@ bool bus_lanes_serve(mac_bus *bus) {
         bus_lane_sent(bus, bus->sent_bytes - before);
         if (!bus->wire)
             break; /* the callback has closed the bus */
+        count_answer(bus);
     }
     lanes->serving = false;
     if (lanes->count > 0 && bus->wire && !may_serve(bus))

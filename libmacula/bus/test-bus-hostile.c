@@ -251,6 +251,47 @@ static void a_large_message_is_read_and_its_memory_given_back(void **state) {
     mac_buffer_deinit(&then);
 }
 
+/* ---- a server that is slow ---- */
+
+static void answer_at_once(mac_request *request, void *data) {
+    (void)data;
+    Macula__Test__Text answer = MACULA__TEST__TEXT__INIT;
+    answer.text = (char *)"here";
+    mac_request_answer(request, &answer.base);
+}
+
+static unsigned count_of(const char *text, const char *what) {
+    unsigned count = 0;
+    for (; (text = strstr(text, what)) != NULL; text += strlen(what))
+        count++;
+    return count;
+}
+
+#define REQUESTS 500
+#define WINDOW 64 /* WINDOW_MAX of bus-lane.c */
+
+/* What is under way to workloads is bounded, so that an answer for the node soon has its turn. */
+static void workloads_are_not_answered_faster_than_the_server_takes_it(void **state) {
+    (void)state;
+    mac_buffer then = {0};
+    for (unsigned i = 0; i < REQUESTS; i++)
+        mac_buffer_printf(&then, "MSG y %llu _R_.theirs 0\r\n\r\n", 3ull << 20 | 2); /* see bus-source.c */
+    mac_buffer_printf(&then, "MSG y %llu _INBOX.own 0\r\n\r\n", 3ull << 20 | 2);
+    const test_script script = {.then = then.data, .mute = true};
+    scene s;
+    scene_open(&s, &script, NULL);
+    assert_int_equal(mac_bus_answer_subject(s.bus, "y", answer_at_once, NULL), 0);
+    while (count_of(test_scripted_heard(s.server), "PING\r\n") < 3)
+        uv_run(&s.node.loop, UV_RUN_ONCE);
+    for (unsigned turn = 0; turn < 100; turn++) /* it may not go on, as often as it looks */
+        uv_run(&s.node.loop, UV_RUN_NOWAIT);
+    const char *heard = test_scripted_heard(s.server);
+    assert_int_equal(count_of(heard, "PUB _R_.theirs "), WINDOW);
+    assert_true(strstr(heard, "PUB _INBOX.own ") < strstr(heard, "PUB _R_.theirs "));
+    scene_close(&s);
+    mac_buffer_deinit(&then);
+}
+
 /* ---- what it is told ---- */
 
 static void the_key_is_shown_by_a_signature_and_never_said(void **state) {
@@ -360,6 +401,7 @@ int main(void) {
         cmocka_unit_test(a_session_may_come_byte_by_byte),
         cmocka_unit_test(a_message_that_is_too_large_is_dropped_alone),
         cmocka_unit_test(a_large_message_is_read_and_its_memory_given_back),
+        cmocka_unit_test(workloads_are_not_answered_faster_than_the_server_takes_it),
         cmocka_unit_test(the_key_is_shown_by_a_signature_and_never_said),
         cmocka_unit_test(a_login_in_the_url_is_said_to_the_server_and_to_nobody_else),
         cmocka_unit_test(an_address_that_is_none_is_told_so),

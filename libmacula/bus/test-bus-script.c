@@ -115,7 +115,7 @@ static void on_line(client *from, const char *line) {
         say_text(from, from->script->knocked, "PONG\r\n");
     else if (from->pings == 2)
         say_text(from, from->script->opened, "PONG\r\n");
-    else
+    else if (!from->script->mute)
         say_text(from, "PONG\r\n", NULL);
     if (from->pings == 2)
         say_then(from);

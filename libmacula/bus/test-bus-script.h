@@ -15,6 +15,7 @@ typedef struct test_script {
     size_t then_length;   /* 0: it is text */
     bool ends;            /* and then closes the connection */
     bool slowly;          /* each byte on its own */
+    bool mute;            /* answers no PING after the second */
 } test_script;
 
 #define TEST_GREETING "INFO {\"server_id\":\"T\",\"max_payload\":1048576,\"headers\":true}\r\n"

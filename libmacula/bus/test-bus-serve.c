@@ -382,8 +382,43 @@ static void a_service_is_served_once(void **state) {
     assert_int_equal(mac_bus_serve(node->service, &again.base, NULL, NULL), -EEXIST);
 }
 
+static void answer_with(mac_request *request, const char *text) {
+    Macula__Test__Text answer = MACULA__TEST__TEXT__INIT;
+    answer.text = (char *)text;
+    mac_request_answer(request, &answer.base);
+}
+
+static void an_answer_that_comes_too_late_is_not_taken_for_the_next_calls(void **state) {
+    test_node *node = *state;
+    for (unsigned round = 0; round < 20; round++) {
+        test_answer first = {0}, second = {0};
+        mac_bus_request(node->client, RPC "echo.say_later", "{}", 2, false, false, 1, test_on_answer, &first);
+        test_node_until(node, &first.done);
+        assert_int_equal(first.code, MACULA__V1__ERROR_CODE__TIMED_OUT);
+        for (unsigned i = 0; i < round; i++) { /* reply subjects are used again: see bus-call.c */
+            test_ask(node, node->client, RPC "echo.say", "{}", &second);
+            assert_false(second.failed);
+        }
+        test_answer_clear(&second);
+        mac_bus_request(node->client, RPC "echo.say_later", "{}", 2, false, false, 10000, test_on_answer, &second);
+        while (test_held_count < 2)
+            uv_run(&node->loop, UV_RUN_ONCE);
+        answer_with(test_held[0], "late");
+        test_node_flush(node, node->service);
+        test_node_flush(node, node->client);
+        assert_false(second.done);
+        answer_with(test_held[1], "own");
+        test_held_count = 0;
+        test_node_until(node, &second.done);
+        assert_string_equal(second.body, "{\"text\":\"own\"}");
+        test_answer_clear(&first);
+        test_answer_clear(&second);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_answer_that_comes_too_late_is_not_taken_for_the_next_calls, setup, teardown),
         cmocka_unit_test_setup_teardown(a_typed_client_gets_the_answer_as_protobuf, setup, teardown),
         cmocka_unit_test_setup_teardown(json_is_answered_with_json, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_body_is_the_empty_message_and_the_bare_subject_is_status, setup,

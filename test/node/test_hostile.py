@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Careless and hostile clients and documents: the node goes on answering everybody else."""
+import contextlib
 import json
 import os
 import re
@@ -160,6 +161,21 @@ class Clients(NodeCase):
             asker.join(60)
             names = [s["name"] for s in result["r"].ok().json()["services"]]
             self.assertIn("config", names)
+
+
+class Floods(NodeCase):
+    """On a node of their own: what floods have left in the lanes of workloads is answered for a while after them."""
+    CONFIG = "hostname: steady\n"
+
+    def test_many_endless_floods_that_are_never_read_do_not_shut_the_administrator_out(self):
+        """All listen at one inbox: each answer goes to each of them, and each of them makes whoever sends to it wait."""
+        env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.abspath(__file__))}
+        with contextlib.ExitStack() as stack:
+            flooders = [stack.enter_context(Background(sys.executable, "-c", FLOODER, self.node.url, env=env)) for _ in range(6)]
+            for flooder in flooders:
+                flooder.wait("sent 10000 more")
+            for _ in range(20):
+                self.assertEqual(self.node.get("hostname"), "steady")
 
 
 class Documents(NodeCase):
