@@ -278,6 +278,8 @@ class Faults(unittest.TestCase):
                     page = entered(node)
                     page.answer_all()
                     page.get("/mesh")
+                    page.post("/mesh", realm="com.example.before")
+                    page.get("/mesh")
                     armed.write_text("")
                     with contextlib.suppress(OSError):
                         page.post("/mesh", realm="com.example.plant")
@@ -288,7 +290,7 @@ class Faults(unittest.TestCase):
                     page = entered(node)
                     self.assertIn("Go on with: Review", page.last.text)
                     self.assertIn('value="edge-7"', page.get("/system").text)
-                    after = "io.macula" if point == "fs.write.temporary" else "com.example.plant"
+                    after = "com.example.before" if point == "fs.write.temporary" else "com.example.plant"
                     self.assertIn(f'value="{after}"', page.get("/mesh").text)
                     page.finish()
                     node.runner.wait_once('msg="the node is configured"')
@@ -297,13 +299,15 @@ class Faults(unittest.TestCase):
         with Node() as node:
             page = entered(node)
             page.answer_all()
+            page.get("/mesh")
+            page.post("/mesh", realm="com.example.before")
             draft = node.path("/var/lib/maculaos/firstboot/draft")
             kept = draft.read_bytes()
             draft.unlink()
             pathlib.Path(draft, "in the way").mkdir(parents=True)
             page.get("/mesh")
             self.assertEqual(page.post("/mesh", realm="com.example.plant").status, 507)
-            self.assertIn('value="io.macula"', page.get("/mesh").text)
+            self.assertIn('value="com.example.before"', page.get("/mesh").text)
             page.get("/review")
             self.assertEqual(page.post("/finish").status, 507)
             self.assertFalse(node.path("/var/lib/maculaos/.configured").exists())
