@@ -38,7 +38,7 @@ function(macula_test name)
     set(A_TIMEOUT 180)
   endif()
   if(MACULA_MEMCHECK)
-    math(EXPR A_TIMEOUT "${A_TIMEOUT} * 5")
+    math(EXPR A_TIMEOUT "${A_TIMEOUT} * 20")
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "unit;${A_LABELS}"
     ENVIRONMENT "MACULA_SOURCE_DIR=${CMAKE_SOURCE_DIR};MACULA_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
