@@ -133,6 +133,16 @@ class Console:
             said, _ = self.expect_any({"prompt": PROMPT, "setup": r"Set up this node\.", "login": r"login: ?$"}, 60)
         self.take_shell()
 
+    def log_in_with(self, password, user="macula", seconds=240):
+        """The same with a password, which the node may not have put in force yet."""
+        deadline, wanted = time.monotonic() + seconds * PATIENCE, {"login": r"login: ?$", "password": r"Password: ?$", "prompt": PROMPT}
+        said, _ = self.expect_any({"login": wanted["login"]}, seconds)
+        while said != "prompt":
+            if time.monotonic() > deadline:
+                raise self.failed("takes no such password")
+            self.line(user if said == "login" else password)
+            said, _ = self.expect_any(wanted, 60)
+
     def take_shell(self):
         """A prompt is there: make the shell behind it one for programs."""
         self.line("PS1= PS2=; stty -echo cols 4000 2>/dev/null; export TERM=dumb")

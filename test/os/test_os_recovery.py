@@ -95,11 +95,7 @@ class Recovery(OsTest):
         machine.console.expect(MENU)
         machine.console.line("9")
         self.assertEqual(machine.wait_end(60), "reset")
-        machine.start().console.expect(r"login: ?$", 240)
-        machine.console.line("macula")
-        machine.console.expect(r"Password: ?$", 60)
-        machine.console.line(PASSWORD)
-        machine.console.expect(r"[$#] ?$", 60)
+        machine.start().console.log_in_with(PASSWORD)
 
     def test_damaged_data_are_checked_repaired_or_made_anew(self):
         disk, _ = self.node("hostname: before\n")

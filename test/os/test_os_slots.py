@@ -35,7 +35,7 @@ class Slots(OsTest):
         machine = self.machine(disk)
         environment = self.up(machine)
         self.assertEqual((environment["slot"], environment["pending"]), ("b", "1"))
-        machine.console.ok("until maculaos boot status 2>/dev/null | grep -qi 'active.*b'; do sleep 1; done", 240)
+        machine.console.ok("until doas maculaos boot status 2>/dev/null | grep -qi 'active.*b'; do sleep 1; done", 240)
         machine.power_cut()
         self.assertEqual((state_on(disk).active, state_on(disk).pending), ("b", "-"))
 

@@ -60,20 +60,21 @@ class Upgrades(OsTest):
         machine = self.machine(disk, self.configured(directory), options=["-netdev", "user,id=wide,net=10.0.3.0/24", "-device",
                                                                           "virtio-net-pci,netdev=wide,romfile="])
         self.up(machine)
-        machine.console.ok("until maculaos upgrade status >/dev/null 2>&1; do sleep 1; done", 180)
+        machine.console.ok("until doas maculaos upgrade status >/dev/null 2>&1; do sleep 1; done", 180)
         machine.console.ok(f"until curl -sf http://{HOST}:{self.server.port}/{directory.name}/release.json >/dev/null; do sleep 1; done", 120)
         return machine
 
     def status(self, machine):
-        return json.loads(machine.console.ok("maculaos upgrade status -o json | tr -d '\\n'; echo", 60))
+        return json.loads(machine.console.ok("doas maculaos upgrade status -o json | tr -d '\\n'; echo", 60))
 
     def apply(self, machine):
-        machine.console.ok("maculaos upgrade apply --progress none --timeout 300s >/tmp/apply 2>&1; [ $? = 4 ] || { cat /tmp/apply; false; }", 400)
-        machine.console.ok("maculaos node reboot --reason upgrade --yes", 60)
+        machine.console.ok("doas maculaos upgrade apply --progress none --timeout 300s >/tmp/apply 2>&1; "
+                           "[ $? = 4 ] || { cat /tmp/apply; false; }", 400)
+        machine.console.ok("doas maculaos node reboot --reason upgrade --yes", 60)
         self.assertEqual(machine.wait_end(180), "reset")
 
     def until(self, machine, outcome, seconds=300):
-        machine.console.ok(f"until maculaos upgrade history -o json | grep -q '\"{outcome}\"'; do sleep 2; done", seconds)
+        machine.console.ok(f"until doas maculaos upgrade history -o json | grep -q '\"{outcome}\"'; do sleep 2; done", seconds)
         return self.status(machine)
 
     def test_a_machine_upgrades_itself_over_http_and_keeps_what_is_well(self):
