@@ -123,7 +123,7 @@ char *netd_peer_shown(const char *text) {
 
 static void add_address(Macula__V1__NetPeer *peer, const netd_ip *ip) {
     char text[NETD_IP_TEXT];
-    if (!ip->family)
+    if (!netd_ip_is_host(ip)) /* none, or the loopback of this very machine */
         return;
     netd_ip_format(ip, text);
     for (size_t i = 0; i < peer->n_addresses; i++)
@@ -146,7 +146,6 @@ static Macula__V1__NetPeer *peer_message(const netd_peers *peers, const netd_pee
     peer->role = mac_strdup(first->txt.role);
     peer->realm = mac_strdup(first->txt.realm);
     peer->node_id = mac_strdup(first->txt.node_id);
-    peer->interface = link ? mac_strdup(link->name) : NULL;
     peer->since_ms = first->since_ms;
     peer->has_self = peer->self = first->local;
     for (size_t family = 0; family < 2; family++) /* IPv4 first: a link-local IPv6 address says little to people */
@@ -156,7 +155,11 @@ static Macula__V1__NetPeer *peer_message(const netd_peers *peers, const netd_pee
                 add_address(peer, &item->address);
             if (item->resolved && is_same_node(item, first) && item->since_ms < peer->since_ms)
                 peer->since_ms = item->since_ms;
+            const netd_link *better = netd_state_link(state, item->interface);
+            if (item->resolved && is_same_node(item, first) && better && link && link->loopback)
+                link = better;
         }
+    peer->interface = link ? mac_strdup(link->name) : NULL;
     return peer;
 }
 

@@ -162,6 +162,9 @@ class OwnName(NamesTest):
         self.assertIn("hostname", checks["name in the local network"]["remedy"])
         peers = self.peers(first, lambda found: found)
         self.assertEqual([peer["host"] for peer in peers.values()], ["edge-2.local"])
+        # When the other machine has gone the name is asked for again.
+        first.names.stop_avahi()
+        self.naming(second, lambda naming: naming["state"] == "announced" and naming["host"] == "edge-1.local", PATIENCE + 60)
 
     def test_avahi_calls_the_node_as_the_configuration_does(self):
         node = self.node(1, host="something-else")
