@@ -64,12 +64,9 @@ bool cli_setup_counts(const Macula__V1__FirstbootStep *step, const Macula__V1__F
 
 /* ---- the terminal ---- */
 
-/* While a line is read the signals end us at once: the loop, which has them otherwise, does not run. Who leaves at a
- * password gets a terminal that shows again what is typed. */
-static const int leaving[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
-static struct sigaction actions[MAC_ARRAY_SIZE(leaving)];
+/* Who leaves at a password gets a terminal that shows again what is typed. */
 static struct termios terminal;
-static bool hidden;
+static volatile sig_atomic_t hidden;
 
 static void on_leave(int number) {
     if (hidden)
@@ -77,26 +74,28 @@ static void on_leave(int number) {
     raise(number); /* SA_RESETHAND: it ends us as soon as we return */
 }
 
-static void begin_line(bool secret) {
+void cli_setup_signals(void) {
+    static const int leaving[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
     struct sigaction action = {.sa_handler = on_leave, .sa_flags = (int)SA_RESETHAND};
-    hidden = secret && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &terminal) == 0;
     for (size_t i = 0; i < MAC_ARRAY_SIZE(leaving); i++)
-        sigaction(leaving[i], &action, &actions[i]);
-    if (hidden) {
-        struct termios silent = terminal;
-        silent.c_lflag &= ~(tcflag_t)ECHO;
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-    }
+        sigaction(leaving[i], &action, NULL);
+}
+
+static void begin_line(bool secret) {
+    if (!secret || !isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &terminal) < 0)
+        return;
+    struct termios silent = terminal;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    hidden = 1;
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
 }
 
 static void end_line(void) {
-    if (hidden) {
-        tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal);
-        printf("\n");
-    }
-    hidden = false;
-    for (size_t i = 0; i < MAC_ARRAY_SIZE(leaving); i++)
-        sigaction(leaving[i], &actions[i], NULL);
+    if (!hidden)
+        return;
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal);
+    hidden = 0;
+    printf("\n");
 }
 
 bool cli_setup_line(const char *prompt, bool secret, char **ret_line) {

@@ -300,6 +300,7 @@ static int leave(void) {
 
 static int interview(cli_session *session, const steps_answer *steps, bool reboot) {
     uint64_t revision = steps->revision;
+    cli_setup_signals();
     cli_print(CLI_PLAIN, "Set up this node. Enter keeps what stands in brackets.\n");
     for (size_t i = 0; i < steps->n_steps; i++) {
         int code = ask_step(session, steps->steps[i], &revision);

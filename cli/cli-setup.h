@@ -26,6 +26,9 @@ bool cli_setup_counts(const Macula__V1__FirstbootStep *step, const Macula__V1__F
                       const cli_answers *answers);
 /* Asks for one field until there is an answer. False when the terminal has ended. */
 bool cli_setup_ask(const Macula__V1__FirstbootField *field, cli_answers *answers);
+/* From here on Ctrl-C and the like end the program at once, also between two questions: the loop, which takes them
+ * otherwise, does not run while a line is read. The terminal is left as it was. */
+void cli_setup_signals(void);
 /* One line; false at the end of the input. */
 bool cli_setup_line(const char *prompt, bool secret, char **ret_line);
 
