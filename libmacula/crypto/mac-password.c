@@ -4,16 +4,14 @@
 
 #include "crypto/mac-crypto.h"
 
-/* SHA-512 is only used where libcrypt has no yescrypt; so many rounds take some 50 ms. */
+/* SHA-512, because the login of the image, busybox, does not know yescrypt. So many rounds take some 50 ms. */
 #define SHA512_ROUNDS 100000
 
 int mac_password_hash(const char *password, char **ret_hash) {
     size_t length = strlen(password);
     if (length == 0 || length >= CRYPT_MAX_PASSPHRASE_SIZE)
         return -EINVAL;
-    mac_autofree char *setting = crypt_gensalt_ra("$y$", 0, NULL, 0);
-    if (!setting)
-        setting = crypt_gensalt_ra("$6$", SHA512_ROUNDS, NULL, 0);
+    mac_autofree char *setting = crypt_gensalt_ra("$6$", SHA512_ROUNDS, NULL, 0);
     if (!setting)
         return -ENOSYS;
     void *work = NULL;

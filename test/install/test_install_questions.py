@@ -97,7 +97,7 @@ class Questions(InstallTest):
         self.assert_whole(disk)
         text = disk.data_read("/maculaos/config.d/10-install.yaml").decode()
         for line in ("hostname: edge-7", KEY, "github:octocat", "192.168.7.2/24", "gateway: 192.168.7.1", "9.9.9.9",
-                     "gateway: true", "timezone: Europe/Berlin", "keyboard: de-latin1", "$y$"):
+                     "gateway: true", "timezone: Europe/Berlin", "keyboard: de-latin1", "$6$"):
             self.assertIn(line, text)
         self.assertNotIn(PASSWORD, text + warning + said)
 
