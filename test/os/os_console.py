@@ -135,12 +135,13 @@ class Console:
 
     def log_in_with(self, password, user="macula", seconds=240):
         """The same with a password, which the node may not have put in force yet."""
-        deadline, wanted = time.monotonic() + seconds * PATIENCE, {"login": r"login: ?$", "password": r"Password: ?$", "prompt": PROMPT}
+        deadline, wanted = time.monotonic() + seconds * PATIENCE, {"login": r"login: ?$", "password": r"Password: ?$", "prompt": PROMPT,
+                                                               "setup": r"Set up this node\."}
         said, _ = self.expect_any({"login": wanted["login"]}, seconds)
         while said != "prompt":
             if time.monotonic() > deadline:
                 raise self.failed("takes no such password")
-            self.line(user if said == "login" else password)
+            self.send("\x03") if said == "setup" else self.line(user if said == "login" else password)
             said, _ = self.expect_any(wanted, 60)
 
     def take_shell(self):
