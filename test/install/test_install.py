@@ -58,7 +58,7 @@ class Installation(InstallTest):
     def test_the_configuration_is_the_file_as_it_was_with_its_secrets_replaced(self):
         disk = self.install("--config", self.config())
         text = disk.data_read("/maculaos/config.yaml").decode()
-        self.assertRegex(text, r'^# mine\nhostname: edge-7\n[^\0]*  password: "?\$y\$')
+        self.assertRegex(text, r'^# mine\nhostname: edge-7\n[^\0]*  password: "?\$6\$')
         self.assertIn("passphrase: \"sealed:v1:", text)
         self.assertEqual(disk.data_names("/maculaos"), [".configured", "config.yaml", "identity", "install"])
 
