@@ -11,6 +11,8 @@
 #include "log/mac-log.h"
 #include "service/mac-service.h"
 
+#define INTERRUPTIONS_MAX 100
+
 static struct {
     char address[sizeof((struct sockaddr_un *)0)->sun_path + 1];
     bool adopted;
@@ -65,17 +67,25 @@ void mac_notify_end(void) {
     notify.adopted = false;
 }
 
+/* Where the supervisor's queue is full, sending waits, and a signal such as the end of a child ends the waiting. */
+static bool tell(const char *state) {
+    ssize_t sent = -1;
+    for (unsigned i = 0; i < INTERRUPTIONS_MAX && sent < 0 && (i == 0 || errno == EINTR); i++)
+        sent = send(notify.fd, state, strlen(state), MSG_NOSIGNAL);
+    return sent >= 0;
+}
+
 void mac_notify(const char *state) {
     const char *address = notify.adopted ? notify.address : getenv("NOTIFY_SOCKET");
     if (!address || !*address)
         return;
-    if (notify.fd >= 0 && send(notify.fd, state, strlen(state), MSG_NOSIGNAL) >= 0)
+    if (notify.fd >= 0 && tell(state))
         return;
     /* Not connected yet, or the supervisor was started anew and has another socket under the old name. */
     if (notify.fd >= 0)
         close(notify.fd);
     notify.fd = connect_to(address);
-    if (notify.fd < 0 || send(notify.fd, state, strlen(state), MSG_NOSIGNAL) < 0)
+    if (notify.fd < 0 || !tell(state))
         mac_log_warning("the supervisor cannot be told", "what=" MAC_LOG_Q("%s") " error=%s", state, strerror(errno));
     if (!notify.adopted && notify.fd >= 0) {
         close(notify.fd);

@@ -82,8 +82,10 @@ static int write_and_read(const char *directory) {
     return length == (ssize_t)sizeof in && memcmp(in, out, sizeof in) == 0 ? 0 : -EIO;
 }
 
+/* Rounded up, as df does: what is used at all is more than nothing. */
 static uint32_t permille(uint64_t used, uint64_t free_) {
-    return used + free_ ? (uint32_t)((double)used * 1000.0 / (double)(used + free_) + 0.5) : 0;
+    uint32_t whole = used + free_ ? (uint32_t)((double)used * 1000.0 / (double)(used + free_)) : 0;
+    return whole < 1000 && (double)whole * (double)(used + free_) < (double)used * 1000.0 ? whole + 1 : whole;
 }
 
 static mac_error *disk(mac_job *job, const ProtobufCMessage *input) {
