@@ -1,5 +1,4 @@
 /* Options of router advertisements that the kernel hands on (RTM_NEWNDUSEROPT), and asking for advertisements. */
-#include <errno.h>
 #include <linux/icmpv6.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -13,18 +12,18 @@
 #define HOPS 255 /* RFC 4861, section 6.1.1: routers drop what has less */
 
 struct netd_advert_watch {
-    struct mnl_socket *socket;
-    uv_poll_t poll;
-    bool has_poll;
+    netd_netlink_watch *netlink;
     void (*on_options)(int index, const void *options, size_t length, void *data);
     void *data;
 };
 
-static void read_message(const netd_advert_watch *watch, const struct nlmsghdr *message) {
+/* What was lost comes with the next advertisement. */
+static void on_message(const struct nlmsghdr *message, void *data) {
+    const netd_advert_watch *watch = data;
     struct nduseroptmsg header;
-    size_t length = mnl_nlmsg_get_payload_len(message);
-    if (message->nlmsg_type != RTM_NEWNDUSEROPT || length < sizeof header)
+    if (!message || message->nlmsg_type != RTM_NEWNDUSEROPT || mnl_nlmsg_get_payload_len(message) < sizeof header)
         return;
+    size_t length = mnl_nlmsg_get_payload_len(message);
     const uint8_t *payload = mnl_nlmsg_get_payload(message);
     memcpy(&header, payload, sizeof header);
     if (header.nduseropt_family != AF_INET6 || header.nduseropt_icmp_type != ROUTER_ADVERTISEMENT ||
@@ -33,44 +32,9 @@ static void read_message(const netd_advert_watch *watch, const struct nlmsghdr *
     watch->on_options(header.nduseropt_ifindex, payload + sizeof header, header.nduseropt_opts_len, watch->data);
 }
 
-/* Only the kernel is believed: any process can send to a netlink socket. What was lost comes with the next
- * advertisement. */
-static void on_readable(uv_poll_t *poll, int status, int events) {
-    const netd_advert_watch *watch = poll->data;
-    char buffer[8192] __attribute__((aligned(8)));
-    (void)status;
-    (void)events;
-    for (;;) {
-        struct sockaddr_nl from = {0};
-        socklen_t size = sizeof from;
-        ssize_t received = recvfrom(mnl_socket_get_fd(watch->socket), buffer, sizeof buffer, MSG_DONTWAIT,
-                                    (struct sockaddr *)&from, &size);
-        if (received < 0 && errno == ENOBUFS)
-            continue;
-        if (received <= 0)
-            return;
-        int left = (int)received;
-        const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
-        for (; from.nl_pid == 0 && mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
-            read_message(watch, message);
-    }
-}
-
-static void on_closed(uv_handle_t *handle) {
-    netd_advert_watch *watch = handle->data;
-    mnl_socket_close(watch->socket);
-    free(watch);
-}
-
 void netd_advert_watch_free(netd_advert_watch *watch) {
-    if (!watch)
-        return;
-    if (watch->has_poll) {
-        uv_close((uv_handle_t *)&watch->poll, on_closed);
-        return;
-    }
-    if (watch->socket)
-        mnl_socket_close(watch->socket);
+    if (watch)
+        netd_netlink_watch_free(watch->netlink);
     free(watch);
 }
 
@@ -80,19 +44,8 @@ int netd_advert_watch_new(uv_loop_t *loop,
     static const int group = RTNLGRP_ND_USEROPT;
     netd_advert_watch *watch = mac_calloc(1, sizeof *watch);
     *watch = (netd_advert_watch){.on_options = on_options, .data = data};
-    watch->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    int r = !watch->socket || mnl_socket_bind(watch->socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-                    mnl_socket_setsockopt(watch->socket, NETLINK_ADD_MEMBERSHIP, (void *)&group, sizeof group) < 0
-                ? -errno
-                : uv_poll_init(loop, &watch->poll, mnl_socket_get_fd(watch->socket));
-    if (r < 0) {
-        netd_advert_watch_free(watch);
-        return r;
-    }
-    watch->has_poll = true;
-    watch->poll.data = watch;
     *ret_watch = watch;
-    return uv_poll_start(&watch->poll, UV_READABLE, on_readable);
+    return netd_netlink_watch_new(loop, &group, 1, NULL, on_message, watch, &watch->netlink);
 }
 
 void netd_advert_solicit(int index) {

@@ -28,6 +28,16 @@ int netd_netlink_talk(netd_netlink *netlink, struct nlmsghdr *message, mnl_cb_t 
 /* Links, addresses and the routes of the main table. */
 int netd_netlink_dump(netd_netlink *netlink, netd_state *ret_state);
 
+/* netd-netlink-watch-sys-linux.c: hears what the kernel says to these groups (RTNLGRP_…), and lets only what the filter
+ * passes wake anybody; NULL: everything. message is NULL when something was lost. 0 or a negative errno. */
+typedef struct netd_netlink_watch netd_netlink_watch;
+typedef void (*netd_netlink_callback)(const struct nlmsghdr *message, void *data);
+struct sock_fprog;
+int netd_netlink_watch_new(uv_loop_t *loop, const int *groups, size_t count, const struct sock_fprog *filter,
+                           netd_netlink_callback on_message, void *data, netd_netlink_watch **ret_watch) MAC_MUST_USE;
+/* No call comes after it; the loop must run once more before it ends. NULL is nothing. */
+void netd_netlink_watch_free(netd_netlink_watch *watch);
+
 /* netd-wireguard-sys-linux.c: see netd-sys.h. */
 int netd_wireguard_read(int index, netd_wireguard **ret_wireguard) MAC_MUST_USE;
 int netd_wireguard_write(int index, const netd_wireguard *wished, const netd_wireguard_change *change) MAC_MUST_USE;

@@ -20,12 +20,10 @@
 typedef struct sys_linux {
     netd_sys base;
     netd_netlink netlink;
-    struct mnl_socket *events;
+    netd_netlink_watch *events;
     netd_advert_watch *adverts;
     netd_silent_watch *silent;
-    uv_poll_t poll;
     uv_timer_t settle;
-    unsigned open_handles;
     void (*on_change)(void *data);
     void *data;
 } sys_linux;
@@ -196,14 +194,10 @@ static void on_settled(uv_timer_t *timer) {
     sys->on_change(sys->data);
 }
 
-/* What is said does not matter: a snapshot is taken. Nor does what was lost (ENOBUFS). */
-static void on_events(uv_poll_t *poll, int status, int events) {
-    sys_linux *sys = poll->data;
-    char buffer[8192];
-    (void)status;
-    (void)events;
-    while (recv(mnl_socket_get_fd(sys->events), buffer, sizeof buffer, MSG_DONTWAIT) > 0 || errno == ENOBUFS)
-        ;
+/* What is said does not matter, nor what was lost: a snapshot is taken. */
+static void on_event(const struct nlmsghdr *message, void *data) {
+    sys_linux *sys = data;
+    (void)message;
     if (!uv_is_active((uv_handle_t *)&sys->settle))
         uv_timer_start(&sys->settle, on_settled, SETTLE_MS, 0);
 }
@@ -214,19 +208,12 @@ static int linux_watch(netd_sys *base, void (*on_change)(void *data), void *data
     sys_linux *sys = of(base);
     sys->on_change = on_change;
     sys->data = data;
-    sys->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (!sys->events || mnl_socket_bind(sys->events, 0, MNL_SOCKET_AUTOPID) < 0)
-        return -errno;
-    for (size_t i = 0; i < MAC_ARRAY_SIZE(groups); i++)
-        if (mnl_socket_setsockopt(sys->events, NETLINK_ADD_MEMBERSHIP, (void *)&groups[i], sizeof groups[i]) < 0)
-            return -errno;
-    int r = uv_poll_init(base->loop, &sys->poll, mnl_socket_get_fd(sys->events));
+    int r = netd_netlink_watch_new(base->loop, groups, MAC_ARRAY_SIZE(groups), NULL, on_event, sys, &sys->events);
     if (r < 0)
         return r;
     uv_timer_init(base->loop, &sys->settle);
-    sys->open_handles = 2;
-    sys->poll.data = sys->settle.data = sys;
-    return uv_poll_start(&sys->poll, UV_READABLE, on_events);
+    sys->settle.data = sys;
+    return 0;
 }
 
 static int linux_watch_adverts(netd_sys *base,
@@ -356,9 +343,6 @@ static int linux_wireguard_write(netd_sys *sys, int index, const netd_wireguard 
 
 static void on_closed(uv_handle_t *handle) {
     sys_linux *sys = handle->data;
-    if (--sys->open_handles)
-        return;
-    mnl_socket_close(sys->events);
     netd_netlink_close(&sys->netlink);
     free(sys);
 }
@@ -367,13 +351,11 @@ static void linux_free(netd_sys *base) {
     sys_linux *sys = of(base);
     netd_advert_watch_free(sys->adverts);
     netd_silent_watch_free(sys->silent);
-    if (sys->open_handles) {
-        uv_close((uv_handle_t *)&sys->poll, on_closed);
+    netd_netlink_watch_free(sys->events);
+    if (sys->events) { /* and with it the timer */
         uv_close((uv_handle_t *)&sys->settle, on_closed);
         return;
     }
-    if (sys->events)
-        mnl_socket_close(sys->events);
     netd_netlink_close(&sys->netlink);
     free(sys);
 }
