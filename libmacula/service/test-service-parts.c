@@ -1,13 +1,17 @@
 /* The pieces of mac_service that need no bus. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -176,6 +180,68 @@ static void notices_reach_a_path_and_an_abstract_name(void **state) {
     rmdir(directory);
 }
 
+/* More than the queue of a socket takes at once. */
+static unsigned many(void) {
+    unsigned queue = 0;
+    FILE *file = fopen("/proc/sys/net/unix/max_dgram_qlen", "re");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%u", &queue), 1);
+    fclose(file);
+    return queue + 20;
+}
+
+static int interruptions;
+
+/* By the fifth signal one has met a sender that waits: from then on somebody listens. */
+static void on_interruption(int number) {
+    static unsigned count;
+    (void)number;
+    if (++count == 5)
+        (void)!write(interruptions, "x", 1);
+}
+
+static void tell_while_signals_come(const char *name, unsigned count) {
+    const struct itimerval often = {.it_interval = {.tv_usec = 5000}, .it_value = {.tv_usec = 5000}};
+    const struct sigaction action = {.sa_handler = on_interruption}; /* without SA_RESTART */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setenv("NOTIFY_SOCKET", name, 1);
+    mac_notify_adopt();
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (unsigned i = 0; i < count; i++)
+        mac_notify("READY=1");
+    _exit(0);
+}
+
+static void a_signal_while_the_queue_is_full_loses_no_notice(void **state) {
+    (void)state;
+    char directory[] = "/tmp/macula-test-XXXXXX", name[128], byte;
+    int pipes[2], status;
+    assert_non_null(mkdtemp(directory));
+    int fd = listen_at(directory, name, sizeof name);
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    assert_int_equal(pipe(pipes), 0);
+    interruptions = pipes[1];
+    unsigned count = many();
+    pid_t child = fork();
+    if (child == 0) {
+        close(fd);
+        tell_while_signals_come(name, count);
+    }
+    close(pipes[1]);
+    assert_int_equal(read(pipes[0], &byte, 1), 1);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(poll(&readable, 1, 30000), 1);
+        assert_string_equal(next_notice(fd), "READY=1");
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(pipes[0]);
+    close(fd);
+    unlink(name);
+    rmdir(directory);
+}
+
 static void an_adopted_socket_is_hidden_and_survives_a_new_supervisor(void **state) {
     (void)state;
     char directory[] = "/tmp/macula-test-XXXXXX", name[128];
@@ -267,6 +333,7 @@ int main(void) {
         cmocka_unit_test_setup(boot_exists_only_where_it_is_defined, clear),
         cmocka_unit_test_setup(help_shows_every_option_and_an_example, clear),
         cmocka_unit_test_setup(notices_reach_a_path_and_an_abstract_name, clear),
+        cmocka_unit_test_setup(a_signal_while_the_queue_is_full_loses_no_notice, clear),
         cmocka_unit_test_setup(an_adopted_socket_is_hidden_and_survives_a_new_supervisor, clear),
         cmocka_unit_test_setup(a_name_that_is_no_socket_is_refused, clear),
         cmocka_unit_test_setup(an_unknown_account_is_refused_with_its_name, clear),
