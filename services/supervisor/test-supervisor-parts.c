@@ -76,7 +76,7 @@ static void other_programs_lines_become_messages(void **state) {
     (void)state;
     assert_formatted(SUPERVISOR_LOG_FMT, "[12] [WRN] slow \"one\"",
                      STAMP "level=warning service=netd msg=\"slow \\\"one\\\"\"\n");
-    assert_formatted(SUPERVISOR_LOG_FMT, "[12] [XXX] a", STAMP "level=info service=netd msg=\"[12] [XXX] a\"\n");
+    assert_formatted(SUPERVISOR_LOG_FMT, "[12] [NEW] a", STAMP "level=info service=netd msg=\"[12] [NEW] a\"\n");
     assert_formatted(SUPERVISOR_LOG_FMT, "[", STAMP "level=info service=netd msg=\"[\"\n");
     assert_formatted(SUPERVISOR_LOG_FMT, "level=loud service=x msg=\"a\"",
                      STAMP "level=info service=netd msg=\"level=loud service=x msg=\\\"a\\\"\"\n");
