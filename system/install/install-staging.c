@@ -1,14 +1,23 @@
 #include "install-staging.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "install-report.h"
 
+/** Where to make it: TMPDIR when that is an absolute path, else in memory, else /tmp. */
+static const char *staging_base(void) {
+    const char *asked = getenv("TMPDIR");
+    if (asked && asked[0] == '/')
+        return asked;
+    return access("/run", W_OK) == 0 ? "/run" : "/tmp";
+}
+
 mac_error *install_staging_make(install_staging *ret_staging) {
-    const char *base = access("/run", W_OK) == 0 ? "/run" : "/tmp";
+    const char *base = staging_base();
     mac_autofree char *directory = mac_asprintf("%s/macula-install.XXXXXX", base);
     if (!mkdtemp(directory))
         return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "%s: there is no room to work in: %s", base,

@@ -14,6 +14,7 @@ typedef struct install_staging {
     mac_root *root;  /* of tree */
 } install_staging;
 
+/* Makes one, in TMPDIR, else in /run, else in /tmp. */
 mac_error *install_staging_make(install_staging *ret_staging);
 void install_staging_remove(install_staging *staging);
 #define install_autostaging __attribute__((cleanup(install_staging_remove))) install_staging

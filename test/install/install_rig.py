@@ -115,9 +115,10 @@ class InstallTest(unittest.TestCase):
         self.folder = pathlib.Path(own.name)
         self.image = self.folder / "disk.img"
 
-    def run_install(self, *words, medium=None, command_line="", fault=None, **more):
+    def run_install(self, *words, medium=None, command_line="", fault=None, environment=None, **more):
         """The finished process; without a terminal."""
-        environment = {**ENVIRONMENT, "MACULA_CMDLINE": command_line, **({"MACULA_FAULT": fault} if fault else {})}
+        environment = {**ENVIRONMENT, "MACULA_CMDLINE": command_line, **({"MACULA_FAULT": fault} if fault else {}),
+                       **(environment or {})}
         return subprocess.run([PROGRAM, "--medium", (medium or self.medium).folder, "--progress", "none", *words], env=environment,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120, **more)
 

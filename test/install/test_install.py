@@ -117,9 +117,13 @@ class Installation(InstallTest):
         self.assertEqual(self.image.stat().st_blocks, 0)
 
     def test_nothing_is_left_in_the_folders_it_works_in(self):
-        before = set(pathlib.Path("/run").glob("macula-install.*"))
-        self.install()
-        self.assertEqual(set(pathlib.Path("/run").glob("macula-install.*")) - before, set())
+        with tempfile.TemporaryDirectory() as folder:
+            self.install(environment={"TMPDIR": folder})
+            self.assertEqual(list(pathlib.Path(folder).iterdir()), [])
+            missing = pathlib.Path(folder) / "missing"
+            done = self.run_install("--image", self.image, "--size", "2G", "--yes", environment={"TMPDIR": str(missing)})
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"{missing}: there is no room to work in", done.stderr)
 
 
 class Refusals(InstallTest):
