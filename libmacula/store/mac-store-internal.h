@@ -37,6 +37,22 @@ bool mac_store_read_number(sqlite3 *db, const char *sql, int64_t *ret_number);
 /* The first text that a statement gives; NULL when it fails or gives none. Caller frees. */
 char *mac_store_read_text(sqlite3 *db, const char *sql);
 
+/* Behind the name: the copy of before a step that older releases cannot live with. */
+#define MAC_STORE_BEFORE ".before"
+
+/* ---- mac-store-previous.c ---- */
+/* Inside of a step's transaction: what the schema is before it; then, whether the step has added tables only. */
+bool mac_store_note_schema(sqlite3 *db) MAC_MUST_USE;
+bool mac_store_only_added(sqlite3 *db) MAC_MUST_USE;
+/* Copies the database as it is, durably. */
+int mac_store_keep_previous(sqlite3 *db, const char *path, mac_error **ret_error) MAC_MUST_USE;
+/* Puts the copy in the place of a database that is too new, and closes that. -ENOENT, without a text, when there is no
+ * whole copy of a version up to `count`. */
+int mac_store_return_previous(sqlite3 *db, const char *path, size_t count, mac_error **ret_error) MAC_MUST_USE;
+
+/* ---- mac-store-migrate.c ---- */
+/* Whether the release with `count` migrations cannot use the database. */
+bool mac_store_is_too_new(sqlite3 *db, size_t count);
 /* Brings the database to version `count`, and switches foreign keys on. */
 int mac_store_migrate(sqlite3 *db, const char *path, const char *const *migrations, size_t count,
                       mac_error **ret_error);

@@ -67,8 +67,7 @@ static int say_migration(mac_error **ret_error, const char *path, int64_t from, 
     return -EINVAL;
 }
 
-/* One step, inside its transaction. */
-static int run_step(sqlite3 *db, const char *path, const char *sql, int64_t from, mac_error **ret_error) {
+static int run_sql(sqlite3 *db, const char *path, const char *sql, int64_t from, mac_error **ret_error) {
     if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
         int error = mac_store_map(db, sqlite3_extended_errcode(db));
         return error == -EINVAL || error == -EEXIST ? say_migration(ret_error, path, from, sqlite3_errmsg(db))
@@ -79,27 +78,70 @@ static int run_step(sqlite3 *db, const char *path, const char *sql, int64_t from
         mac_autofree char *why = mac_asprintf("rows of the table %s refer to rows that are not there", table);
         return say_migration(ret_error, path, from, why);
     }
+    return 0;
+}
+
+/* The oldest release that can use the database, by the number of its migrations. */
+static int64_t oldest_release(sqlite3 *db, int64_t version) {
+    int64_t oldest = 0;
+    return mac_store_read_number(db, "PRAGMA application_id", &oldest) && oldest > 0 && oldest < version ? oldest
+                                                                                                         : version;
+}
+
+static int finish_step(sqlite3 *db, const char *path, int64_t from, bool added, mac_error **ret_error) {
+    int64_t oldest = added ? oldest_release(db, from) : from + 1;
     MAC_FAULT_POINT("store.migrate.applied");
-    char version[64];
-    sqlite3_snprintf(sizeof(version), version, "PRAGMA user_version=%lld", (long long)from + 1);
+    char version[128];
+    sqlite3_snprintf(sizeof(version), version, "PRAGMA user_version=%lld; PRAGMA application_id=%lld",
+                     (long long)from + 1, (long long)oldest);
     if (sqlite3_exec(db, version, NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
         return mac_store_say_failure(ret_error, path, db, "migrating");
     return 0;
 }
 
+/* One step, inside its transaction, which keeps the write lock: the copy is of exactly what the step changes. */
+static int run_step(sqlite3 *db, const char *path, const char *sql, int64_t from, bool *kept, mac_error **ret_error) {
+    if (!mac_store_note_schema(db) || sqlite3_exec(db, "SAVEPOINT step", NULL, NULL, NULL) != SQLITE_OK)
+        return mac_store_say_failure(ret_error, path, db, "migrating");
+    int changes = sqlite3_total_changes(db);
+    int error = run_sql(db, path, sql, from, ret_error);
+    if (error < 0)
+        return error;
+    bool added = from > 0 && sqlite3_total_changes(db) == changes && mac_store_only_added(db);
+    if (from > 0 && !added && !*kept) {
+        if (sqlite3_exec(db, "ROLLBACK TO step", NULL, NULL, NULL) != SQLITE_OK)
+            return mac_store_say_failure(ret_error, path, db, "migrating");
+        error = mac_store_keep_previous(db, path, ret_error);
+        if (error == 0)
+            error = run_sql(db, path, sql, from, ret_error);
+        if (error < 0)
+            return error;
+        *kept = true;
+    }
+    if (sqlite3_exec(db, "DROP TABLE temp.mac_before", NULL, NULL, NULL) != SQLITE_OK)
+        return mac_store_say_failure(ret_error, path, db, "migrating");
+    return finish_step(db, path, from, added, ret_error);
+}
+
 /* The version is read again under the write lock: another process may migrate at the same time. */
 static int step(sqlite3 *db, const char *path, const char *const *migrations, size_t count, int64_t *version,
-                mac_error **ret_error) {
+                bool *kept, mac_error **ret_error) {
     if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
         !mac_store_read_number(db, "PRAGMA user_version", version))
         return mac_store_say_failure(ret_error, path, db, "migrating");
     if (*version < 0 || (uint64_t)*version >= count)
         return 0;
-    int error = run_step(db, path, migrations[*version], *version, ret_error);
+    int error = run_step(db, path, migrations[*version], *version, kept, ret_error);
     if (error == 0)
         ++*version;
     return error;
+}
+
+bool mac_store_is_too_new(sqlite3 *db, size_t count) {
+    int64_t version;
+    return mac_store_read_number(db, "PRAGMA user_version", &version) && version > 0 &&
+           (uint64_t)oldest_release(db, version) > count;
 }
 
 int mac_store_migrate(sqlite3 *db, const char *path, const char *const *migrations, size_t count,
@@ -108,15 +150,16 @@ int mac_store_migrate(sqlite3 *db, const char *path, const char *const *migratio
     if (!mac_store_read_number(db, "PRAGMA user_version", &version))
         return mac_store_say_failure(ret_error, path, db, "reading");
     int error = 0;
+    bool kept = version == 0; /* of one that is just made nobody needs a copy */
     /* Foreign keys are off meanwhile, so that a step can rebuild a table; each step is checked as a whole. */
     while (error == 0 && version >= 0 && (uint64_t)version < count) {
-        error = step(db, path, migrations, count, &version, ret_error);
+        error = step(db, path, migrations, count, &version, &kept, ret_error);
         if (!sqlite3_get_autocommit(db))
             (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     }
     if (error < 0)
         return error;
-    if (version < 0 || (uint64_t)version > count) {
+    if (version < 0 || mac_store_is_too_new(db, count)) {
         mac_store_say(ret_error,
                       mac_error_new(MACULA__V1__ERROR_CODE__UNSUPPORTED, NULL,
                                     "the database %s has version %lld, expected at most %zu: a newer release wrote it; "

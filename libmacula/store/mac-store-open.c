@@ -146,6 +146,11 @@ int mac_store_open(const char *path, const char *const *migrations, size_t count
         return error;
     sqlite3 *db;
     error = open_connection(path, &db, ret_error);
+    if (error == 0 && mac_store_is_too_new(db, count)) {
+        error = mac_store_return_previous(db, path, count, ret_error);
+        if (error == 0 || error == -ENOENT) /* without a copy it stays, and is refused below */
+            error = open_connection(path, &db, ret_error);
+    }
     if (error < 0)
         return error;
     error = mac_store_migrate(db, path, migrations, count, ret_error);

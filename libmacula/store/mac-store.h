@@ -1,6 +1,7 @@
 /* SQLite the way every service uses it: WAL, synchronous=FULL (a committed transaction survives a power cut), foreign
  * keys, migrations by user_version, a page cache of 64 kB. A damaged file is said plainly, never silently replaced.
- * Use a store from one thread. Fault points: store.migrate.applied, store.commit.before, store.commit.after. */
+ * Use a store from one thread. Fault points: store.migrate.applied, store.previous.kept,
+ * store.previous.exchanged, store.commit.before, store.commit.after. */
 #ifndef MAC_STORE_H
 #define MAC_STORE_H
 
@@ -18,8 +19,16 @@ typedef struct mac_store mac_store;
 /* Opens (makes, 0600; its directory must exist) the database at a host path and runs the migrations that it has not
  * had: migrations[i] is the SQL that leads from user_version i to i+1, each in one transaction (write no BEGIN or
  * COMMIT in it), with foreign keys off, so that it may rebuild a table, and checked at its end. A step that fails
- * leaves the version before it. Of several processes at once each step is run by one. Refused, with the file and a
- * remedy in *ret_error (may be NULL): a newer database than `count` (-ENOTSUP), a damaged one
+ * leaves the version before it. Of several processes at once each step is run by one.
+ *
+ * A release may be given back after it has migrated, so the one before must be able to go on. A step that only makes
+ * tables (with their indexes; no rows, no reference to a table of before) keeps the database open to releases without
+ * it, and a later release finds in old tables what they wrote meanwhile. Before any other step the database is copied,
+ * durably, to PATH.before; a release that knows fewer steps finds that copy, and PATH and PATH.before change places: it
+ * goes on where it was, and what was written since then stays in PATH.before until the next such step.
+ *
+ * Refused, with the file and a remedy in *ret_error (may be NULL): a newer database than `count` without such a copy
+ * (-ENOTSUP), a damaged one
  * (-EUCLEAN: garbage, truncated, empty; up to 1 MB all of it is checked, of a larger one the schema, and the rest shows
  * as -EUCLEAN when it is read), a failing migration (-EINVAL), and what the operating system refuses. */
 int mac_store_open(const char *path, const char *const *migrations, size_t count, mac_store **ret_store,

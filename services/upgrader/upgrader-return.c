@@ -1,19 +1,61 @@
 /* A version was tried and the one before runs again: why, in words that stay; it is not tried again by itself; and the
  * configuration of the time before comes back too. */
+#include <errno.h>
 #include <string.h>
 
 #include "base/mac-fault.h"
+#include "codec/mac-codec.h"
+#include "fs/mac-fs.h"
 #include "log/mac-log.h"
 #include "upgrader-trial.h"
 
 #define STAGE(name) MACULA__V1__UPGRADE_TRIAL_RECORD__STAGE__##name
 #define RETRY_MS 2000u
+#define NOTE_FILE UPGRADER_STATE_DIR "/unwanted"
+#define NOTE_MAX 65536u
 
 /* ---- why ---- */
 
-static char *find_reason(const Macula__V1__UpgradeTrialRecord *record) {
+/* A version that changed the store so that the one before cannot read it: that one gets its store of then, which does
+ * not say why it is back. The reason lies beside it, in a form that both can read. */
+void upgrader_return_note(upgrader_manager *manager, const Macula__V1__UpgradeTrialRecord *trial) {
+    Macula__V1__UpgradeRefused note = MACULA__V1__UPGRADE_REFUSED__INIT;
+    note.version = trial->version;
+    note.reason = trial->reason;
+    note.has_time_ms = true;
+    note.time_ms = mac_unix_ms();
+    size_t length = 0;
+    mac_autofree void *data = mac_codec_pack(&note.base, &length);
+    int result = mac_fs_write(manager->root, NOTE_FILE, data, length, MAC_FS_PRIVATE);
+    if (result < 0)
+        mac_log_warning("the reason cannot be noted", "error=" MAC_LOG_Q("%s"), strerror(-result));
+}
+
+void upgrader_return_forget_note(upgrader_manager *manager) {
+    int result = mac_fs_remove(manager->root, NOTE_FILE);
+    if (result < 0 && result != -ENOENT)
+        mac_log_warning("the noted reason cannot be removed", "error=" MAC_LOG_Q("%s"), strerror(-result));
+}
+
+/* NULL when there is none of this version. */
+static char *noted(upgrader_manager *manager, const char *version) {
+    mac_autofree char *data = NULL;
+    size_t length = 0;
+    if (mac_fs_read(manager->root, NOTE_FILE, NOTE_MAX, &data, &length) < 0)
+        return NULL;
+    Macula__V1__UpgradeRefused *note = macula__v1__upgrade_refused__unpack(NULL, length, (const uint8_t *)data);
+    char *reason = note && mac_streq(note->version, version) ? mac_strdup(note->reason) : NULL;
+    if (note)
+        macula__v1__upgrade_refused__free_unpacked(note, NULL);
+    return reason;
+}
+
+static char *find_reason(upgrader_manager *manager, const Macula__V1__UpgradeTrialRecord *record) {
     if (record->stage == STAGE(unwanted))
         return mac_strdup(record->reason);
+    char *reason = noted(manager, record->version);
+    if (reason)
+        return reason;
     if (record->stage == STAGE(started))
         return mac_strdup(
             "it started, but the machine stopped before it was confirmed: a crash of the system, a hang that "
@@ -53,7 +95,7 @@ void upgrader_return_begin(upgrader_manager *manager, const upgrader_slots *slot
     adopt(manager, slots);
     Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     if (record->stage != STAGE(returned)) {
-        mac_autofree char *reason = find_reason(record);
+        mac_autofree char *reason = find_reason(manager, record);
         upgrader_trial_set(&record->reason, reason);
         int result = record_return(manager);
         if (result < 0)
@@ -98,8 +140,8 @@ static void finish(upgrader_manager *manager) {
     int result = record_outcome(manager);
     if (result < 0)
         mac_log_error("the return cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
-    else
-        (void)!upgrader_trial_drop(manager);
+    else if (upgrader_trial_drop(manager) == 0)
+        upgrader_return_forget_note(manager);
     upgrader_manager_kick(manager);
 }
 

@@ -75,6 +75,7 @@ static mac_error *activate(upgrader_manager *manager, Macula__V1__UpgradeTrialRe
         forget(manager);
         return unrecorded(result);
     }
+    upgrader_return_forget_note(manager);
     MAC_FAULT_POINT("upgrader.trial.recorded");
     mac_error *error = upgrader_slots_try(manager->root, slot, verity);
     MAC_FAULT_POINT("upgrader.trial.activated");
@@ -226,6 +227,7 @@ mac_error *upgrader_trial_reject(upgrader_manager *manager, const char *reason, 
     if (result < 0)
         return unrecorded(result);
     mac_log_error("the new version may not stay", "version=%s reason=" MAC_LOG_Q("%s"), record->version, reason);
+    upgrader_return_note(manager, record);
     MAC_FAULT_POINT("upgrader.reject.recorded");
     mac_error *error = upgrader_slots_give_up(manager->root, *record->slot);
     MAC_FAULT_POINT("upgrader.reject.written");

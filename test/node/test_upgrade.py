@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Upgrades of a node: found, fetched, verified, tried, kept or given back."""
+import contextlib
 import json
+import sqlite3
 import unittest
 
 from node_harness import RawClient
@@ -87,6 +89,39 @@ class Upgrades(UpgradeTest):
             self.assertEqual(status["version"], FIRST)
             self.assertRegex(status["last"]["reason"], "rolled back by .*: it is too slow")
             self.assertEqual(node.get("hostname"), "before")
+
+    def test_a_version_that_changed_the_stores_comes_back_to_those_of_before(self):
+        """With a table more the version before goes on; with anything else changed it gets the copies."""
+        stores = ("/var/lib/maculaos/generations/confd.db", "/var/lib/maculaos/upgrade/upgrade.db")
+        changes = {"a table more": "CREATE TABLE of_the_new_version(x); PRAGMA user_version=99",
+                   "another form": "ALTER TABLE {table} RENAME TO of_the_new_version; PRAGMA user_version=99; PRAGMA application_id=99"}
+        for name, sql in changes.items():
+            with self.subTest(name), self.node(hold="10m") as node:
+                node.cli("config", "set", "hostname", "before").ok()
+                node.upgrade("apply").exits(4)
+                node.stop()
+                if name == "another form":
+                    for store in stores:
+                        with contextlib.closing(sqlite3.connect(node.path(store))) as one, \
+                                contextlib.closing(sqlite3.connect(f"{node.path(store)}.before")) as copy:
+                            one.backup(copy)
+                node.reboot()
+                self.assertEqual(node.status()["trial"]["version"], "0.2.0")
+                node.cli("config", "set", "hostname", "during").ok()
+                node.upgrade("rollback", "--yes", "--reason", "it is too slow")
+                node.stop()
+                for store in stores:
+                    table = "head" if "confd" in store else "message"
+                    with contextlib.closing(sqlite3.connect(node.path(store))) as one:
+                        one.executescript(sql.format(table=table))
+                node.reboot()
+                node.wait_for_outcome("rolled_back")
+                status = node.status()
+                self.assertEqual((status["version"], node.get("hostname")), (FIRST, "before"))
+                self.assertRegex(status["last"]["reason"], "rolled back by .*: it is too slow")
+                self.assertEqual(status["refused"][0]["version"], "0.2.0")
+                self.assertNotIn("pending", node.cli("config", "status", "-o", "json").ok().json())
+                node.upgrade("apply", "--force").exits(4)
 
     def test_a_version_that_is_not_well_goes_back_by_itself_and_says_which_check_failed(self):
         check = {"name": "shop", "type": "tcp", "address": "127.0.0.1:9", "interval": "300ms", "timeout": "200ms", "failures": 1,

@@ -7,11 +7,12 @@ import sys
 import tempfile
 import unittest
 
+from os_bootstate import state_on
 from os_case import SOURCE, OsTest
 from os_disk import tool
 
 sys.path.insert(0, str(SOURCE / "test" / "release"))
-from release_maker import BIN, Signer, seal  # noqa: E402
+from release_maker import BIN, Signer, make_release, seal  # noqa: E402
 from release_server import ReleaseServer  # noqa: E402
 
 HOST = "10.0.3.2"  # what the guest calls us, on a network of its own
@@ -76,6 +77,26 @@ class Upgrades(OsTest):
     def until(self, machine, outcome, seconds=300):
         machine.console.ok(f"until doas maculaos upgrade history -o json | grep -q '\"{outcome}\"'; do sleep 2; done", seconds)
         return self.status(machine)
+
+    def test_a_machine_refuses_what_an_unknown_key_has_signed_and_what_was_changed_after_it_was_signed(self):
+        disk = self.disk()
+        stranger = Signer(self.work, "stranger")
+        self.addCleanup(stranger.close)
+        make_release(self.work / "stranger", "0.9.5", stranger)
+        slot = next(make_release(self.work / "changed", "0.9.6", self.signer, index=False).glob("*.slot"))
+        slot.write_bytes(slot.read_bytes()[:-4096] + bytes(4096))
+        machine = self.upgradable(disk, self.work / "stranger")
+        before = state_on(disk)
+        for name, reason in (("stranger", "does not know the key"), ("changed", "not the one that was signed|hash tree")):
+            machine.console.ok(f"doas maculaos config set maculaos.upgrade.url http://{HOST}:{self.server.port}/{name}/", 120)
+            code, said = machine.console.run("doas maculaos upgrade apply --progress none --timeout 200s", 300)
+            self.assertEqual(code, 5, said)
+            self.assertRegex(said, reason)
+            self.assertNotIn("pending", machine.console.ok("doas maculaos boot status -o json"))
+        machine.power_cut()
+        self.assertEqual((state_on(disk).active, state_on(disk).pending, state_on(disk).verity_a), ("a", "-", before.verity_a))
+        environment = self.up(machine)
+        self.assertEqual((environment["slot"], environment["pending"]), ("a", "0"))
 
     def test_a_machine_upgrades_itself_over_http_and_keeps_what_is_well(self):
         disk = self.disk()
