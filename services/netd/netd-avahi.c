@@ -17,7 +17,7 @@ typedef enum server_state { /* AvahiServerState */
 /* After a conflict the wanted name is asked for again, at these intervals; the last one stays. The other machine may
  * have gone, and there may never have been one: avahi takes its own late packets for another's when addresses change
  * while it announces. */
-static const uint64_t again_ms[] = {10000, 60000, 600000, 3600000};
+static const uint64_t again_ms[] = {3000, 60000, 600000, 3600000};
 
 /* ---- what is told ---- */
 
@@ -59,7 +59,7 @@ static void judge(netd_avahi *avahi, server_state state) {
     case SERVER_RUNNING:
         if (avahi->host && avahi->has_asked_host && !netd_announce_is_called(avahi->host, avahi->wanted)) {
             mac_autofree char *problem = mac_asprintf("another machine is called %s.local: give one of the two another "
-                                                      "name (maculaos config set hostname NETD_AVAHI_NAME)",
+                                                      "name (maculaos config set hostname NAME)",
                                                       avahi->wanted);
             set_state(avahi, MACULA__V1__NET_NAMING__STATE__conflict, problem);
             ask_again_later(avahi);
