@@ -26,7 +26,7 @@ PACKAGES='
     cryptsetup-bin e2fsprogs dosfstools fdisk
     dbus avahi-daemon chrony nats-server jq opendoas
     libuv1t64 libjansson4 libyaml-0-2 libsqlite3-0 libprotobuf-c1 libcurl4t64 libsodium23 libcrypt1 zlib1g
-    libmicrohttpd12t64 libqrencode4 gpgv
+    libqrencode4 gpgv
 '
 # Never unpacked into the image (dpkg's path-exclude, path-include).
 PATH_EXCLUDES='
