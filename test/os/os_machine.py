@@ -41,13 +41,18 @@ def lock_file():
 
 
 def one_at_a_time():
-    """Waits until no other machine runs; the file that it returns keeps others waiting until it is closed."""
+    """Waits until no other machine runs; the file that it returns keeps others waiting until it is closed.
+
+    Who waits stands at the gate meanwhile, so that a run of many boots lets the other in between two of them."""
     lock = lock_file().open("a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"waiting for another machine ({lock_file()})", file=sys.stderr, flush=True)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock_file().with_suffix(".gate").open("a") as gate:
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another machine ({lock_file()})", file=sys.stderr, flush=True)
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
 
 
