@@ -6,6 +6,7 @@
 #include "base/mac-fault.h"
 #include "codec/mac-codec.h"
 #include "log/mac-log.h"
+#include "supervisor-keyring.h"
 #include "supervisor-oneshot.h"
 #include "supervisor-port.h"
 #include "supervisor-prepare.h"
@@ -28,7 +29,7 @@ typedef struct version {
 struct supervisor_apply {
     supervisor_host *host;
     supervisor_server *server;
-    const mac_strings *keys;
+    supervisor_keyring *keyring;
     char *realm;
     version current;
     version next; /* being applied; text NULL: none is */
@@ -50,7 +51,7 @@ static void version_deinit(version *v) {
 
 supervisor_apply *supervisor_apply_new(supervisor_host *host, supervisor_server *server, const mac_strings *keys) {
     supervisor_apply *apply = mac_calloc(1, sizeof *apply);
-    *apply = (supervisor_apply){.host = host, .server = server, .keys = keys};
+    *apply = (supervisor_apply){.host = host, .server = server, .keyring = supervisor_keyring_new(host, keys)};
     return apply;
 }
 
@@ -59,6 +60,7 @@ void supervisor_apply_free(supervisor_apply *apply) {
         return;
     version_deinit(&apply->current);
     version_deinit(&apply->next);
+    supervisor_keyring_free(apply->keyring);
     free(apply->realm);
     free(apply);
 }
@@ -117,33 +119,11 @@ Macula__V1__Document *supervisor_apply_load(supervisor_host *host, mac_error **r
 
 /* ---- rendering ---- */
 
-typedef struct key_ring {
-    mac_nats_key keys[MAC_NATS_SERVICES_MAX + 1];
-    char publics[MAC_NATS_SERVICES_MAX][MAC_NKEY_PUBLIC_SIZE];
-    size_t count;
-} key_ring;
-
-static mac_error *add_key(supervisor_host *host, key_ring *ring, const char *name) {
-    if (ring->count == MAC_NATS_SERVICES_MAX)
-        return mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL, "more than %d keys on the bus",
-                             MAC_NATS_SERVICES_MAX);
-    mac_error *error = supervisor_prepare_key(host, name, ring->publics[ring->count], NULL);
-    if (error)
-        return error;
-    ring->keys[ring->count] = (mac_nats_key){name, ring->publics[ring->count]};
-    ring->count++;
-    return NULL;
-}
-
 /* Renders under the realm that is in force. listen: taken; trial: as one that runs beside the server in force. */
 static mac_error *render_for(const supervisor_apply *apply, const Macula__V1__Document *document, char *listen,
                              bool trial, version *ret_version) {
-    key_ring ring = {0};
-    mac_error *error = NULL;
-    for (size_t i = 0; i < apply->keys->count && !error; i++)
-        error = add_key(apply->host, &ring, apply->keys->items[i]);
-    if (!error) /* those who have it may use it, also where nobody must */
-        error = add_key(apply->host, &ring, MAC_NATS_WORKLOAD_KEY);
+    const mac_nats_key *keys = NULL;
+    mac_error *error = supervisor_keyring_get(apply->keyring, &keys);
     if (error) {
         free(listen);
         return error;
@@ -154,7 +134,7 @@ static mac_error *render_for(const supervisor_apply *apply, const Macula__V1__Do
     mac_nats_input input = {
         .document = document,
         .realm = apply->realm,
-        .keys = ring.keys,
+        .keys = keys,
         .listen = made.listen,
         .runtime_directory = trial ? trial_directory : apply->host->runtime,
         .root = mac_root_directory(apply->host->root),
