@@ -1,4 +1,5 @@
-/* Times configuration changes at the client. argv: URL, admin key file, number of services that a change concerns. */
+/* Times configuration changes at the client. argv: URL, admin key file, number of services that a change concerns (1,
+ * or 7), and "reload" when the server of the bus has to read a new configuration, too. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,22 +16,27 @@ static struct {
     uint64_t samples[CHANGES + WARM_UP];
     uint64_t began;
     int done, services;
+    bool reload;
 } run;
 
 static void on_outcome(const Macula__V1__ConfigOutcome *outcome, void *data);
 
+/* A key of each service: confd, netd, upgrader, healthd, backupd, meshd, storage; with reload, one of the bus. */
+static char *patch_text(int n) {
+    if (run.services == 1)
+        return mac_asprintf("{\"hostname\":\"edge-%d\"}", n);
+    mac_autofree char *bus = run.reload ? mac_asprintf(",\"nats\":{\"max_connections\":%d}", 1000 + n) : mac_strdup("");
+    return mac_asprintf(
+        "{\"hostname\":\"edge-%d\",\"maculaos\":{\"dns_nameservers\":[\"10.0.%d.1\"],\"upgrade\":{\"url\":"
+        "\"https://updates.example/%d\"},\"watchdog\":{\"timeout\":\"%ds\"},\"backup\":{\"retention\":%d},"
+        "\"mesh\":{\"bootstrap_peers\":[\"https://boot-%d.example:443\"]},"
+        "\"storage\":{\"quotas\":{\"logs\":\"%dM\"}}%s}}",
+        n, n, n, 60 + n, 1 + n, n, 100 + n, bus);
+}
+
 static void change(void) {
     Macula__V1__ConfigPatchRequest request = MACULA__V1__CONFIG_PATCH_REQUEST__INIT;
-    char patch[512];
-    int n = run.done;
-    snprintf(patch, sizeof patch, "{\"hostname\":\"edge-%d\"}", n);
-    if (run.services >
-        1) /* a key of each service: confd, netd, upgrader, healthd, backupd, meshd, and the supervisor */
-        snprintf(patch, sizeof patch,
-                 "{\"hostname\":\"edge-%d\",\"maculaos\":{\"dns_nameservers\":[\"10.0.%d.1\"],\"upgrade\":{\"url\":"
-                 "\"https://updates.example/%d\"},\"watchdog\":{\"timeout\":\"%ds\"},\"backup\":{\"retention\":%d},"
-                 "\"mesh\":{\"bootstrap_peers\":[\"https://boot-%d.example:443\"]},\"nats\":{\"max_connections\":%d}}}",
-                 n, n, n, 60 + n, 1 + n, n, 1000 + n);
+    mac_autofree char *patch = patch_text(run.done);
     request.patch_json = patch;
     run.began = bench_now_ns();
     macula__v1__config_control__patch(&run.client.base, &request, on_outcome, NULL);
@@ -69,12 +75,13 @@ static int compare(const void *a, const void *b) {
 
 int main(int argc, char **argv) {
     char seed[128] = "";
-    FILE *file = argc == 4 ? fopen(argv[2], "r") : NULL;
+    FILE *file = argc == 4 || argc == 5 ? fopen(argv[2], "r") : NULL;
     if (!file || !fgets(seed, sizeof seed, file))
         return 2;
     fclose(file);
     seed[strcspn(seed, "\r\n")] = '\0';
     run.services = atoi(argv[3]);
+    run.reload = argc == 5;
     uv_loop_t *loop = uv_default_loop();
     mac_bus *bus = mac_bus_new(&(mac_bus_options){.loop = loop,
                                                   .url = argv[1],
