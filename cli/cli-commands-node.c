@@ -46,7 +46,6 @@ const cli_command cli_commands_node[] = {
      .arguments = "",
      .run = cli_net_peers,
      .summary = "Shows the nodes that announce themselves in the local network.",
-     .details = "This release announces the node but does not look for others: it says so, with exit code 1.",
      .example = "maculaos net peers"},
     {.name = "net diag",
      .arguments = "",
@@ -84,6 +83,7 @@ const cli_command cli_commands_node[] = {
      .run = cli_net_scan,
      .options = net_options,
      .summary = "Shows the Wi-Fi networks that can be heard.",
+     .details = "What cannot be shown of a name is written as \\xNN. Of one network the strongest access point counts.",
      .example = "maculaos net scan"},
 
     {.name = "node info",

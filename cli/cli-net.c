@@ -78,10 +78,23 @@ static void tunnel_show(const Macula__V1__NetLink *link) {
     }
 }
 
+static void wifi_show(const Macula__V1__NetLink *link) {
+    const Macula__V1__NetWifi *wifi = link->wifi;
+    if (wifi->connected && wifi->has_signal_dbm)
+        cli_print(CLI_PLAIN, "%s Wi-Fi \"%s\", %d dBm\n", link->name, wifi->name, wifi->signal_dbm);
+    else if (wifi->connected)
+        cli_print(CLI_PLAIN, "%s Wi-Fi \"%s\"\n", link->name, wifi->name);
+    else
+        cli_print(CLI_YELLOW, "%s has no Wi-Fi network\n", link->name);
+}
+
 static void rest_show(const Macula__V1__NetStatus *status) {
     for (size_t i = 0; i < status->n_links; i++)
         if (status->links[i]->wireguard)
             tunnel_show(status->links[i]);
+    for (size_t i = 0; i < status->n_links; i++)
+        if (status->links[i]->wifi)
+            wifi_show(status->links[i]);
     if (status->naming && status->naming->host)
         cli_print(CLI_PLAIN, "known as %s (%s)\n", status->naming->host,
                   word(&macula__v1__net_naming__state__descriptor, (int)status->naming->state));
@@ -232,6 +245,11 @@ int cli_net_scan(cli_invocation *invocation) {
     if (!answer)
         return code;
     const Macula__V1__NetScan *scan = (const Macula__V1__NetScan *)answer;
+    if (scan->n_networks == 0) {
+        cli_print(CLI_PLAIN, "No Wi-Fi network can be heard.\n");
+        protobuf_c_message_free_unpacked(answer, NULL);
+        return code;
+    }
     cli_table *table = cli_table_new((const char *[]){"NETWORK", "SIGNAL", "SECURED", "INTERFACE", NULL});
     for (size_t i = 0; i < scan->n_networks; i++) {
         const Macula__V1__NetScanned *network = scan->networks[i];

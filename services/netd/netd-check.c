@@ -124,8 +124,6 @@ static void check_ports(checking *c, const char *master, char **ports, size_t co
 /* What the schema takes and netd does not do. */
 static void note_without_effect(const Macula__V1__MaculaosSection *section, mac_problems *problems) {
     static const char text[] = "has no effect yet: netd does not do it";
-    if (section->n_wifi)
-        mac_problems_add(problems, MAC_PROBLEM_NOTE, NULL, "maculaos.wifi", "%s", text);
     if (section->network && section->network->cellular && section->network->cellular->enabled)
         mac_problems_add(problems, MAC_PROBLEM_NOTE, NULL, "maculaos.network.cellular", "%s", text);
 }

@@ -96,19 +96,41 @@ static void net_control_down(Macula__V1__NetControl_Service *service, const Macu
     hold(service, input, true, closure, closure_data);
 }
 
+typedef struct scan_asked {
+    Macula__V1__NetScan_Closure closure;
+    void *closure_data;
+} scan_asked;
+
+static void on_scanned(const Macula__V1__NetScan *scan, const char *problem, void *data) {
+    scan_asked *asked = data;
+    if (scan)
+        asked->closure(scan, asked->closure_data);
+    else
+        mac_request_fail(mac_request_from(asked->closure_data), MACULA__V1__ERROR_CODE__INTERNAL, NULL, "%s", problem);
+    free(asked);
+}
+
 static void net_control_scan(Macula__V1__NetControl_Service *service, const Macula__V1__NetInterfaceRequest *input,
                              Macula__V1__NetScan_Closure closure, void *closure_data) {
-    (void)closure;
-    (void)input;
-    const netd_state *state = netd_network_state(manager_of(service)->network);
-    for (size_t i = 0; i < state->link_count; i++)
-        if (state->links[i].wifi) {
-            mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__UNSUPPORTED, NULL,
-                             "this release does not use Wi-Fi");
-            return;
-        }
-    mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__NOT_FOUND, NULL,
-                     "this node has no Wi-Fi interface");
+    netd_manager *manager = manager_of(service);
+    const char *interface = input->interface && *input->interface ? input->interface : NULL;
+    const scan_asked asked = {closure, closure_data};
+    scan_asked *later = mac_memdup(&asked, sizeof asked);
+    int r =
+        manager->stopping ? -EBUSY : netd_wifi_scan(netd_network_wifi(manager->network), interface, on_scanned, later);
+    if (r == 0)
+        return;
+    free(later);
+    if (r == -EBUSY)
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                         "others are looking for networks already; ask again in a few seconds");
+    else if (interface)
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__NOT_FOUND, "interface",
+                         "%s is no Wi-Fi interface of this node; `maculaos net status` shows those that there are",
+                         interface);
+    else
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__NOT_FOUND, NULL,
+                         "this node has no Wi-Fi interface");
 }
 
 void netd_control_methods_init(netd_manager *manager) {

@@ -75,6 +75,7 @@ static void net_diag(Macula__V1__Net_Service *service, const Macula__V1__NetDiag
 }
 
 void netd_methods_stop(netd_manager *manager) {
+    netd_wifi_stop(netd_network_wifi(manager->network));
     for (size_t i = 0; i < NETD_DIAGS_MAX; i++) {
         struct netd_asked *asked = manager->asked[i];
         if (!asked)

@@ -16,6 +16,7 @@ struct netd_network {
     netd_dhcp *dhcp;
     netd_tunnel *tunnel;
     netd_routers *routers;
+    netd_wifi *wifi;
     netd_wish wish;
     netd_state state;
     netd_resolver resolver;
@@ -274,6 +275,7 @@ void netd_network_look(netd_network *network) {
     network->notes = (mac_strings){0};
     if (mend(network, &before)) {
         netd_tunnel_look(network->tunnel, &network->state, &network->notes);
+        netd_wifi_look(network->wifi, &network->wish, &network->state, &network->notes);
         netd_routers_look(network->routers, &network->wish, &network->state);
         want_clients(network);
         write_resolver(network);
@@ -323,6 +325,13 @@ static void on_lease(const char *name, netd_lease_event event, bool changed, voi
         netd_network_look(network);
 }
 
+static void on_wifi(const char *what, const char *interface, const char *subject, const char *reason, void *data) {
+    netd_network *network = data;
+    network->options.on_event(&(netd_network_event){"wifi", what, interface, subject, reason}, network->options.data);
+    if (!network->looking)
+        netd_network_look(network); /* notes say it, too */
+}
+
 /* ---- asked from outside ---- */
 
 void netd_network_set(netd_network *network, const Macula__V1__Document *document) {
@@ -331,6 +340,7 @@ void netd_network_set(netd_network *network, const Macula__V1__Document *documen
     netd_wish_bind(&network->wish, &before, &network->state);
     netd_wish_deinit(&before);
     netd_tunnel_set(network->tunnel, document);
+    netd_wifi_set(network->wifi, document);
     free(network->hostname);
     network->hostname = mac_strdup(document ? document->hostname : NULL);
     netd_network_look(network);
@@ -388,6 +398,10 @@ const netd_wireguard *netd_network_tunnel(const netd_network *network) {
     return netd_tunnel_wished(network->tunnel);
 }
 
+netd_wifi *netd_network_wifi(const netd_network *network) {
+    return network->wifi;
+}
+
 /* ---- life ---- */
 
 netd_network *netd_network_new(const netd_network_options *options, mac_error **ret_error) {
@@ -408,6 +422,7 @@ netd_network *netd_network_new(const netd_network_options *options, mac_error **
     }
     network->tunnel =
         netd_tunnel_new(&(netd_tunnel_options){options->root, options->loop, options->sys, on_kernel, network});
+    network->wifi = netd_wifi_new(&(netd_wifi_options){options->root, options->loop, options->sys, on_wifi, network});
     uv_timer_init(options->loop, &network->again);
     network->again.data = network;
     return network;
@@ -423,6 +438,7 @@ void netd_network_free(netd_network *network) {
     netd_dhcp_free(network->dhcp);
     netd_tunnel_free(network->tunnel);
     netd_routers_free(network->routers);
+    netd_wifi_free(network->wifi);
     netd_wish_deinit(&network->wish);
     netd_state_deinit(&network->state);
     netd_resolver_deinit(&network->resolver);

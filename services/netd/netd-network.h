@@ -10,6 +10,7 @@
 #include "netd-resolver.h"
 #include "netd-routers.h"
 #include "netd-tunnel.h"
+#include "netd-wifi.h"
 
 typedef struct netd_network netd_network;
 
@@ -47,6 +48,7 @@ const mac_strings *netd_network_notes(const netd_network *network);
 const netd_lease *netd_network_lease(const netd_network *network, const netd_wish_link *link);
 /* NULL: no WireGuard interface is wanted. */
 const netd_wireguard *netd_network_tunnel(const netd_network *network);
+netd_wifi *netd_network_wifi(const netd_network *network);
 size_t netd_network_clients(const netd_network *network);
 
 /* Held down until it is let up again. */

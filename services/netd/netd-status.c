@@ -126,6 +126,12 @@ static void put_wish(const netd_network *network, Macula__V1__NetLink *message, 
         message->lease = lease_message(netd_network_state(network), lease);
 }
 
+/* Nothing of a radio's own is in a snapshot of the kernel. */
+static void put_wifi(const netd_manager *manager, const netd_link *link, Macula__V1__NetLink *message) {
+    if (link->wifi)
+        message->wifi = netd_wifi_message(netd_network_wifi(manager->network), link->name);
+}
+
 /* NULL: it is none of netd's, or the kernel does not say. */
 static Macula__V1__NetWireguard *tunnel_message(const netd_manager *manager, const netd_link *link) {
     netd_wireguard *now = NULL;
@@ -244,6 +250,7 @@ Macula__V1__NetStatus *netd_status_make(const netd_manager *manager) {
     for (size_t i = 0; i < state->link_count; i++) {
         Macula__V1__NetLink *link = link_message(network, &state->links[i]);
         link->wireguard = tunnel_message(manager, &state->links[i]);
+        put_wifi(manager, &state->links[i], link);
         status->links[status->n_links++] = link;
     }
     status->routes = mac_calloc(state->route_count + 1, sizeof *status->routes);

@@ -165,6 +165,14 @@ static void take_tunnel(netd_wish *wish, const Macula__V1__Document *document) {
     netd_wireguard_free(wanted);
 }
 
+static void take_wifi(netd_wish *wish, const Macula__V1__MaculaosSection *section) {
+    for (size_t i = 0; i < section->n_wifi; i++)
+        if (section->wifi[i]->interface && *section->wifi[i]->interface)
+            mac_strings_add(&wish->radios, section->wifi[i]->interface);
+        else
+            wish->any_radio = true;
+}
+
 void netd_wish_make(const Macula__V1__Document *document, netd_wish *ret_wish) {
     netd_wish wish = {.dhcp = true};
     const Macula__V1__MaculaosSection *section = document ? document->maculaos : NULL;
@@ -193,6 +201,8 @@ void netd_wish_make(const Macula__V1__Document *document, netd_wish *ret_wish) {
     if (network)
         wish.dhcp = network->dhcp;
     if (section)
+        take_wifi(&wish, section);
+    if (section)
         parse_ips(section->dns_nameservers, section->n_dns_nameservers, &wish.dns, &wish.dns_count);
     *ret_wish = wish;
 }
@@ -207,6 +217,7 @@ void netd_wish_deinit(netd_wish *wish) {
     free(wish->dns);
     mac_strings_deinit(&wish->search);
     mac_strings_deinit(&wish->targets);
+    mac_strings_deinit(&wish->radios);
     *wish = (netd_wish){0};
 }
 
@@ -224,6 +235,10 @@ netd_wish_link *netd_wish_of(const netd_wish *wish, int index) {
     return NULL;
 }
 
+bool netd_wish_joins(const netd_wish *wish, const char *name) {
+    return wish->any_radio || mac_strings_contain(&wish->radios, name);
+}
+
 /* The link that this wish was bound to, if it lives on under a name that no wish has. */
 static int renamed_index(const netd_wish *wish, const netd_wish *before, const char *name, const netd_state *state) {
     const netd_wish_link *old = netd_wish_named(before, name);
@@ -234,7 +249,7 @@ static int renamed_index(const netd_wish *wish, const netd_wish *before, const c
 /* Earlier wishes by default stay, so that one whose link was renamed does, too. */
 static void keep_defaults(netd_wish *wish, const netd_wish *before) {
     for (size_t i = 0; wish->dhcp && before != wish && i < before->link_count; i++)
-        if (before->links[i].by_default && !netd_wish_named(wish, before->links[i].name)) {
+        if (before->links[i].by_default && !before->links[i].radio && !netd_wish_named(wish, before->links[i].name)) {
             netd_wish_link *link = add_link(wish, before->links[i].name);
             link->by_default = link->dhcp = true;
         }
@@ -255,12 +270,14 @@ void netd_wish_bind(netd_wish *wish, const netd_wish *bound_before, const netd_s
         wish->links[i].index = link ? link->index : renamed_index(wish, bound_before, wish->links[i].name, state);
     }
     drop_vanished_defaults(wish);
-    for (size_t i = 0; wish->dhcp && i < state->link_count; i++) {
+    for (size_t i = 0; i < state->link_count; i++) {
         const netd_link *link = &state->links[i];
-        if (!netd_link_is_wired(link) || netd_wish_of(wish, link->index) || link->master)
+        bool radio = link->wifi && netd_wish_joins(wish, link->name);
+        if (!(radio || (wish->dhcp && netd_link_is_wired(link))) || netd_wish_of(wish, link->index) || link->master)
             continue;
         netd_wish_link *made = add_link(wish, link->name);
         made->by_default = made->dhcp = true;
+        made->radio = radio;
         made->index = link->index;
     }
 }

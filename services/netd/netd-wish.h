@@ -17,7 +17,8 @@ typedef enum netd_kind {
 typedef struct netd_wish_link {
     char name[NETD_NAME_SIZE]; /* as the configuration has it */
     netd_kind kind;
-    bool by_default; /* the configuration does not name it: wired, by DHCP */
+    bool by_default; /* the configuration does not name it: wired, or Wi-Fi that has a network; by DHCP */
+    bool radio;      /* by default, for its Wi-Fi networks */
     bool dhcp, ipv6;
     uint32_t mtu; /* 0: as it is */
     uint8_t mac[6];
@@ -44,6 +45,8 @@ typedef struct netd_wish {
     size_t dns_count;
     mac_strings search;
     mac_strings targets; /* probe_targets */
+    mac_strings radios;  /* Wi-Fi interfaces that a network of the configuration is for */
+    bool any_radio;      /* a network is for whichever there is */
     bool dhcp;           /* wired interfaces that are not named get DHCP */
 } netd_wish;
 
@@ -59,6 +62,8 @@ void netd_wish_deinit(netd_wish *wish);
 void netd_wish_bind(netd_wish *wish, const netd_wish *bound_before, const netd_state *state);
 netd_wish_link *netd_wish_named(const netd_wish *wish, const char *name);
 netd_wish_link *netd_wish_of(const netd_wish *wish, int index);
+/* Whether the configuration has a Wi-Fi network for this interface. */
+bool netd_wish_joins(const netd_wish *wish, const char *name);
 const char *netd_kind_text(netd_kind kind); /* the kernel's word; "" for NETD_PLAIN */
 
 #endif
