@@ -39,6 +39,10 @@ json_t *firstboot_answers_take(const firstboot_step *step, const json_t *kept, c
         mac_autofree char *text = field->secret ? mac_strdup(sent) : trim(sent ? sent : "");
         json_object_set_new(values, field->name, json_string(text));
     }
+    /* What is empty stays as it was; so this is the way to be rid of it. */
+    const char *sent = firstboot_form_get(form, "wifi_passphrase");
+    if (mac_streq(step->name, "network") && *firstboot_answer(values, "wifi_open") && !(sent && *sent))
+        json_object_set_new(values, "wifi_passphrase", json_string(""));
     return values;
 }
 
@@ -212,6 +216,8 @@ static void check_network(const json_t *values, const firstboot_facts *facts, ma
         add_problem(problems, "net_address", T(ADDRESS_NEEDED));
     if (wifi && !*firstboot_answer(values, "wifi_name"))
         add_problem(problems, "wifi_name", T(WIFI_NAME_NEEDED));
+    if (wifi && *firstboot_answer(values, "wifi_open") && *firstboot_answer(values, "wifi_passphrase"))
+        add_problem(problems, "wifi_passphrase", T(WIFI_OPEN_PASSPHRASE));
 }
 
 static void check_system(const json_t *values, const firstboot_facts *facts, mac_problems *problems) {

@@ -77,6 +77,9 @@ static char *find_hostname(mac_root *root) {
 }
 
 static bool is_wireless(const char *name) {
+    const char *stand_in = getenv("MACULA_WIRELESS"); /* a test has no radio */
+    if (mac_streq(stand_in, name))
+        return true;
     mac_autofree char *path = mac_asprintf("/sys/class/net/%s/wireless", name);
     return access(path, F_OK) == 0;
 }
@@ -159,8 +162,27 @@ const firstboot_interface *firstboot_facts_interface(const firstboot_facts *fact
     return NULL;
 }
 
+void firstboot_facts_hear_none(firstboot_facts *facts) {
+    for (size_t i = 0; i < facts->heard_count; i++)
+        free(facts->heard[i].name);
+    facts->heard_count = 0;
+    mac_strings_deinit(&facts->wifi_names);
+    facts->wifi_names = (mac_strings){0};
+    facts->listened = true;
+}
+
+void firstboot_facts_hear(firstboot_facts *facts, const char *name, int signal_dbm, bool secured) {
+    if (facts->heard_count == FIRSTBOOT_HEARD_MAX)
+        return;
+    facts->heard[facts->heard_count++] = (firstboot_heard){mac_strdup(name), signal_dbm, secured};
+    /* A backslash may be an escape: whoever means such a network writes its name himself. */
+    if (!strchr(name, '\\') && mac_is_printable(name) && !mac_strings_contain(&facts->wifi_names, name))
+        mac_strings_add(&facts->wifi_names, name);
+}
+
 void firstboot_facts_deinit(firstboot_facts *facts) {
     forget(facts);
+    firstboot_facts_hear_none(facts);
     mac_strings_deinit(&facts->zones);
     mac_strings_deinit(&facts->keyboards);
     mac_strings_deinit(&facts->locales);

@@ -5,12 +5,20 @@
 #include "fs/mac-fs.h"
 
 #define FIRSTBOOT_INTERFACES_MAX 32 /* more are not shown */
+#define FIRSTBOOT_HEARD_MAX 64      /* Wi-Fi networks; the strongest come first */
 
 typedef struct firstboot_interface {
     char name[16];
     bool up, wireless;
     mac_strings addresses; /* with prefix length, link-local ones of IPv6 left out */
 } firstboot_interface;
+
+/* A Wi-Fi network that can be heard. */
+typedef struct firstboot_heard {
+    char *name; /* what cannot be shown of it is \xNN */
+    int signal_dbm;
+    bool secured;
+} firstboot_heard;
 
 typedef struct firstboot_facts {
     char *hostname;
@@ -22,6 +30,10 @@ typedef struct firstboot_facts {
     mac_strings zones;     /* empty: not known on this system */
     mac_strings keyboards; /* common layouts, as suggestions */
     mac_strings locales;
+    firstboot_heard heard[FIRSTBOOT_HEARD_MAX];
+    size_t heard_count;
+    mac_strings wifi_names; /* of those that can be written as they are, to choose from */
+    bool listened;          /* heard is what there is; else nobody has listened yet */
 } firstboot_facts;
 
 /* What does not change while we run: lists. */
@@ -29,6 +41,9 @@ void firstboot_facts_init(firstboot_facts *facts, mac_root *root);
 /* What may: name, interfaces, addresses. */
 void firstboot_facts_refresh(firstboot_facts *facts, mac_root *root);
 const firstboot_interface *firstboot_facts_interface(const firstboot_facts *facts, const char *name);
+/* What is in the air, anew. */
+void firstboot_facts_hear_none(firstboot_facts *facts);
+void firstboot_facts_hear(firstboot_facts *facts, const char *name, int signal_dbm, bool secured);
 void firstboot_facts_deinit(firstboot_facts *facts);
 
 #endif

@@ -239,6 +239,7 @@ static mac_error *start_server(firstboot_manager *manager) {
 static void on_tick(uv_timer_t *timer) {
     firstboot_manager *manager = timer->data;
     firstboot_facts_refresh(&manager->facts, manager->root);
+    firstboot_air_look(&manager->air);
     firstboot_console_update(manager);
     uint64_t now = mac_now_ms(), until = manager->door.code_until_ms;
     uv_timer_start(timer, on_tick, until > now ? until - now : 0, 0);
@@ -263,6 +264,7 @@ static mac_error *start_all(firstboot_manager *manager) {
     read_document(manager);
     take_proxies(manager);
     firstboot_facts_init(&manager->facts, manager->root);
+    firstboot_air_init(&manager->air, manager->bus, &manager->facts);
     firstboot_door_init(&manager->door, mac_now_ms());
     error = start_pairing(manager);
     if (error)
@@ -347,6 +349,7 @@ void firstboot_manager_stop(mac_service *service, void *object) {
     firstboot_pairing_close(&manager->pairing);
     firstboot_finish_close(&manager->finish);
     firstboot_console_remove(manager);
+    firstboot_air_stop(&manager->air);
     uv_close((uv_handle_t *)&manager->end, on_closed);
     uv_close((uv_handle_t *)&manager->again, on_closed);
     firstboot_watch_stop(&manager->watch, on_watch_closed);

@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "bus/mac-bus.h"
+#include "firstboot-air.h"
 #include "firstboot-finish.h"
 #include "firstboot-pairing.h"
 #include "firstboot-server.h"
@@ -24,6 +25,7 @@ typedef struct firstboot_manager {
     mac_root *root;
     Macula__V1__Document *document; /* in force at the start; NULL: none could be read */
     firstboot_facts facts;
+    firstboot_air air;
     firstboot_draft draft;
     firstboot_door door;
     firstboot_server *server;

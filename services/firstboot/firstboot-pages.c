@@ -88,6 +88,23 @@ static void add_found(mac_buffer *page, const firstboot_facts *facts) {
         mac_buffer_text(page, "</dl>");
 }
 
+static void add_air(mac_buffer *page, const firstboot_facts *facts) {
+    firstboot_html(page, "<h2>{}</h2>", T(WIFI_FOUND));
+    if (facts->heard_count == 0)
+        firstboot_html(page, "<p>{}</p>", facts->listened ? T(WIFI_FOUND_NONE) : T(WIFI_LOOKING));
+    else
+        mac_buffer_text(page, "<dl>");
+    for (size_t i = 0; i < facts->heard_count; i++) {
+        const firstboot_heard *heard = &facts->heard[i];
+        mac_autofree char *text =
+            mac_asprintf("%d dBm, %s", heard->signal_dbm, heard->secured ? T(WIFI_SECURED) : T(WIFI_WITHOUT));
+        add_row(page, heard->name, text);
+    }
+    if (facts->heard_count > 0)
+        mac_buffer_text(page, "</dl>");
+    firstboot_html(page, "<p><a href=\"/network\">{}</a></p>", T(WIFI_LOOK_AGAIN));
+}
+
 void firstboot_page_step(mac_buffer *page, const firstboot_view *view, const firstboot_step *step, const json_t *values,
                          const mac_problems *problems, const char *message) {
     mac_autostrings warnings = {0};
@@ -103,6 +120,8 @@ void firstboot_page_step(mac_buffer *page, const firstboot_view *view, const fir
         firstboot_page_notice(page, "warning", warnings.items[i]);
     if (mac_streq(step->name, "network"))
         add_found(page, view->facts);
+    if (mac_streq(step->name, "network") && view->facts->wireless)
+        add_air(page, view->facts);
     mac_autofree char *action = mac_asprintf("/%s", step->name);
     firstboot_page_form(page, action, view->session, view->draft->revision);
     for (const firstboot_field *field = step->fields; field->name; field++)

@@ -78,6 +78,8 @@ static void get_welcome(firstboot_visit *visit) {
 /* ---- questions ---- */
 
 static void get_step(firstboot_visit *visit, const firstboot_step *step) {
+    if (mac_streq(step->name, "network"))
+        firstboot_air_look(&visit->manager->air); /* for the next time that somebody looks */
     firstboot_view view = view_of(visit);
     firstboot_page_step(&visit->answer->body, &view, step, view.draft->values, NULL, NULL);
 }

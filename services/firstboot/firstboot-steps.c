@@ -22,7 +22,8 @@ const firstboot_step firstboot_all_steps[] = {
       {"net_address", LABEL(NET_ADDRESS), LINE, "", .when = "net_mode=static", .path = ".addresses"},
       {"net_gateway", LABEL(NET_GATEWAY), LINE, "", .when = "net_mode=static", .path = ".gateway"},
       {"net_dns", LABEL(NET_DNS), LINE, "", .when = "net_mode=static", .path = ".dns"},
-      {"wifi_name", LABEL(WIFI_NAME), LINE, "", .when = "net_mode=wifi", .path = ".name"},
+      {"wifi_name", LABEL(WIFI_NAME), SUGGESTED, "", .when = "net_mode=wifi", .path = ".name"},
+      {"wifi_open", LABEL(WIFI_OPEN), CHECK, "", .when = "net_mode=wifi"},
       {"wifi_passphrase", LABEL(WIFI_PASSPHRASE), PASSWORD, "", .when = "net_mode=wifi", .secret = true,
        .path = ".passphrase"}}},
     {"system",
@@ -72,5 +73,7 @@ const mac_strings *firstboot_field_suggestions(const firstboot_field *field, con
         return &facts->zones;
     if (mac_streq(field->name, "keyboard"))
         return &facts->keyboards;
+    if (mac_streq(field->name, "wifi_name"))
+        return &facts->wifi_names;
     return mac_streq(field->name, "locale") ? &facts->locales : NULL;
 }

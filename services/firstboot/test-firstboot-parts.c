@@ -215,6 +215,8 @@ static void every_error_finds_its_field(void **state) {
         {"network", "net_mode=wifi&wifi_name=&wifi_passphrase=", "wifi_name"},
         {"network", "net_mode=wifi&wifi_name=depot&wifi_passphrase=short", "wifi_passphrase"},
         {"network", "net_mode=wifi&wifi_name=depot", ""},
+        {"network", "net_mode=wifi&wifi_name=depot&wifi_open=yes", ""},
+        {"network", "net_mode=wifi&wifi_name=depot&wifi_open=yes&wifi_passphrase=correct-horse", "wifi_passphrase"},
         {"network", "net_mode=wifi&wifi_name=d%C3%A9p%C2%A0t", ""},
         {"network", "net_mode=wifi&wifi_name=a%0Ab", "wifi_name"},
         {"network", "net_mode=wifi&wifi_name=a%1B%5B31m", "wifi_name"},
@@ -265,6 +267,22 @@ static void an_empty_secret_stays_as_it_was_and_a_password_becomes_a_hash(void *
     mac_autoptr(json_t) values = firstboot_answers_take(step, kept, &form);
     assert_string_equal(firstboot_answer(values, "password"), firstboot_answer(kept, "password"));
     assert_string_equal(firstboot_answer(values, "hostname"), "b");
+}
+
+static void a_wifi_password_can_be_forgotten(void **state) {
+    (void)state;
+    const firstboot_step *step = firstboot_step_named("network");
+    mac_autoptr(json_t) kept = values_of("net_mode=wifi&wifi_name=depot&wifi_passphrase=correct-horse", step);
+    firstboot_autoform form = {0}, open = {0};
+    assert_int_equal(parse("net_mode=wifi&wifi_name=depot&wifi_passphrase=", &form), 0);
+    mac_autoptr(json_t) same = firstboot_answers_take(step, kept, &form);
+    assert_string_equal(firstboot_answer(same, "wifi_passphrase"), "correct-horse");
+    assert_int_equal(parse("net_mode=wifi&wifi_name=depot&wifi_passphrase=&wifi_open=yes", &open), 0);
+    mac_autoptr(json_t) values = firstboot_answers_take(step, kept, &open);
+    assert_string_equal(firstboot_answer(values, "wifi_passphrase"), "");
+    mac_autoptr(json_t) document = firstboot_answers_document(values, step);
+    mac_autofree char *text = json_dumps(document, JSON_COMPACT);
+    assert_string_equal(text, "{\"maculaos\":{\"wifi\":[{\"name\":\"depot\"}]}}");
 }
 
 /* ---- the Portal ---- */
@@ -348,6 +366,7 @@ int main(void) {
         cmocka_unit_test(only_names_of_the_node_are_answered),
         cmocka_unit_test(every_error_finds_its_field),
         cmocka_unit_test(answers_make_the_document),
+        cmocka_unit_test(a_wifi_password_can_be_forgotten),
         cmocka_unit_test(an_empty_secret_stays_as_it_was_and_a_password_becomes_a_hash),
         cmocka_unit_test(credentials_are_taken_only_whole),
         cmocka_unit_test(what_the_portal_refuses_is_said_in_its_words),

@@ -7,11 +7,13 @@
 
 Needs root and the right to make namespaces; `unable()` says why it cannot be had."""
 import contextlib
+import ctypes
 import itertools
 import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -76,6 +78,20 @@ class Namespace:
     def background(self, *command, **more):
         return Background("ip", "netns", "exec", self.name, *command, **more)
 
+    def connect(self, host, port):
+        """A TCP connection from within; a socket stays in the network that it was made in."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/thread-self/ns/net", "rb") as outside, open(f"/run/netns/{self.name}", "rb") as inside:
+            if libc.setns(inside.fileno(), 0) < 0:
+                raise OSError(ctypes.get_errno(), f"the network of {self.name} cannot be entered")
+            try:
+                made = socket.socket()
+            finally:
+                libc.setns(outside.fileno(), 0)
+        made.settimeout(PATIENCE)
+        made.connect((host, int(port)))
+        return made
+
     def sysctl(self, key, value):
         self.exec("sh", "-c", f"echo {value} > /proc/sys/net/{key}")
 
@@ -124,12 +140,12 @@ class Net:
 class NetNode(Node):
     """A whole node whose netd changes the network of its namespace."""
 
-    def __init__(self, space, config, env=None):
+    def __init__(self, space, config, env=None, services=("confd", "netd")):
         super().__init__(config=config, env={"MACULA_NETD_KERNEL": "linux", **(env or {})})
         self.space = space
         units = self.root / "units"  # what concerns the network, and no more
         units.mkdir()
-        for name in ("confd", "netd"):
+        for name in services:
             shutil.copy(SOURCE / "services" / "units" / f"{name}.yaml", units)
         self.env["MACULA_UNITS"] = str(units)
 
@@ -228,12 +244,12 @@ class Lan:
         router.server.wait("started")
         return router.server
 
-    def node(self, config="maculaos: {}\n", interfaces=("eth0",), start=True, env=None):
+    def node(self, config="maculaos: {}\n", interfaces=("eth0",), start=True, env=None, **more):
         self.nodes += 1
         space = self.space(f"node{self.nodes}")
         for interface in interfaces:
             self.plug(space, interface)
-        node = NetNode(space, config, env)
+        node = NetNode(space, config, env, **more)
         self.stack.callback(node.__exit__, None)
         return node.start() if start else node
 

@@ -7,12 +7,14 @@ driver for wired interfaces."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import tempfile
 import unittest
 
 from net_harness import NetTest
+from setup_page import Page
 
 STAND_IN = pathlib.Path(__file__).resolve().with_name("stand_in_supplicant.py")
 DEPOT = {"ssid": b"depot".hex(), "bssid": "02:00:00:00:00:01", "level": -47, "flags": "[WPA2-PSK-CCMP][ESS]",
@@ -34,7 +36,7 @@ class Wifi(NetTest):
     def asked(self):
         return (self.scene / "asked").read_text().splitlines()
 
-    def node(self, config="maculaos: {}\n", program=None, driver=None, interfaces=("wlan0",)):
+    def node(self, config="maculaos: {}\n", program=None, driver=None, interfaces=("wlan0",), **more):
         """A node whose wlan0 counts as a radio."""
         if not program:
             program = self.scene / "wpa_supplicant"
@@ -43,7 +45,7 @@ class Wifi(NetTest):
         env = {"MACULA_WIRELESS": "wlan0", "MACULA_SUPPLICANT": str(program)}
         if driver:
             env["MACULA_SUPPLICANT_DRIVER"] = driver
-        node = self.lan.node(config, interfaces, env=env)
+        node = self.lan.node(config, interfaces, env=env, **more)
         node.wait_net(lambda net: (net.link("wlan0") or {}).get("kind") == "wifi")
         return node
 
@@ -114,6 +116,55 @@ class Joining(Wifi):
         node = self.node(JOINS, program="/nowhere/wpa_supplicant")
         node.wait_net(lambda net: "wlan0: Wi-Fi needs the program wpa_supplicant" in net.notes())
         node.wait_net(lambda net: net.address("wlan0", "dhcp"))
+
+
+class NetPage(Page):
+    """A browser within the network of the node."""
+
+    def connect(self):
+        connection = super().connect()
+        connection.sock = self.node.space.connect(connection.host, connection.port)
+        return connection
+
+
+class Choosing(Wifi):
+    def page(self):
+        """The network page of a node that is being set up, after what can be heard has come."""
+        node = self.node(services=("confd", "netd", "firstboot"))
+        page = NetPage(node)
+        page.get("/")
+        page.enter()
+        with self.subTest("the first look asks"):
+            page.get("/network")
+        node.cli("net", "scan").ok()  # who asks while it looks already gets the same answer, at the same time
+        page.get("/network")
+        return page
+
+    def test_what_was_found_is_on_the_page_to_choose_from(self):
+        self.air(YARD, DEPOT)
+        page = self.page()
+        self.assertIn("<dt>depot</dt><dd>-47 dBm, with a password</dd><dt>yard</dt><dd>-80 dBm, open</dd>", page.last.text)
+        self.assertIn('<datalist id="wifi_name-list"><option value="depot"><option value="yard"></datalist>', page.last.text)
+
+    def test_names_that_want_to_do_harm_are_text_and_no_choice_when_they_are_not_what_they_seem(self):
+        names = [b"</dd><script>alert(1)</script>", b"\x1b[31mred", b"\xff", b'" onfocus="x']
+        self.air(*[{**YARD, "ssid": name.hex(), "bssid": f"02:00:00:00:01:{i:02x}"} for i, name in enumerate(names)])
+        text = self.page().last.text
+        self.assertNotIn("<script>alert", text)
+        self.assertNotIn('" onfocus', text)
+        self.assertIn(r"<dt>\x1b[31mred</dt>", text)
+        self.assertEqual(re.findall(r'<option value="([^"]*)">', text.split('id="wifi_name-list"')[1].split("</datalist>")[0]),
+                         ["&quot; onfocus=&quot;x", "&lt;/dd&gt;&lt;script&gt;alert(1)&lt;/script&gt;"])
+
+    def test_a_password_is_forgotten_when_the_network_is_said_to_be_open(self):
+        self.air(YARD)
+        page = self.page()
+        page.post("/network", net_mode="wifi", wifi_name="yard", wifi_passphrase="correct-horse")
+        self.assertIn("One is set", page.get("/network").text)
+        answer = page.post("/network", net_mode="wifi", wifi_name="yard", wifi_passphrase="other-horse", wifi_open="yes")
+        self.assertIn("an open network has no password", answer.errors()["wifi_passphrase"])
+        page.post("/network", net_mode="wifi", wifi_name="yard", wifi_passphrase="", wifi_open="yes")
+        self.assertNotIn("One is set", page.get("/network").text)
 
 
 class Scanning(Wifi):

@@ -31,8 +31,11 @@ class Page:
     def code(self):
         return re.search(r"Code: (\S+)", self.node.read(CONSOLE)).group(1)
 
+    def connect(self):
+        return http.client.HTTPConnection(self.host, timeout=PATIENCE)
+
     def request(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection(self.host, timeout=PATIENCE)
+        connection = self.connect()
         extra = {"Cookie": self.cookie} if self.cookie else {}
         if body is not None:
             extra["Content-Type"] = "application/x-www-form-urlencoded"
