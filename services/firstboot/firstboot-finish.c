@@ -104,9 +104,11 @@ static void mark(mac_flow *flow, void *data) {
     firstboot_draft *draft = finish->options.draft;
     tell(finish, 80, T(FINISH_MARKING));
     mac_autofree char *text = mac_asprintf("generation=%llu\n", (unsigned long long)finish->generation);
-    int result = mac_fs_write(draft->root, FIRSTBOOT_CONFIGURED, text, strlen(text), MAC_FS_KEEP);
+    int result = finish->options.before_mark(finish->generation, finish->options.data);
+    if (result == 0)
+        result = mac_fs_write(draft->root, FIRSTBOOT_CONFIGURED, text, strlen(text), MAC_FS_KEEP);
     if (result < 0) {
-        mac_flow_fail(flow, mac_error_from_errno(result, FIRSTBOOT_CONFIGURED " cannot be written"));
+        mac_flow_fail(flow, mac_error_from_errno(result, "that the node is configured cannot be noted"));
         return;
     }
     MAC_FAULT_POINT("firstboot.finish.marked");

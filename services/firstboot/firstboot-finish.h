@@ -5,7 +5,7 @@
  * The draft says `finishing` before the first step. A start that finds that goes through the steps again: confd knows
  * the job by its id, which is made of the configuration, and answers as it did; the mark is the same file. So a power
  * cut anywhere leaves a node that is either still asking, or finishes by itself at its next start. Fault points
- * firstboot.finish.applied, firstboot.finish.marked. */
+ * firstboot.finish.applied, firstboot.finish.marked. The event is on disk before the mark: firstboot-notice.h. */
 #ifndef FIRSTBOOT_FINISH_H
 #define FIRSTBOOT_FINISH_H
 
@@ -21,7 +21,9 @@ typedef struct firstboot_finish_options {
     uv_loop_t *loop;
     mac_bus *bus;
     firstboot_draft *draft;
-    /* The node is configured: `generation` is in force. Tells everybody. */
+    /* `generation` is in force, and the node is about to count as configured. 0, or a negative errno: it does not. */
+    int (*before_mark)(uint64_t generation, void *data);
+    /* The node is configured. Tells everybody. */
     void (*on_configured)(uint64_t generation, void *data);
     /* Over: problems NULL, or why nothing was changed (owned by the callee). */
     void (*on_end)(mac_problems *problems, void *data);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "codec/mac-tree.h"
+#include "firstboot-notice.h"
 #include "firstboot-routes.h"
 #include "log/mac-log.h"
 
@@ -54,7 +55,7 @@ int firstboot_manager_submit(firstboot_manager *manager, const firstboot_step *s
     return result;
 }
 
-static void on_configured(uint64_t generation, void *data) {
+static int before_mark(uint64_t generation, void *data) {
     firstboot_manager *manager = data;
     Macula__V1__NodePairedEvent event = MACULA__V1__NODE_PAIRED_EVENT__INIT;
     mac_autofree char *hostname = mac_strdup(firstboot_answer(manager->draft.values, "hostname"));
@@ -66,11 +67,15 @@ static void on_configured(uint64_t generation, void *data) {
     event.organisation = manager->pairing.organisation;
     event.generation = generation;
     event.time_ms = mac_unix_ms();
-    if (mac_bus_publish(manager->bus, "node.paired", &event.base) < 0)
-        mac_log_warning("the event node.paired could not be published", "generation=%llu",
-                        (unsigned long long)generation);
+    return firstboot_notice_keep(manager->root, &event);
+}
+
+static void on_configured(uint64_t generation, void *data) {
+    firstboot_manager *manager = data;
+    bool portal = manager->pairing.state == MACULA__V1__FIRSTBOOT_STATUS__PAIRING__paired;
+    (void)firstboot_notice_tell(manager->root, manager->bus, NULL, NULL);
     mac_log_info("the node is configured", "generation=%llu portal=%s", (unsigned long long)generation,
-                 event.portal ? "yes" : "no");
+                 portal ? "yes" : "no");
 }
 
 static void on_end_timer(uv_timer_t *timer) {
@@ -272,6 +277,7 @@ static mac_error *start_all(firstboot_manager *manager) {
     firstboot_finish_options finish = {.loop = manager->loop,
                                        .bus = manager->bus,
                                        .draft = &manager->draft,
+                                       .before_mark = before_mark,
                                        .on_configured = on_configured,
                                        .on_end = on_finished,
                                        .data = manager};
@@ -290,6 +296,12 @@ mac_error *firstboot_manager_start(mac_service *service, void **ret_object) {
     manager->bus = mac_service_bus(service);
     manager->root = mac_service_root(service);
     if (mac_fs_stat(manager->root, FIRSTBOOT_CONFIGURED, &status) == 0) {
+        (void)!mac_fs_remove(manager->root, FIRSTBOOT_DRAFT); /* where the end came between mark and this */
+        manager->only_tells = mac_fs_stat(manager->root, FIRSTBOOT_NOTICE, &status) == 0;
+        if (manager->only_tells) {
+            *ret_object = manager;
+            return NULL;
+        }
         mac_log_info("the node is configured: nothing to do", "file=" FIRSTBOOT_CONFIGURED);
         free(manager);
         mac_service_quit(service, 0);
@@ -311,6 +323,20 @@ mac_error *firstboot_manager_start(mac_service *service, void **ret_object) {
     go_on_unattended(manager);
     *ret_object = manager;
     return NULL;
+}
+
+static void on_told(void *data) {
+    firstboot_manager *manager = data;
+    mac_service_quit(manager->service, 0);
+}
+
+void firstboot_manager_connected(mac_service *service, void *object, bool connected) {
+    firstboot_manager *manager = object;
+    (void)service;
+    if (connected && manager->only_tells && !firstboot_notice_tell(manager->root, manager->bus, on_told, manager))
+        on_told(manager);
+    if (connected && !manager->only_tells && manager->draft.phase == FIRSTBOOT_DONE)
+        (void)firstboot_notice_tell(manager->root, manager->bus, NULL, NULL);
 }
 
 /* ---- ending ---- */
@@ -342,9 +368,12 @@ static void on_watch_closed(void *data) {
 }
 
 void firstboot_manager_stop(mac_service *service, void *object) {
-    (void)service;
     firstboot_manager *manager = object;
     manager->stopping = true;
+    if (manager->only_tells) {
+        mac_service_stopped(service);
+        return;
+    }
     firstboot_server_stop(mac_take(&manager->server));
     firstboot_pairing_close(&manager->pairing);
     firstboot_finish_close(&manager->finish);
@@ -358,6 +387,10 @@ void firstboot_manager_stop(mac_service *service, void *object) {
 
 void firstboot_manager_free(void *object) {
     firstboot_manager *manager = object;
+    if (manager->only_tells) {
+        free(manager);
+        return;
+    }
     firstboot_pairing_deinit(&manager->pairing);
     firstboot_finish_deinit(&manager->finish);
     firstboot_draft_close(&manager->draft);

@@ -42,12 +42,14 @@ typedef struct firstboot_manager {
     uint64_t again_ms;
     unsigned handles;
     bool stopping;
+    bool only_tells; /* the node is configured, and not everybody has heard of it */
 
     Macula__V1__Firstboot_Service methods;
     Macula__V1__FirstbootControl_Service control;
 } firstboot_manager;
 
 mac_error *firstboot_manager_start(mac_service *service, void **ret_object);
+void firstboot_manager_connected(mac_service *service, void *object, bool connected);
 void firstboot_manager_stop(mac_service *service, void *object);
 void firstboot_manager_free(void *object);
 /* What a page shows; session may be NULL. Valid until something changes. */

@@ -6,6 +6,7 @@ int main(int argc, char **argv) {
         .name = "firstboot",
         .description = "Sets up a node that has never been configured: the page on port 80, codes, pairing",
         .start = firstboot_manager_start,
+        .connected = firstboot_manager_connected,
         .stop = firstboot_manager_stop,
         .free = firstboot_manager_free,
     };

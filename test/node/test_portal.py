@@ -239,7 +239,14 @@ class Pairing(unittest.TestCase):
 class Faults(unittest.TestCase):
     """A power cut at each step of the end: the node finishes by itself, once."""
 
-    POINTS = ("firstboot.draft", "firstboot.finish.applied", "firstboot.finish.marked", "fs.write.temporary", "fs.write.renamed")
+    def wait_until_finished(self, node):
+        for _ in range(600):
+            units = node.cli("services", "processes", "-o", "json").ok().json()["units"]
+            if next(unit for unit in units if unit["name"] == "firstboot")["state"] == "finished":
+                return
+        self.fail("firstboot goes on")
+
+    POINTS = ("firstboot.draft", "firstboot.finish.applied", "firstboot.finish.marked", "firstboot.notice.told", "fs.write.temporary", "fs.write.renamed")
 
     def test_a_power_cut_at_any_step_of_the_end_is_made_good_by_the_next_start(self):
         for point in self.POINTS:
@@ -269,6 +276,26 @@ class Faults(unittest.TestCase):
                     self.assertEqual(node.generation(), before + 1)
                     self.assertFalse(node.path("/var/lib/maculaos/firstboot/draft").exists()
                                      and node.cli("call", "firstboot.status").code == 0)
+
+    def test_that_the_node_is_paired_is_told_whenever_the_process_dies_after_the_mark(self):
+        for point in ("firstboot.finish.marked", "firstboot.notice.told"):
+            with self.subTest(point), tempfile.TemporaryDirectory() as folder:
+                armed = pathlib.Path(folder, "armed")
+                with Node(env={"MACULA_FAULT": point, "MACULA_FAULT_ARMED": str(armed)}) as node:
+                    page = entered(node)
+                    page.answer_all()
+                    page.get("/review")
+                    generation = node.generation() + 1
+                    listener = node.events("node.paired", count=1 if "marked" in point else 2)
+                    armed.write_text("")
+                    with contextlib.suppress(OSError):
+                        page.post("/finish")
+                    node.runner.wait("unit=firstboot state=waiting.*signal 9")
+                    armed.unlink()  # the supervisor starts it again by itself
+                    for _ in range(1 if "marked" in point else 2):
+                        self.assertEqual(int(listener.wait(r'"generation"\s*:\s*"?(\d+)').group(1)), generation)
+                    self.wait_until_finished(node)
+                    self.assertEqual(sorted(p.name for p in node.path("/var/lib/maculaos/firstboot").iterdir()), [])
 
     def test_a_power_cut_while_an_answer_is_kept_loses_this_answer_or_none(self):
         for point in ("fs.write.temporary", "fs.write.renamed", "firstboot.draft"):
