@@ -25,6 +25,8 @@ struct upgrader_target {
     int fd;
     uint64_t capacity;
     mac_root *system;
+    void (*on_durable)(uint64_t offset, void *data);
+    void *on_durable_data;
     uint8_t *buffers[BUFFERS];
     /* Of the thread that fills: */
     uint64_t filling; /* number of the buffer */
@@ -259,6 +261,8 @@ static int write_buffer(upgrader_target *target, uint64_t number, size_t length,
         return 0;
     if (fdatasync(target->fd) < 0)
         return errno;
+    if (target->on_durable)
+        target->on_durable(offset + length, target->on_durable_data);
     write_mark(target, offset + length);
     MAC_FAULT_POINT("upgrader.work.checkpoint");
     return 0;
@@ -287,6 +291,11 @@ static void *write_loop(void *data) {
     }
     pthread_mutex_unlock(&target->lock);
     return NULL;
+}
+
+void upgrader_target_watch(upgrader_target *target, void (*on_durable)(uint64_t offset, void *data), void *data) {
+    target->on_durable = on_durable;
+    target->on_durable_data = data;
 }
 
 void upgrader_target_begin(upgrader_target *target, uint64_t offset, bool keep_mark) {

@@ -22,6 +22,9 @@ uint64_t upgrader_target_mark(const upgrader_target *target);
 mac_error *upgrader_target_clear(upgrader_target *target);
 /* Bytes follow from `offset` on (a multiple of the block size). */
 void upgrader_target_begin(upgrader_target *target, uint64_t offset, bool keep_mark);
+/* Called, by the thread that writes, whenever the slot is durable up to a byte; NULL: not any more. Not while it is
+ * written. */
+void upgrader_target_watch(upgrader_target *target, void (*on_durable)(uint64_t offset, void *data), void *data);
 /* false: it cannot be written; end says why. */
 bool upgrader_target_put(upgrader_target *target, const void *data, size_t length);
 /* Waits until everything is written, and durable. */

@@ -7,11 +7,15 @@
 #include "release/mac-release.h"
 
 #define PIECE (1u << 20)
+#define WINDOW (256u << 10) /* of the stored tree that is read at once */
 
 typedef struct check {
     upgrader_target *target;
     bool make_tree;
     uint8_t *block; /* aligned */
+    uint64_t size;  /* of the image */
+    uint8_t *window;
+    uint64_t window_from, window_to;
     mac_error *error;
     bool differs;
 } check;
@@ -31,9 +35,14 @@ static bool on_block(uint64_t offset, const uint8_t block[MAC_HASHTREE_BLOCK], v
 
 static bool read_block(uint64_t offset, uint8_t ret_block[MAC_HASHTREE_BLOCK], void *data) {
     check *c = data;
-    c->error = upgrader_target_read(c->target, offset, c->block, MAC_HASHTREE_BLOCK);
+    if (offset < c->window_from || offset >= c->window_to) {
+        size_t length = c->size - offset < WINDOW ? (size_t)(c->size - offset) : WINDOW;
+        c->error = upgrader_target_read(c->target, offset, c->window, length);
+        c->window_from = offset;
+        c->window_to = c->error ? offset : offset + length;
+    }
     if (!c->error)
-        memcpy(ret_block, c->block, MAC_HASHTREE_BLOCK);
+        memcpy(ret_block, c->window + (offset - c->window_from), MAC_HASHTREE_BLOCK);
     return !c->error;
 }
 
@@ -60,26 +69,43 @@ static mac_error *read_data(check *c, const Macula__V1__UpgradeFound *found, mac
 }
 
 static mac_error *check_stored_tree(check *c, const Macula__V1__UpgradeFound *found) {
+    mac_autofree uint8_t *window = upgrader_aligned(WINDOW);
+    c->window = window;
+    c->size = found->size;
     mac_error *error = upgrader_target_sync(c->target);
     if (error || mac_hashtree_check(found->data_blocks, found->root_hash, read_block, c))
         return error;
     return c->error ? mac_take(&c->error) : another(found);
 }
 
-mac_error *upgrader_verify(upgrader_target *target, const Macula__V1__UpgradeFound *found, bool make_tree,
-                           void (*on_progress)(uint64_t done, void *data), void *data) {
-    mac_autofree uint8_t *block = upgrader_aligned(MAC_HASHTREE_BLOCK);
-    check c = {.target = target, .make_tree = make_tree, .block = block};
-    mac_autoptr(mac_hashtree) tree = mac_hashtree_new(found->data_blocks, on_block, &c);
+static mac_error *verify_all(check *c, const Macula__V1__UpgradeFound *found,
+                             void (*on_progress)(uint64_t done, void *data), void *data) {
+    mac_autoptr(mac_hashtree) tree = mac_hashtree_new(found->data_blocks, on_block, c);
     char root[65];
-    mac_error *error = read_data(&c, found, tree, on_progress, data);
+    mac_error *error = read_data(c, found, tree, on_progress, data);
     if (error)
         return error;
     if (!mac_hashtree_finish(tree, root))
-        return c.error ? c.error : another(found);
+        return c->error ? mac_take(&c->error) : another(found);
     if (!mac_streq(root, found->root_hash))
         return another(found);
-    error = make_tree ? check_stored_tree(&c, found) : NULL;
+    return c->make_tree ? check_stored_tree(c, found) : NULL;
+}
+
+/* The data has been read while it came: what it leads to, and whether the stored tree says the same. */
+static mac_error *verify_rest(check *c, const Macula__V1__UpgradeFound *found, upgrader_readback *readback) {
+    char root[65] = "";
+    mac_error *error = upgrader_readback_finish(readback, root);
+    if (error)
+        return error;
+    return mac_streq(root, found->root_hash) ? check_stored_tree(c, found) : another(found);
+}
+
+mac_error *upgrader_verify(upgrader_target *target, const Macula__V1__UpgradeFound *found, bool make_tree,
+                           upgrader_readback *readback, void (*on_progress)(uint64_t done, void *data), void *data) {
+    mac_autofree uint8_t *block = upgrader_aligned(MAC_HASHTREE_BLOCK);
+    check c = {.target = target, .make_tree = make_tree, .block = block};
+    mac_error *error = readback ? verify_rest(&c, found, readback) : verify_all(&c, found, on_progress, data);
     MAC_FAULT_POINT("upgrader.work.verified");
     return error;
 }

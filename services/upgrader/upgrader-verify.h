@@ -2,11 +2,12 @@
 #ifndef UPGRADER_VERIFY_H
 #define UPGRADER_VERIFY_H
 
-#include "upgrader-target.h"
+#include "upgrader-readback.h"
 
 /* Reads all data blocks and the hash tree and compares them with the root hash; with `make_tree` the tree is written
- * first and only the data was there. REJECTED: it is another image. Progress is 0 to size. */
+ * first and only the data was there. With `readback` (may be NULL) that one has read the data. REJECTED: it is another
+ * image. Progress is 0 to size. */
 mac_error *upgrader_verify(upgrader_target *target, const Macula__V1__UpgradeFound *found, bool make_tree,
-                           void (*on_progress)(uint64_t done, void *data), void *data);
+                           upgrader_readback *readback, void (*on_progress)(uint64_t done, void *data), void *data);
 
 #endif

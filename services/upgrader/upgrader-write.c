@@ -1,6 +1,5 @@
 #include "upgrader-write.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,7 +21,7 @@ typedef struct work {
     const Macula__V1__UpgradeFound *found;
     upgrader_target *target;
     upgrader_transfer transfer;
-    EVP_MD_CTX *digest;
+    upgrader_readback *readback; /* NULL: the slot was not written as one stream */
     uint64_t done;
     uint64_t reused;
     bool delta;
@@ -49,57 +48,36 @@ static void on_verified(uint64_t done, void *data) {
 
 static bool put(const void *data, size_t length, void *user) {
     work *w = user;
-    EVP_DigestUpdate(w->digest, data, length);
     w->done += length;
     report(w, w->done, "fetching");
     return upgrader_target_put(w->target, data, length);
 }
 
-/* The digest goes on where the stream goes on: what is on the disk so far is read. */
-static mac_error *digest_earlier(work *w, uint64_t offset) {
-    mac_autofree uint8_t *piece = upgrader_aligned(1u << 20);
-    for (uint64_t at = 0; at < offset;) {
-        size_t length = offset - at < (1u << 20) ? (size_t)(offset - at) : 1u << 20;
-        mac_error *error = upgrader_target_read(w->target, at, piece, length);
-        if (error)
-            return error;
-        EVP_DigestUpdate(w->digest, piece, length);
-        at += length;
-    }
-    w->done = w->reused = offset;
-    return NULL;
+static void on_durable(uint64_t offset, void *data) {
+    upgrader_readback_offer(data, offset);
 }
 
-static mac_error *compare_digest(const work *w) {
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned length;
-    char hex[65];
-    EVP_DigestFinal_ex(w->digest, digest, &length);
-    for (unsigned i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    return mac_streq(hex, w->found->sha256)
-               ? NULL
-               : mac_error_new(REJECTED, NULL,
-                               "the image of version %s is not the one that was signed: its SHA-256 is %s, %s expected",
-                               w->found->version, hex, w->found->sha256);
-}
-
+/* Fetches from where an earlier attempt has come to, while what is durable is read back. Every byte, of the data and of
+ * the tree, is covered by the root hash: no digest of the stream is needed besides. */
 static mac_error *stream(work *w) {
     uint64_t offset = upgrader_target_mark(w->target);
-    EVP_DigestInit_ex(w->digest, EVP_sha256(), NULL);
-    mac_error *error = digest_earlier(w, offset);
-    if (error)
-        return error;
+    w->done = w->reused = offset;
+    w->readback = upgrader_readback_new(w->target, w->found);
+    upgrader_readback_offer(w->readback, offset);
+    upgrader_target_watch(w->target, on_durable, w->readback);
     upgrader_target_begin(w->target, offset, true);
-    error =
+    mac_error *error =
         offset < w->found->size ? upgrader_transfer_part(&w->transfer, offset, w->found->size - offset, put, w) : NULL;
     mac_error *written = upgrader_target_end(w->target);
+    upgrader_target_watch(w->target, NULL, NULL);
     /* What keeps the slot from being written comes first: the transfer only noticed it. */
     if (written) {
         mac_error_free(error);
         return written;
     }
-    return error ? error : compare_digest(w);
+    if (!error)
+        upgrader_readback_offer(w->readback, w->found->size);
+    return error;
 }
 
 /* ---- only what is not here ---- */
@@ -158,7 +136,8 @@ static mac_error *fetch_and_verify(work *w) {
     if (!error && !complete && !assembled)
         error = stream(w);
     if (!error)
-        error = upgrader_verify(w->target, w->found, assembled, on_verified, w);
+        error = upgrader_verify(w->target, w->found, assembled, w->readback, on_verified, w);
+    upgrader_readback_free(mac_take(&w->readback));
     return error;
 }
 
@@ -198,7 +177,7 @@ static void work_init(work *w, mac_job *job, const ProtobufCMessage *input) {
 }
 
 mac_error *upgrader_work_write(mac_job *job, const ProtobufCMessage *input) {
-    work w = {.digest = EVP_MD_CTX_new()};
+    work w = {.job = job};
     uint64_t started = mac_now_ms();
     work_init(&w, job, input);
     mac_error *error = upgrader_target_open(w.request, &w.target);
@@ -218,7 +197,6 @@ mac_error *upgrader_work_write(mac_job *job, const ProtobufCMessage *input) {
         mac_job_output(job, &written.base);
     }
     upgrader_target_close(w.target);
-    EVP_MD_CTX_free(w.digest);
     return error;
 }
 
