@@ -90,6 +90,7 @@ class Machine:
         self.drives, self.board, self.firmware, self.memory = list(drives), board, firmware, memory
         self.watchdog, self.network, self.options = watchdog, network, list(options)
         self.ports, self.boots = {}, 0
+        self.keeps_turn = False  # other machines wait also while this one is between two boots
         self.process = self.console = self.qmp = self._lock = None
         self.log = self.folder / "serial.log"
         self._sockets = None  # in a folder of their own: the names of sockets have to be short
@@ -149,7 +150,7 @@ class Machine:
         """Switches it on; returns itself. Waits while another machine runs."""
         assert not self.process, "it is running"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = one_at_a_time()
+        self._lock = self._lock or one_at_a_time()
         self.boots += 1
         with self.log.open("ab") as log:
             log.write(f"\n==== boot {self.boots} ====\n".encode())
@@ -211,6 +212,7 @@ class Machine:
         return moment
 
     def stop(self):
+        self.keeps_turn = False
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
@@ -222,9 +224,10 @@ class Machine:
                 thing.close()
         if self._sockets:
             shutil.rmtree(self._sockets, ignore_errors=True)
-        if self._lock:
+        self.process = self._sockets = None
+        if self._lock and not self.keeps_turn:
             self._lock.close()
-        self.process = self._lock = self._sockets = None
+            self._lock = None
 
     def __enter__(self):
         return self if self.process else self.start()
