@@ -5,6 +5,13 @@ add_compile_options(-Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conver
 add_link_options(-Wl,--as-needed -Wl,-z,relro -Wl,-z,now)
 add_compile_options(-ffunction-sections -fdata-sections)
 add_link_options(-Wl,--gc-sections)
+# The tables of the messages are full of pointers. As a list, their relocations take 130 kB of every process; packed, some
+# hundred bytes.
+include(CheckLinkerFlag)
+check_linker_flag(C "-Wl,-z,pack-relative-relocs" MACULA_PACKS_RELOCATIONS)
+if(MACULA_PACKS_RELOCATIONS)
+  add_link_options(-Wl,-z,pack-relative-relocs)
+endif()
 
 if(MACULA_FAULTS)
   add_compile_definitions(MAC_FAULTS=1)
