@@ -127,9 +127,12 @@ static mac_error *look_up(mac_bus *bus) {
     if (!read_url(bus->url, &at))
         return url_error(bus);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    if (getaddrinfo(at.host, at.port, &hints, &bus->addresses) != 0) {
+    int result = getaddrinfo(at.host, at.port, &hints, &bus->addresses);
+    if (result != 0) {
         bus->addresses = NULL;
-        return nobody_there(bus);
+        return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
+                             "no server at %s: the name %s cannot be looked up (%s)", bus->shown_url, at.host,
+                             gai_strerror(result));
     }
     bus->next_address = bus->addresses;
     return NULL;

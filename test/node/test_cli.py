@@ -45,6 +45,11 @@ class Tables(unittest.TestCase):
         self.assertEqual(done.returncode, 7)
         self.assertIn("127.0.0.1:9", done.stderr)
 
+    def test_a_name_that_nobody_knows_is_named(self):
+        done = run("node", "info", "--server", "nats://nobody.invalid:4222", "--root", "/nonexistent")
+        self.assertEqual(done.returncode, 7)
+        self.assertIn("the name nobody.invalid cannot be looked up", done.stderr)
+
     def test_an_answer_that_cannot_be_written_is_a_failure(self):
         with open("/dev/full", "w") as full:
             done = subprocess.run([MACULAOS, "config", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
