@@ -173,17 +173,18 @@ class NetNode(Node):
 
     def wait_net(self, wanted, patience=PATIENCE):
         """The first status for which wanted(net) is true; its result."""
-        end = time.monotonic() + patience
-        while True:
+        last = []
+
+        def look():
             answer = self.cli("net", "status", "-o", "json", "--timeout", "5s")  # of a netd that was killed nothing comes
             net = Net(answer.json() if answer.code == 0 else {})  # netd may be starting
-            found = wanted(net)
-            if found:
-                return found
-            if time.monotonic() > end:
-                raise AssertionError(f"never so:\n{json.dumps(net.status, indent=1)}\n{answer.err}\n"
-                                     + "\n".join(self.runner.lines.drain()))
-            time.sleep(0.05)  # between two looks
+            last[:] = [net.status, answer.err]
+            return wanted(net)
+
+        found = self.until(look, patience)
+        if not found:
+            raise AssertionError(f"never so:\n{json.dumps(last[0], indent=1)}\n{last[1]}\n" + "\n".join(self.runner.lines.drain()))
+        return found
 
     def kill_netd(self):
         os.kill(self.pids()["netd"], 9)

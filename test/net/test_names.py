@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 import unittest
 
 from net_harness import PATIENCE, NetTest
@@ -49,15 +48,20 @@ class NamesTest(NetTest):
 
     def peers(self, node, wanted, patience=PATIENCE):
         """The first list of peers, by name and without the node itself, for which wanted(peers) is true."""
-        end = time.monotonic() + patience
-        while True:
-            answer = node.cli("net", "peers", "-o", "json").ok().json()
-            peers = {peer["name"]: peer for peer in answer.get("peers", []) if not peer.get("self")}
-            if wanted(peers):
-                return peers
-            if time.monotonic() > end:
-                raise AssertionError("never so:\n" + json.dumps(answer, indent=1))
-            time.sleep(0.05)  # between two looks
+        last = {}
+
+        def look():
+            last.clear()
+            last.update(node.cli("net", "peers", "-o", "json").ok().json())
+            return wanted(found()) and (found(),)
+
+        def found():
+            return {peer["name"]: peer for peer in last.get("peers", []) if not peer.get("self")}
+
+        so = node.until(look, patience)
+        if not so:
+            raise AssertionError("never so:\n" + json.dumps(last, indent=1))
+        return so[0]
 
     def naming(self, node, wanted, patience=PATIENCE):
         return node.wait_net(lambda net: wanted(net.status.get("naming", {})) and net.status["naming"], patience)

@@ -3,10 +3,9 @@
 import json
 import shutil
 import subprocess
-import time
 import unittest
 
-from net_harness import PATIENCE, NetTest, kernel_has
+from net_harness import NetTest, kernel_has
 from node_harness import Node
 
 HUB = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
@@ -79,15 +78,16 @@ class Configured(unittest.TestCase):
         for host, wanted in (("localhost", ":51820"), ("nowhere.invalid", None)):
             self.node.cli("config", "set", "maculaos.security.wireguard.peers",
                           json.dumps([{"public_key": SECOND, "endpoint": f"{host}:51820"}])).ok()
-            end = time.monotonic() + PATIENCE
-            while True:
+            seen = []
+
+            def is_so(host=host, wanted=wanted, seen=seen):
                 status = self.node.cli("net", "status", "-o", "json").ok().json()
                 peer = next(link for link in status["links"] if link["kind"] == "wireguard")["wireguard"]["peers"][0]
                 notes = " / ".join(note["message"] for note in status.get("notes", []))
-                if (wanted and peer.get("endpoint", "").endswith(wanted)) or (not wanted and f"{host}:51820 cannot be resolved" in notes):
-                    break
-                self.assertLess(time.monotonic(), end, f"{peer} {notes}")
-                time.sleep(0.05)  # between two looks
+                seen[:] = [peer, notes]
+                return peer.get("endpoint", "").endswith(wanted) if wanted else f"{host}:51820 cannot be resolved" in notes
+
+            self.assertTrue(self.node.until(is_so), seen)
 
     def test_a_key_of_ones_own(self):
         self.node.write("/etc/own.key", "kPhlLKXTsb6ewV0pVsRqNRFIlyHDCGGlKGX57PSoZ1Q=\n")

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 SOURCE = pathlib.Path(os.environ.get("MACULA_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
@@ -143,7 +144,7 @@ class Node:
         for name in ("MACULA_NATS_PORT", "MACULA_SERVER", "NOTIFY_SOCKET"):
             if name not in (env or {}):
                 self.env.pop(name, None)
-        self.runner = self.url = None
+        self.runner = self.url = self._changes = None
         if config is not None:
             self.write("/var/lib/maculaos/config.yaml", config)
 
@@ -185,6 +186,8 @@ class Node:
         if kind and self.runner:
             print("\n".join(self.runner.lines.drain()[-80:]))
         try:
+            if self._changes:
+                self._changes.close()
             if self.runner:
                 self.stop()
         finally:
@@ -194,6 +197,26 @@ class Node:
     def pids(self):
         status = self.cli("services", "processes", "-o", "json").ok().json()
         return {unit["name"]: unit["pid"] for unit in status["units"] if unit.get("pid")}
+
+    def until(self, look, patience=PATIENCE):
+        """Looks whenever the node tells of something, until look() has a result that counts; None after `patience`.
+
+        Not everything that can be looked at has an event of its own: a second without any is followed by a look, too."""
+        end = time.monotonic() + patience
+        while True:
+            found = look()
+            if found or time.monotonic() > end:
+                return found
+            if not self._changes or self._changes.process.poll() is not None:  # the first, or the node was restarted
+                if self._changes:
+                    self._changes.close()
+                self._changes = None
+                with contextlib.suppress(AssertionError):  # the bus may be on its way
+                    self._changes = self.events(">")
+                continue
+            with contextlib.suppress(AssertionError):
+                self._changes.wait("", 1)
+            self._changes.lines.drain()
 
     # ---- files ----
     def path(self, name):
