@@ -172,18 +172,8 @@ bool cli_session_run_until(cli_session *session, const bool *done) {
     return *done;
 }
 
-cli_session *cli_session_open(const cli_invocation *invocation, cli_identity identity, int *ret_code) {
-    uint64_t seconds = 0;
-    uint32_t timeout_s = 0;
-    *ret_code = CLI_USAGE;
-    if (!cli_option_seconds(invocation, "timeout", &timeout_s))
-        return NULL;
-    seconds = timeout_s;
-    mac_autoptr(mac_root) root = NULL;
-    mac_autofree char *directory = cli_root_directory(invocation), *seed = NULL;
-    (void)!mac_root_open(*directory ? directory : NULL, false, &root);
-    if (seed_load(invocation, root, identity, &seed, ret_code) < 0)
-        return NULL;
+/* The address to connect to; caller frees. NULL: there is none that will do, and it was said. */
+static char *good_url(const cli_invocation *invocation, mac_root *root, const char *directory, int *ret_code) {
     mac_autofree char *url = server_url(invocation, root);
     if (!url) {
         *ret_code = cli_fail(mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
@@ -193,7 +183,6 @@ cli_session *cli_session_open(const cli_invocation *invocation, cli_identity ide
                                            *directory ? directory : "/", *directory ? directory : "/"));
         return NULL;
     }
-
     if (!url_is_good(url)) {
         cli_error("expected the address of the bus as nats://HOST:PORT, such as " DEFAULT_SERVER
                   ", in --server, MACULA_SERVER or " SERVER_FILE " of the node; found \"%s\"",
@@ -201,13 +190,12 @@ cli_session *cli_session_open(const cli_invocation *invocation, cli_identity ide
         *ret_code = CLI_USAGE;
         return NULL;
     }
+    return mac_take(&url);
+}
 
-    cli_session *session = mac_calloc(1, sizeof *session);
-    uv_loop_init(&session->loop);
-    signals_watch(session);
-    session->realm = cli_realm(root);
+/* Connects; whether that came to something is in `settled` and `error`. */
+static void session_start(cli_session *session, const char *url, const char *seed, cli_identity identity) {
     session->admin = seed && identity == CLI_ADMIN_IF_READABLE;
-    session->deadline_ms = seconds ? (unsigned)seconds * 1000 : 60000;
     session->bus = mac_bus_new(&(mac_bus_options){.loop = &session->loop,
                                                   .url = url,
                                                   .name = session->admin ? "admin" : "cli",
@@ -219,6 +207,27 @@ cli_session *cli_session_open(const cli_invocation *invocation, cli_identity ide
                                                   .data = session});
     mac_bus_start(session->bus);
     cli_session_run_until(session, &session->settled);
+}
+
+cli_session *cli_session_open(const cli_invocation *invocation, cli_identity identity, int *ret_code) {
+    uint32_t timeout_s = 0;
+    *ret_code = CLI_USAGE;
+    if (!cli_option_seconds(invocation, "timeout", &timeout_s))
+        return NULL;
+    mac_autoptr(mac_root) root = NULL;
+    mac_autofree char *directory = cli_root_directory(invocation), *seed = NULL;
+    (void)!mac_root_open(*directory ? directory : NULL, false, &root);
+    if (seed_load(invocation, root, identity, &seed, ret_code) < 0)
+        return NULL;
+    mac_autofree char *url = good_url(invocation, root, directory, ret_code);
+    if (!url)
+        return NULL;
+    cli_session *session = mac_calloc(1, sizeof *session);
+    uv_loop_init(&session->loop);
+    signals_watch(session);
+    session->realm = cli_realm(root);
+    session->deadline_ms = timeout_s ? timeout_s * 1000 : 60000;
+    session_start(session, url, seed, identity);
     if (seed)
         mac_wipe(seed, strlen(seed));
     if (session->error || !session->settled) {

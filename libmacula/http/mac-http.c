@@ -148,10 +148,8 @@ static mac_error *untrusted(const request *r) {
                          r->shown, r->host, *r->reason ? r->reason : "no reason given");
 }
 
-/* The failure of a transfer; *ret_again: whether it may be gone the next time. */
-static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_again) {
-    const char *reason = *r->reason ? r->reason : curl_easy_strerror(code);
-    *ret_again = false;
+/* What we ended ourselves, or a proxy did before the server was reached; NULL: neither. */
+static mac_error *ended_error(const request *r, CURLcode code) {
     if (r->stopped)
         return mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "%s: ended by the receiver", r->shown);
     if (r->wrong_part)
@@ -168,29 +166,26 @@ static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_agai
         return mac_error_new(connect_status == 407 ? DENIED : UNAVAILABLE, NULL,
                              "%s: the proxy does not connect to %s (HTTP %ld); check https_proxy and its credentials",
                              r->shown, r->host, connect_status);
+    return NULL;
+}
+
+/* A connection that was not there, or not to its end: it may be the next time. NULL: another failure. */
+static mac_error *connection_error(const request *r, CURLcode code) {
     switch ((int)code) {
     case CURLE_OPERATION_TIMEDOUT:
-        if (mac_now_ms() + 1 >= r->deadline_ms)
-            return too_late(r);
-        if (r->received) {
-            *ret_again = true;
+        if (r->received)
             return mac_error_new(UNAVAILABLE, NULL, "%s: %s sends nothing any more", r->shown, r->host);
-        }
-        *ret_again = true;
         return mac_error_new(UNAVAILABLE, NULL, "%s: %s does not answer; check that it runs and is reachable", r->shown,
                              r->host);
     case CURLE_COULDNT_RESOLVE_HOST:
-        *ret_again = true;
         return mac_error_new(UNAVAILABLE, NULL,
                              "%s: the name %s cannot be resolved; check the name and the node's name servers", r->shown,
                              r->host);
     case CURLE_COULDNT_RESOLVE_PROXY:
-        *ret_again = true;
         return mac_error_new(UNAVAILABLE, NULL,
                              "%s: the name of the proxy cannot be resolved; check http_proxy and https_proxy",
                              r->shown);
     case CURLE_COULDNT_CONNECT:
-        *ret_again = true;
         return mac_error_new(UNAVAILABLE, NULL,
                              "%s: %s does not accept the connection; check that it runs and that no firewall is "
                              "between",
@@ -201,9 +196,26 @@ static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_agai
     case CURLE_PARTIAL_FILE:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
-        *ret_again = true;
         return mac_error_new(UNAVAILABLE, NULL, "%s: %s broke the connection off before the answer was complete",
                              r->shown, r->host);
+    default:
+        return NULL;
+    }
+}
+
+/* The failure of a transfer; *ret_again: whether it may be gone the next time. */
+static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_again) {
+    *ret_again = false;
+    mac_error *error = ended_error(r, code);
+    if (error)
+        return error;
+    if (code == CURLE_OPERATION_TIMEDOUT && mac_now_ms() + 1 >= r->deadline_ms)
+        return too_late(r);
+    error = connection_error(r, code);
+    *ret_again = error != NULL;
+    if (error)
+        return error;
+    switch ((int)code) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
         return untrusted(r);
@@ -212,7 +224,7 @@ static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_agai
                              r->shown, r->options->ca_file ? r->options->ca_file : "of the system");
     case CURLE_SSL_CONNECT_ERROR:
         return mac_error_new(INVALID, NULL, "%s: no TLS connection with %s (%s); TLS 1.2 or later is needed", r->shown,
-                             r->host, reason);
+                             r->host, *r->reason ? r->reason : curl_easy_strerror(code));
     default:
         return mac_error_new(INVALID, NULL, "%s: %s", r->shown, curl_easy_strerror(code));
     }
