@@ -234,7 +234,8 @@ static void want_clients(netd_network *network) {
 static void write_resolver(netd_network *network) {
     bool changed = false;
     netd_resolver_deinit(&network->resolver);
-    netd_resolver_make(&network->wish, lease_of, network, netd_routers_adverts(network->routers), &network->resolver);
+    netd_resolver_make(&network->wish, lease_of, network, netd_routers_adverts(network->routers), &network->state,
+                       &network->resolver);
     int r = netd_resolver_write(&network->resolver, network->options.root, &changed);
     if (r < 0)
         mac_strings_addf(&network->notes, "/etc/resolv.conf cannot be written: %s", strerror(-r));

@@ -80,7 +80,7 @@ void netd_probe_add_network(netd_probe *probe, const netd_state *state, const ne
         if (state->routes[i].to.prefix == 0 && state->routes[i].via.family)
             netd_probe_add(probe, NETD_PROBE_GATEWAY, NULL, &state->routes[i].via, state->routes[i].index);
     for (size_t i = 0; i < resolver->server_count; i++)
-        netd_probe_add(probe, NETD_PROBE_DNS, NULL, &resolver->servers[i], 0);
+        netd_probe_add(probe, NETD_PROBE_DNS, NULL, &resolver->servers[i], resolver->scopes[i]);
     for (size_t i = 0; i < targets->count; i++)
         netd_probe_add(probe, NETD_PROBE_TARGET, targets->items[i], NULL, 0);
 }
@@ -154,6 +154,8 @@ static void send_to(netd_probe *probe, netd_probe_item *item, int which, uint16_
                     size_t length) {
     address to;
     socklen_t size = address_of(&item->ip, port, &to);
+    if (item->ip.family == AF_INET6 && netd_ip_is_link_local(&item->ip))
+        to.six.sin6_scope_id = (uint32_t)item->index;
     if (sendto(socket_of(probe, which + (item->ip.family != AF_INET)), data, length, 0, &to.any, size) < 0)
         item->reason = errno == ENETUNREACH ? "no route leads there" : strerror(errno);
 }

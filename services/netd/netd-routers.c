@@ -67,6 +67,11 @@ static void forget_gone(netd_routers *routers, const netd_state *state) {
             routers->adverts.items[kept++] = routers->adverts.items[i];
     routers->adverts.count = kept;
     kept = 0;
+    for (size_t i = 0; i < routers->adverts.domain_count; i++)
+        if (netd_state_link(state, routers->adverts.domains[i].index))
+            routers->adverts.domains[kept++] = routers->adverts.domains[i];
+    routers->adverts.domain_count = kept;
+    kept = 0;
     for (size_t i = 0; i < routers->asked_count; i++)
         if (netd_state_link(state, routers->asked[i]))
             routers->asked[kept++] = routers->asked[i];

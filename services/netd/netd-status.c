@@ -175,7 +175,7 @@ static Macula__V1__NetResolver *resolver_message(const netd_resolver *from) {
     Macula__V1__NetResolver *resolver = NEW(Macula__V1__NetResolver, macula__v1__net_resolver__init);
     resolver->servers = mac_calloc(from->server_count + 1, sizeof *resolver->servers);
     for (size_t i = 0; i < from->server_count; i++)
-        resolver->servers[resolver->n_servers++] = ip_text(&from->servers[i]);
+        resolver->servers[resolver->n_servers++] = netd_resolver_server(from, i);
     resolver->search = mac_calloc(from->search.count + 1, sizeof *resolver->search);
     for (size_t i = 0; i < from->search.count; i++)
         resolver->search[resolver->n_search++] = mac_strdup(from->search.items[i]);

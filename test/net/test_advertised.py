@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Name servers that routers advertise for IPv6 (RDNSS)."""
+"""Name servers that routers advertise for IPv6 (RDNSS), and their search domains (DNSSL)."""
 import ipaddress
 import struct
 import unittest
@@ -27,6 +27,12 @@ while True:
 
 def rdnss(lifetime, *servers):
     return struct.pack("!BBHI", 25, 1 + 2 * len(servers), 0, lifetime) + b"".join(ipaddress.ip_address(s).packed for s in servers)
+
+
+def dnssl(lifetime, *domains):
+    wire = b"".join(b"".join(bytes([len(label)]) + label.encode() for label in domain.split(".")) + b"\0" for domain in domains)
+    wire += bytes(-len(wire) % 8)
+    return struct.pack("!BBHI", 31, 1 + len(wire) // 8, 0, lifetime) + wire
 
 
 def advertisement(*options):
@@ -78,8 +84,26 @@ class Advertised(NetTest):
         self.servers(["fd77::53"])
 
     def test_what_is_no_machine_is_left_out(self):
-        self.advertise(rdnss(600, "::", "ff02::1", "fe80::1", "::1"), b"\x19\x01" + bytes(6), rdnss(600, *(f"fd77::{n}" for n in range(1, 9))))
+        self.advertise(rdnss(600, "::", "ff02::1", "::1"), b"\x19\x01" + bytes(6), rdnss(600, *(f"fd77::{n}" for n in range(1, 9))))
         self.servers(["fd77::1", "fd77::2", "fd77::3"])
+
+    def test_a_server_of_the_link_itself_is_used_with_the_link_and_answers(self):
+        """As home routers advertise themselves: fe80::, which is nothing without the interface."""
+        link = next(a for a in self.router.addresses("lan0") if a.startswith("fe80")).split("/")[0]
+        self.lan.dhcp(self.router)
+        self.advertise(rdnss(600, link))
+        self.servers([f"{link}%eth0"])
+        checks = self.node.cli("net", "diag", "-o", "json").json()["checks"]
+        found = [check for check in checks if link in check["name"] + check.get("found", "")]
+        self.assertEqual([check.get("result") for check in found], ["ok"], checks)
+
+    def test_search_domains_come_and_go_and_what_is_none_is_left_out(self):
+        self.advertise(dnssl(600, "plant.example", "depot.example"), dnssl(600, "bad domain"), dnssl(600, "a\nnameserver 6.6.6.6"))
+        self.node.wait_net(lambda net: net.status.get("resolver", {}).get("search") == ["plant.example", "depot.example"])
+        self.assertIn("search plant.example depot.example\n", self.node.read("/etc/resolv.conf"))
+        self.advertise(dnssl(0, "plant.example"), dnssl(3, "yard.example"))
+        self.node.wait_net(lambda net: net.status["resolver"].get("search") == ["depot.example", "yard.example"])
+        self.node.wait_net(lambda net: net.status["resolver"].get("search") == ["depot.example"])
 
 
 if __name__ == "__main__":
