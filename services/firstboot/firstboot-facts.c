@@ -128,7 +128,8 @@ static void add_address(firstboot_facts *facts, firstboot_interface *interface, 
     mac_strings_addf(&interface->addresses, "%s/%u", text, prefix_of(entry->ifa_netmask));
     if (!firstboot_peer_allowed(entry->ifa_addr, NULL, 0))
         facts->public_address = true;
-    if (!facts->address || (family == AF_INET && strchr(facts->address, ':'))) {
+    /* Without a cable nobody comes that way. */
+    if ((entry->ifa_flags & IFF_RUNNING) && (!facts->address || (family == AF_INET && strchr(facts->address, ':')))) {
         free(facts->address);
         facts->address = mac_strdup(text);
     }
