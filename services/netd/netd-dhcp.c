@@ -297,6 +297,16 @@ int netd_dhcp_renew(netd_dhcp *dhcp, const char *name) {
     return 0;
 }
 
+void netd_dhcp_give_up(netd_dhcp *dhcp, const char *name) {
+    client *c = find(dhcp, name);
+    if (!c || !c->has_lease)
+        return;
+    c->bound = false;
+    lease_forget(c);
+    (void)!netd_dhcp_renew(dhcp, name); /* it looks whether what it is offered is free: -a */
+    dhcp->options.on_event(name, NETD_LEASE_DECONFIG, true, dhcp->options.data);
+}
+
 bool netd_dhcp_has(const netd_dhcp *dhcp, const char *name) {
     const client *c = find(dhcp, name);
     return c && c->started;

@@ -36,6 +36,8 @@ void netd_dhcp_remember(netd_dhcp *dhcp, const char *name);
 void netd_dhcp_begin(netd_dhcp *dhcp);
 void netd_dhcp_commit(netd_dhcp *dhcp);
 /* Starts the client anew: the cable is back, or somebody asked for it. -ENOENT: there is none. */
+/* Forgets the lease, tells so, and asks for any. */
+void netd_dhcp_give_up(netd_dhcp *dhcp, const char *name);
 int netd_dhcp_renew(netd_dhcp *dhcp, const char *name) MAC_MUST_USE;
 /* Whether a client was started for this link. */
 bool netd_dhcp_has(const netd_dhcp *dhcp, const char *name);

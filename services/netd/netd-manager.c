@@ -9,6 +9,7 @@
 #include "netd-announce.h"
 #include "netd-avahi.h"
 #include "netd-change.h"
+#include "netd-claims.h"
 #include "netd-filter.h"
 #include "netd-gateways.h"
 #include "netd-keeper.h"
@@ -188,6 +189,7 @@ static void on_network_change(void *data) {
     mac_autofree char *status = mac_asprintf("%zu links up, %zu routes", up, state->route_count);
     mac_service_status(status);
     netd_filter_look(manager->filter);
+    netd_claims_look(manager->claims);
     run_hook(manager);
 }
 
@@ -226,6 +228,7 @@ void netd_manager_free(void *object) {
     netd_avahi_free(manager->avahi);
     netd_filter_free(manager->filter);
     netd_gateways_free(manager->gateways);
+    netd_claims_free(manager->claims);
     netd_keeper_free(manager->keeper);
     netd_network_free(manager->network);
     netd_sys_free(manager->sys);
@@ -280,6 +283,13 @@ mac_error *netd_manager_start(mac_service *service, void **ret_object) {
                                                                        .on_event = on_told,
                                                                        .data = manager},
                                               &error);
+    if (manager->gateways)
+        manager->claims = netd_claims_new(&(netd_claims_options){.loop = manager->loop,
+                                                                 .sys = manager->sys,
+                                                                 .network = manager->network,
+                                                                 .on_event = on_told,
+                                                                 .data = manager},
+                                          &error);
     /* The network does not wait for the bus. */
     if (!error) {
         manager->keeper = netd_keeper_new(&(netd_keeper_options){.root = manager->root,

@@ -371,6 +371,10 @@ int netd_network_renew(netd_network *network, const char *name) {
     return 0;
 }
 
+void netd_network_give_up_lease(netd_network *network, const char *name) {
+    netd_dhcp_give_up(network->dhcp, name);
+}
+
 const netd_state *netd_network_state(const netd_network *network) {
     return &network->state;
 }

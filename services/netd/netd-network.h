@@ -54,6 +54,8 @@ size_t netd_network_clients(const netd_network *network);
 /* Held down until it is let up again. */
 void netd_network_hold(netd_network *network, const char *name, bool down);
 bool netd_network_held(const netd_network *network, const char *name);
+/* The lease of this wish is of no use: its address goes, and DHCP is asked for another one. */
+void netd_network_give_up_lease(netd_network *network, const char *name);
 /* NULL: every link with DHCP. -ENOENT: this one has none. */
 int netd_network_renew(netd_network *network, const char *name) MAC_MUST_USE;
 

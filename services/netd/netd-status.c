@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "netd-avahi.h"
+#include "netd-claims.h"
 #include "netd-filter.h"
 #include "netd-gateways.h"
 #include "netd-keeper.h"
@@ -126,6 +127,15 @@ static void put_wish(const netd_network *network, Macula__V1__NetLink *message, 
         message->lease = lease_message(netd_network_state(network), lease);
 }
 
+static void put_claims(const netd_manager *manager, const netd_link *link, Macula__V1__NetLink *message) {
+    for (size_t i = 0; i < message->n_addresses; i++) {
+        netd_net net;
+        if (netd_net_parse(message->addresses[i]->address, &net) == 0 &&
+            netd_claims_has(manager->claims, link->index, &net.ip))
+            message->addresses[i]->has_duplicate = message->addresses[i]->duplicate = true;
+    }
+}
+
 /* Nothing of a radio's own is in a snapshot of the kernel. */
 static void put_wifi(const netd_manager *manager, const netd_link *link, Macula__V1__NetLink *message) {
     if (link->wifi)
@@ -187,6 +197,7 @@ static void put_notes(Macula__V1__NetStatus *status, const netd_manager *manager
     const char *reason = netd_keeper_reason(manager->keeper);
     mac_autostrings gateways = {0};
     netd_gateways_note(manager->gateways, &gateways);
+    netd_claims_note(manager->claims, &gateways);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     if (reason)
         mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.network", "%s", reason);
@@ -251,6 +262,7 @@ Macula__V1__NetStatus *netd_status_make(const netd_manager *manager) {
         Macula__V1__NetLink *link = link_message(network, &state->links[i]);
         link->wireguard = tunnel_message(manager, &state->links[i]);
         put_wifi(manager, &state->links[i], link);
+        put_claims(manager, &state->links[i], link);
         status->links[status->n_links++] = link;
     }
     status->routes = mac_calloc(state->route_count + 1, sizeof *status->routes);

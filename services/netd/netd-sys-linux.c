@@ -9,6 +9,7 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
+#include "netd-claim-sys-linux.h"
 #include "netd-netlink-sys-linux.h"
 
 #ifndef IFA_PROTO
@@ -23,6 +24,7 @@ typedef struct sys_linux {
     netd_netlink_watch *events;
     netd_advert_watch *adverts;
     netd_silent_watch *silent;
+    netd_claim_watch *claims;
     uv_timer_t settle;
     void (*on_change)(void *data);
     void *data;
@@ -231,6 +233,20 @@ static int linux_watch_silent(netd_sys *base, void (*on_silent)(int index, const
     return netd_silent_watch_new(base->loop, on_silent, data, &of(base)->silent);
 }
 
+static int linux_watch_claims(netd_sys *base,
+                              void (*on_claim)(int index, const netd_ip *ip, const uint8_t mac[6], void *data),
+                              void *data) {
+    return netd_claim_watch_new(base->loop, on_claim, data, &of(base)->claims);
+}
+
+static int linux_claims_of(netd_sys *base, const netd_ip *ips, size_t count) {
+    return netd_claim_watch_of(of(base)->claims, ips, count);
+}
+
+static int linux_announce(netd_sys *base, int index, const uint8_t mac[6], const netd_ip *ip) {
+    return netd_claim_announce(of(base)->claims, index, mac, ip);
+}
+
 static int linux_sysctl(netd_sys *sys, const char *key, const char *value) {
     mac_autofree char *path = mac_asprintf("/proc/sys/net/%s", key), *old = NULL;
     mac_autoptr(mac_root) host = NULL; /* of the kernel, whatever the root */
@@ -351,6 +367,7 @@ static void linux_free(netd_sys *base) {
     sys_linux *sys = of(base);
     netd_advert_watch_free(sys->adverts);
     netd_silent_watch_free(sys->silent);
+    netd_claim_watch_free(sys->claims);
     netd_netlink_watch_free(sys->events);
     if (sys->events) { /* and with it the timer */
         uv_close((uv_handle_t *)&sys->settle, on_closed);
@@ -361,11 +378,13 @@ static void linux_free(netd_sys *base) {
 }
 
 netd_sys *netd_sys_linux_new(mac_error **ret_error) {
-    static const netd_sys_ops ops = {
-        linux_read,         linux_apply,     linux_watch,         linux_watch_adverts,  linux_solicit,
-        linux_watch_silent, linux_sysctl,    linux_neighbour_ask, linux_neighbour,      linux_run,
-        linux_counters,     linux_has_table, linux_sessions,      linux_wireguard_read, linux_wireguard_write,
-        linux_free};
+    static const netd_sys_ops ops = {linux_read,          linux_apply,          linux_watch,
+                                     linux_watch_adverts, linux_solicit,        linux_watch_silent,
+                                     linux_watch_claims,  linux_claims_of,      linux_announce,
+                                     linux_sysctl,        linux_neighbour_ask,  linux_neighbour,
+                                     linux_run,           linux_counters,       linux_has_table,
+                                     linux_sessions,      linux_wireguard_read, linux_wireguard_write,
+                                     linux_free};
     sys_linux *sys = mac_calloc(1, sizeof *sys);
     sys->base.ops = &ops;
     int r = netd_netlink_open(&sys->netlink, NETLINK_ROUTE);

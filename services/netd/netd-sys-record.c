@@ -191,6 +191,29 @@ static int record_watch_silent(netd_sys *base, void (*on_silent)(int index, cons
     return 0;
 }
 
+static int record_watch_claims(netd_sys *base,
+                               void (*on_claim)(int index, const netd_ip *ip, const uint8_t mac[6], void *data),
+                               void *data) {
+    (void)base;
+    (void)on_claim;
+    (void)data;
+    return 0;
+}
+
+static int record_claims_of(netd_sys *base, const netd_ip *ips, size_t count) {
+    (void)base;
+    (void)ips;
+    (void)count;
+    return 0;
+}
+
+static int record_announce(netd_sys *base, int index, const uint8_t mac[6], const netd_ip *ip) {
+    char text[NETD_IP_TEXT];
+    (void)mac;
+    note(of(base), mac_asprintf("announce %s on %d", netd_ip_format(ip, text), index));
+    return 0;
+}
+
 static int record_sysctl(netd_sys *base, const char *key, const char *value) {
     mac_autofree char *line = mac_asprintf("sysctl %s=%s", key, value);
     if (!mac_strings_contain(&of(base)->calls, line))
@@ -285,11 +308,13 @@ static void record_free(netd_sys *base) {
     free(sys);
 }
 
-static const netd_sys_ops record_ops = {
-    record_read,         record_apply,     record_watch,         record_watch_adverts,  record_solicit,
-    record_watch_silent, record_sysctl,    record_neighbour_ask, record_neighbour,      record_run,
-    record_counters,     record_has_table, record_sessions,      record_wireguard_read, record_wireguard_write,
-    record_free};
+static const netd_sys_ops record_ops = {record_read,          record_apply,          record_watch,
+                                        record_watch_adverts, record_solicit,        record_watch_silent,
+                                        record_watch_claims,  record_claims_of,      record_announce,
+                                        record_sysctl,        record_neighbour_ask,  record_neighbour,
+                                        record_run,           record_counters,       record_has_table,
+                                        record_sessions,      record_wireguard_read, record_wireguard_write,
+                                        record_free};
 
 const mac_strings *netd_sys_record_calls(const netd_sys *sys) {
     return sys->ops == &record_ops ? &of(sys)->calls : NULL;

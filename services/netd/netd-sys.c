@@ -84,6 +84,20 @@ void netd_sys_solicit(netd_sys *sys, int index) {
     sys->ops->solicit(sys, index);
 }
 
+int netd_sys_watch_claims(netd_sys *sys,
+                          void (*on_claim)(int index, const netd_ip *ip, const uint8_t mac[6], void *data),
+                          void *data) {
+    return sys->ops->watch_claims(sys, on_claim, data);
+}
+
+int netd_sys_claims_of(netd_sys *sys, const netd_ip *ips, size_t count) {
+    return sys->ops->claims_of(sys, ips, count);
+}
+
+int netd_sys_announce(netd_sys *sys, int index, const uint8_t mac[6], const netd_ip *ip) {
+    return sys->ops->announce(sys, index, mac, ip);
+}
+
 int netd_sys_watch_silent(netd_sys *sys, void (*on_silent)(int index, const netd_ip *ip, void *data), void *data) {
     return sys->ops->watch_silent(sys, on_silent, data);
 }

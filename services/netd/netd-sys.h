@@ -50,6 +50,17 @@ netd_neighbour netd_sys_neighbour(netd_sys *sys, int index, const netd_ip *ip, u
 int netd_sys_watch_silent(netd_sys *sys, void (*on_silent)(int index, const netd_ip *ip, void *data),
                           void *data) MAC_MUST_USE;
 
+#define NETD_CLAIM_ADDRESSES_MAX 64
+/* on_claim is called from the loop when somebody in the network says by ARP that he has one of the addresses of
+ * netd_sys_claims_of. */
+int netd_sys_watch_claims(netd_sys *sys,
+                          void (*on_claim)(int index, const netd_ip *ip, const uint8_t mac[6], void *data),
+                          void *data) MAC_MUST_USE;
+/* At most NETD_CLAIM_ADDRESSES_MAX; IPv4. */
+int netd_sys_claims_of(netd_sys *sys, const netd_ip *ips, size_t count) MAC_MUST_USE;
+/* Tells the neighbours of this link that the address is this node's. */
+int netd_sys_announce(netd_sys *sys, int index, const uint8_t mac[6], const netd_ip *ip) MAC_MUST_USE;
+
 /* Starts a program; the recording one ends it at once with success and no output. options->loop is filled in. 0 or a
  * negative errno. */
 int netd_sys_run(netd_sys *sys, const mac_command_options *options, mac_command **ret_command) MAC_MUST_USE;
@@ -79,6 +90,10 @@ typedef struct netd_sys_ops {
                          void *data);
     void (*solicit)(netd_sys *sys, int index);
     int (*watch_silent)(netd_sys *sys, void (*on_silent)(int index, const netd_ip *ip, void *data), void *data);
+    int (*watch_claims)(netd_sys *sys, void (*on_claim)(int index, const netd_ip *ip, const uint8_t mac[6], void *data),
+                        void *data);
+    int (*claims_of)(netd_sys *sys, const netd_ip *ips, size_t count);
+    int (*announce)(netd_sys *sys, int index, const uint8_t mac[6], const netd_ip *ip);
     int (*sysctl)(netd_sys *sys, const char *key, const char *value);
     int (*neighbour_ask)(netd_sys *sys, int index, const netd_ip *ip);
     netd_neighbour (*neighbour)(netd_sys *sys, int index, const netd_ip *ip, uint8_t ret_mac[6]);

@@ -205,5 +205,54 @@ class Refused(NetTest):
         self.assertTrue(node.space.reaches("192.168.77.1"))
 
 
+class Claims(NetTest):
+    """Another machine takes an address of the node, long after it was found free."""
+
+    def claimant(self, address):
+        space = self.lan.space("claimant")
+        self.lan.plug(space, "eth0")
+        space.ip("link", "set", "eth0", "up")
+        space.ip("addr", "add", f"{address}/24", "dev", "eth0")
+        return lambda: space.exec("busybox", "arping", "-U", "-c", "1", "-I", "eth0", address, check=False)
+
+    def test_a_fixed_address_is_defended_and_the_other_machine_is_named(self):
+        router = self.lan.router()
+        router.sysctl("ipv4/neigh/lan0/locktime", 0)
+        node = self.lan.node(FIXED)
+        node.wait_net(lambda net: net.address("eth0", "configured"))
+        self.assertTrue(router.reaches("192.168.77.10"))
+        own = node.net().link("eth0")["mac"]
+        claim = self.claimant("192.168.77.10")
+        with node.events("net.conflict") as events, router.background("ip", "monitor", "neigh") as neighbours:
+            claim()
+            events.wait('"claimed"')
+            neighbours.wait(f"192.168.77.10 .*{own}")
+        self.assertTrue(node.net().address("eth0", "configured", "192.168.77.10"))
+        self.assertIn("has the address 192.168.77.10, too", node.net().notes())
+        self.assertIn("DUPLICATE", node.cli("net", "status").ok().out)
+
+    def test_a_lease_that_another_machine_insists_on_is_given_up_for_another_one(self):
+        self.lan.router(dhcp=True)
+        node = self.lan.node()
+        first = node.wait_net(lambda net: net.address("eth0", "dhcp")).split("/")[0]
+        claim = self.claimant(first)
+        with node.events("net.conflict") as events:
+            claim()
+            events.wait('"claimed"')
+            claim()
+            events.wait('"given_up"')
+        second = node.wait_net(lambda net: net.address("eth0", "dhcp"))
+        self.assertNotEqual(second.split("/")[0], first)
+        self.assertEqual(node.net().notes(), "")
+
+    def test_what_a_node_says_itself_is_no_claim(self):
+        self.lan.router(dhcp=True)
+        node = self.lan.node()
+        address = node.wait_net(lambda net: net.address("eth0", "dhcp"))
+        node.space.exec("busybox", "arping", "-U", "-c", "1", "-I", "eth0", address.split("/")[0], check=False)
+        node.cli("net", "renew", "eth0").ok()
+        self.assertEqual((node.net().notes(), node.net().address("eth0", "dhcp")), ("", address))
+
+
 if __name__ == "__main__":
     unittest.main()
