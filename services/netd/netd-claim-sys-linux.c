@@ -30,9 +30,9 @@ struct netd_claim_watch {
 
 static void on_readable(uv_poll_t *poll, int status, int events) {
     netd_claim_watch *watch = poll->data;
-    struct sockaddr_ll from;
+    struct sockaddr_ll from = {0};
     socklen_t size = sizeof from;
-    arp packet;
+    arp packet = {0};
     ssize_t length;
     (void)status;
     (void)events;
