@@ -91,7 +91,8 @@ void cli_help_command(const cli_command *command) {
     }
     mac_autofree char *below = mac_asprintf("%s ", command->name);
     if (summaries_count(below) > 0) {
-        cli_print(CLI_BOLD, "\nCommands below it\n");
+        printf("\n");
+        cli_print(CLI_BOLD, "Commands below it\n");
         summaries_print(below);
     }
     options_print("Options", command->options);
