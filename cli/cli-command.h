@@ -33,7 +33,9 @@ typedef struct cli_option {
 typedef enum cli_completion {
     CLI_COMPLETE_NOTHING,
     CLI_COMPLETE_FILE,
-    CLI_COMPLETE_WORDS, /* the command's `words` */
+    CLI_COMPLETE_WORDS,      /* the command's `words` */
+    CLI_COMPLETE_KEYS,       /* of the configuration */
+    CLI_COMPLETE_PROCEDURES, /* of the API */
 } cli_completion;
 
 typedef struct cli_invocation cli_invocation;
@@ -57,6 +59,11 @@ extern const cli_command cli_commands_config[], cli_commands_node[], cli_command
 /* The one after `command` in the order of the help; NULL: the first. NULL after the last. */
 const cli_command *cli_command_next(const cli_command *command);
 extern const cli_option cli_global_options[];
+/* The command that words begin with: two of them ("config get") before one ("call"); *ret_words says how many were
+ * taken. NULL: none. */
+const cli_command *cli_command_find(char *const *words, size_t count, size_t *ret_words);
+/* An option of the command (may be NULL) or a global one, by its letter, or by its name where the letter is 0. */
+const cli_option *cli_option_find(const cli_command *command, const char *name, size_t length, char letter);
 
 /* What was given for an option of the command or a global one; NULL when it was not. A switch given is "". */
 const char *cli_option_value(const cli_invocation *invocation, const char *name);
@@ -75,11 +82,12 @@ const cli_command *cli_invocation_command(const cli_invocation *invocation);
 /* Parses the command line, runs the command, returns the exit code. */
 int cli_run(int argc, char **argv);
 
-/* cli-help.c, cli-completion.c, cli-man.c: made from the tables. */
+/* cli-help.c, cli-completion.c, cli-candidates.c, cli-man.c: made from the tables. */
 void cli_help_all(void);
 void cli_help_group(const char *group);
 void cli_help_command(const cli_command *command);
 int cli_completion_run(cli_invocation *invocation);
+int cli_candidates_run(cli_invocation *invocation);
 int cli_man_run(cli_invocation *invocation);
 
 #endif

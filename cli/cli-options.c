@@ -81,13 +81,12 @@ static const cli_option *option_in(const cli_option *table, const char *name, si
     return NULL;
 }
 
-static const cli_option *option_find(const cli_command *command, const char *name, size_t length, char letter) {
+const cli_option *cli_option_find(const cli_command *command, const char *name, size_t length, char letter) {
     const cli_option *option = command ? option_in(command->options, name, length, letter) : NULL;
     return option ? option : option_in(cli_global_options, name, length, letter);
 }
 
-/* Two words ("config get") before one ("call"); *ret_words says how many were taken. */
-static const cli_command *command_find(char *const *words, size_t count, size_t *ret_words) {
+const cli_command *cli_command_find(char *const *words, size_t count, size_t *ret_words) {
     for (size_t take = count < 2 ? count : 2; take > 0; take--) {
         mac_autofree char *name = take == 2 ? mac_asprintf("%s %s", words[0], words[1]) : mac_strdup(words[0]);
         for (const cli_command *command = cli_command_next(NULL); command; command = cli_command_next(command))
@@ -136,7 +135,7 @@ static int option_parse(cli_invocation *invocation, int argc, char **argv, int *
     const char *equals = is_long ? strchr(word, '=') : NULL;
     size_t length = is_long ? (equals ? (size_t)(equals - word) : strlen(word)) - 2 : 1;
     const cli_option *option =
-        option_find(invocation->command, word + (is_long ? 2 : 1), length, is_long ? '\0' : word[1]);
+        cli_option_find(invocation->command, word + (is_long ? 2 : 1), length, is_long ? '\0' : word[1]);
     if (!option) {
         cli_error("unknown option %s; see: maculaos %s%s--help", word,
                   invocation->command ? invocation->command->name : "", invocation->command ? " " : "");
@@ -182,8 +181,8 @@ static size_t words_before_options(int argc, char **argv, char **words, size_t m
 /* No command, or one that is not known: `option` is the first word with a dash. */
 static int unknown_command(char *const *words, size_t count, const char *option) {
     bool help = !cli_output_json(), is_group = count > 0 && group_exists(words[0]);
-    if (count == 0 && option && !option_find(NULL, option + 2, strcspn(option + 2, "="), '\0') &&
-        !option_find(NULL, "", 0, option[1])) {
+    if (count == 0 && option && !cli_option_find(NULL, option + 2, strcspn(option + 2, "="), '\0') &&
+        !cli_option_find(NULL, "", 0, option[1])) {
         cli_error("unknown option %s; see: maculaos --help", option);
         help = false;
     } else if (count == 0 && !help) {
@@ -212,7 +211,7 @@ static bool help_wanted(int argc, char **argv, char *const *words, size_t count,
     if (!asked)
         return false;
     *ret_code = CLI_OK;
-    const cli_command *command = command_find(words + skip, count - skip, &taken);
+    const cli_command *command = cli_command_find(words + skip, count - skip, &taken);
     if (command && (taken == count - skip || !skip))
         cli_help_command(command);
     else if (count == skip)
@@ -257,7 +256,7 @@ static int run(int argc, char **argv) {
     char *words[3] = {NULL};
     size_t count = words_before_options(argc, argv, words, 3), taken = 0;
     mac_autofree const char **arguments = mac_calloc((size_t)argc + 1, sizeof *arguments);
-    cli_invocation invocation = {.command = command_find(words, count, &taken), .arguments = arguments};
+    cli_invocation invocation = {.command = cli_command_find(words, count, &taken), .arguments = arguments};
     int code;
     if (help_wanted(argc, argv, words, count, &code))
         return code;

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The command line: every command explains itself, exit codes are what they are said to be, completion and man pages load."""
 import json
+import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -55,18 +57,59 @@ class Tables(unittest.TestCase):
             done = subprocess.run([MACULAOS, "config", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         self.assertEqual(done.returncode, 1)
 
-    def test_bash_completion_loads_and_completes(self):
-        script = run("completion", "bash").stdout
-        ask = 'COMP_WORDS=(maculaos config "");COMP_CWORD=2; _maculaos; echo "${COMPREPLY[*]}"'
-        done = subprocess.run(["bash", "-c", script + "\n" + ask], capture_output=True, text=True, check=True)
-        self.assertIn("rollback", done.stdout)
+    def completes(self, shell, *words):
+        """What a shell offers for the last word."""
+        script = run("completion", shell).stdout
+        if shell == "bash":
+            line = " ".join(f"'{word}'" for word in words)
+            script += f'COMP_WORDS=({MACULAOS} {line}); COMP_CWORD={len(words)}; _maculaos; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        else:
+            script += f"complete -C 'maculaos {' '.join(words)}'"
+        done = subprocess.run([shell, *(["--no-config"] if shell == "fish" else []), "-c", script], capture_output=True, text=True,
+                              check=True, env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": "/nonexistent"})
+        self.assertEqual(done.stderr, "")
+        return [line.split("\t")[0] for line in done.stdout.splitlines()]
 
-    def test_fish_and_zsh_completion_are_printed(self):
-        for shell in ("zsh", "fish"):
-            done = run("completion", shell)
-            self.assertIn("maculaos", done.stdout)
-            if shutil.which(shell):
-                subprocess.run([shell, "-n"], input=done.stdout, text=True, check=True)
+    def test_every_word_of_every_command_is_completed(self):
+        shells = [shell for shell in ("bash", "fish") if shutil.which(shell)]
+        below = {}
+        for command in commands():
+            group, *rest = command.split()
+            below.setdefault(group, []).extend(rest)
+        for shell in shells:
+            self.assertLessEqual(set(below), set(self.completes(shell, "")))
+            for group, words in below.items():
+                with self.subTest(shell=shell, group=group):
+                    self.assertIn(group, self.completes(shell, group[:3]))
+                    if words:
+                        self.assertLessEqual(set(words), set(self.completes(shell, group, "")))
+                        self.assertIn(words[0], self.completes(shell, group, words[0][:2]))
+
+    def test_options_values_keys_and_procedures_are_completed(self):
+        for words, expected in ((["-o", "json", "conf"], "config"), (["-o", "j"], "json"), (["--root", "/tmp", "health", "sta"], "status"),
+                                (["config", "set", "--un"], "--unset"), (["boot", "next", "r"], "recovery"), (["--vers"], "--version"),
+                                (["config", "get", "hostn"], "hostname"), (["config", "set", "maculaos.nats.max_p"], "maculaos.nats.max_payload"),
+                                (["call", "config.get"], "config.get"), (["help", "config", "ge"], "get"), (["man", "upgr"], "upgrade"),
+                                (["upgrade", ""], "status"), (["config", "set", "-m", "own clock", "hostn"], "hostname")):
+            with self.subTest(words):
+                self.assertIn(expected, self.completes("bash", *words))
+        with self.subTest("bash takes words apart at = and :"):
+            self.assertEqual(self.completes("bash", "--output", "=", "j"), ["json"])
+            self.assertIn("yaml", self.completes("bash", "--output", "="))
+            self.assertEqual(self.completes("bash", "-s", "nats", ":", "//127.0.0.1", ":", "4222", "conf"), ["config"])
+        with tempfile.TemporaryDirectory() as directory:
+            (pathlib.Path(directory) / "node.yaml").touch()
+            for words in (["config", "apply"], ["nats", "render", "--file"]):
+                self.assertEqual(self.completes("bash", *words, f"{directory}/no"), [f"{directory}/node.yaml"])
+
+    def test_zsh_completes(self):
+        script = run("completion", "zsh").stdout
+        if not shutil.which("zsh"):
+            self.skipTest("no zsh")
+        asks = ('compdef() { :; }; compadd() { shift; print -l -- "$@"; }\n' + script +
+                f'words=({MACULAOS} -o json health st); CURRENT=5; _maculaos\nwords=({MACULAOS} services ""); CURRENT=3; _maculaos\n')
+        done = subprocess.run(["zsh", "-f", "-c", asks], capture_output=True, text=True, check=True)
+        self.assertEqual((done.stderr, done.stdout.split()), ("", ["status", "restart", "processes"]))
 
     def test_man_pages_are_valid_roff(self):
         for command in [[], *[c.split() for c in commands()]]:
@@ -115,6 +158,8 @@ class Tables(unittest.TestCase):
         text = run("services", "--help").stdout
         self.assertIn("services restart", text)
         self.assertIn("services processes", text)
+        for command in commands():
+            self.assertNotIn("\\n", run(*command.split(), "--help").stdout)
 
     def test_validate_needs_no_node(self):
         done = run("config", "validate", "-", "--root", "/nonexistent", input="hostname: a\n")

@@ -116,8 +116,9 @@ class Usage(unittest.TestCase):
                 for part in parts:
                     self.assertIn(part, done.stderr)
 
-    def test_fish_describes_every_word(self):
-        self.assertNotIn("-d ''", "".join(line for line in self.run_here("completion", "fish").stdout.splitlines(True) if "use_subcommand" in line))
+    def test_every_word_that_can_begin_a_line_is_described_to_the_shell(self):
+        for line in self.run_here("completion", "words", "--", "").stdout.splitlines():
+            self.assertRegex(line, r"^\S+\t\S")
 
 
 class OnANode(NodeCase):
