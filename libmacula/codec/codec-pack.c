@@ -175,24 +175,44 @@ static int put_map_key(mac_buffer *out, const ProtobufCFieldDescriptor *field, c
     return put_scalar(out, field, text);
 }
 
-static int pack_map(packer *to, const codec_step *step, const ProtobufCFieldDescriptor *field, const json_t *map) {
-    const char *key;
+static int compare_keys(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The keys of a map in the order of their bytes (new; they stay the map's). */
+static const char **sorted_keys(const json_t *map) {
+    const char **keys = mac_calloc(json_object_size(map) + 1, sizeof *keys), *key;
+    size_t count = 0;
     json_t *value;
+    json_object_foreach ((json_t *)(uintptr_t)map, key, value)
+        keys[count++] = key;
+    qsort(keys, count, sizeof *keys, compare_keys);
+    return keys;
+}
+
+static int pack_entry(packer *to, const codec_step *step, const ProtobufCFieldDescriptor *field, const char *key,
+                      const json_t *value) {
+    codec_step below = {step, key, 0};
+    put_tag(to->out, field->id, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED);
+    size_t start = to->out->length;
+    to->memory += ((const ProtobufCMessageDescriptor *)field->descriptor)->sizeof_message + strlen(key);
+    if (put_map_key(to->out, codec_map_key(field), key) < 0)
+        return refuse(to, &below, "expected a map key in canonical form");
+    int r = pack_item(to, &below, codec_map_value(field), value);
+    if (r == 0)
+        put_length_before(to->out, start);
+    return r;
+}
+
+/* In one order, whatever the tree has: what is made from the message shall not depend on how the text was written. */
+static int pack_map(packer *to, const codec_step *step, const ProtobufCFieldDescriptor *field, const json_t *map) {
     if (!json_is_object(map))
         return refuse(to, step, "expected a map in canonical form");
-    json_object_foreach ((json_t *)(uintptr_t)map, key, value) {
-        codec_step below = {step, key, 0};
-        put_tag(to->out, field->id, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED);
-        size_t start = to->out->length;
-        to->memory += ((const ProtobufCMessageDescriptor *)field->descriptor)->sizeof_message + strlen(key);
-        if (put_map_key(to->out, codec_map_key(field), key) < 0)
-            return refuse(to, &below, "expected a map key in canonical form");
-        int r = pack_item(to, &below, codec_map_value(field), value);
-        if (r < 0)
-            return r;
-        put_length_before(to->out, start);
-    }
-    return 0;
+    mac_autofree const char **keys = sorted_keys(map);
+    int r = 0;
+    for (size_t i = 0; r == 0 && keys[i]; i++)
+        r = pack_entry(to, step, field, keys[i], json_object_get(map, keys[i]));
+    return r;
 }
 
 /* Numbers of a packed field stand behind one tag. */

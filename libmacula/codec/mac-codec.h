@@ -77,7 +77,8 @@ int mac_codec_read_yaml(const char *file, const char *text, size_t length, mac_p
 int mac_codec_normalise(const ProtobufCMessageDescriptor *type, const json_t *tree, const mac_marks *marks,
                         unsigned flags, mac_problems *problems, json_t **ret_tree) MAC_MUST_USE;
 
-/* Canonical tree → message. Free with protobuf_c_message_free_unpacked(message, NULL). */
+/* Canonical tree → message. Free with protobuf_c_message_free_unpacked(message, NULL). The entries of a map come in the
+ * order of the bytes of their keys, whatever order the tree has. */
 int mac_codec_message(const ProtobufCMessageDescriptor *type, const json_t *tree, mac_problems *problems,
                       ProtobufCMessage **ret_message) MAC_MUST_USE;
 

@@ -77,7 +77,7 @@ static void every_type_round_trips(void **state) {
     round_trips(EVERYTHING, "{\"child\":{},\"children\":[{},{\"child\":{\"text\":\"a\"}}]}");
     round_trips(EVERYTHING, "{\"labels\":{\"\":\"\",\"a.b\":\"c\"},\"weights\":{\"-1\":0.5,\"2147483647\":1.0},"
                             "\"branches\":{\"false\":{},\"true\":{\"text\":\"a\"}},"
-                            "\"palette\":{\"18446744073709551615\":\"off\",\"0\":\"red\"},\"files\":{\"a\":\"Zg==\"}}");
+                            "\"palette\":{\"0\":\"red\",\"18446744073709551615\":\"off\"},\"files\":{\"a\":\"Zg==\"}}");
     round_trips(EVERYTHING, "{\"name\":\"\"}");
     round_trips(EVERYTHING, "{\"number\":0}");
     round_trips(EVERYTHING, "{\"part\":{\"part\":{}}}");

@@ -77,6 +77,24 @@ static void later_sources_win_key_by_key_and_lists_replace(void **state) {
     assert_null(confd_document_origin(&sources, "maculaos.keyboard"));
 }
 
+static void maps_come_to_the_services_in_one_order_however_they_were_written(void **state) {
+    confd_box *box = *state;
+    static const char *const texts[] = {
+        "maculaos: {environment: {http_proxy: a, X: b, _y: c}, labels: {zeta: 'z', alpha: 'a'}}\n",
+        "maculaos: {labels: {alpha: 'a', zeta: 'z'}, environment: {_y: c, X: b, http_proxy: a}}\n"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(texts); i++) {
+        mac_autoptr(confd_document) document = box_document(box, texts[i]);
+        const Macula__V1__MaculaosSection *section = document->message->maculaos;
+        assert_int_equal(section->n_environment, 3);
+        assert_string_equal(section->environment[0]->key, "X");
+        assert_string_equal(section->environment[1]->key, "_y");
+        assert_string_equal(section->environment[2]->key, "http_proxy");
+        assert_string_equal(section->environment[2]->value, "a");
+        assert_string_equal(section->labels[0]->key, "alpha");
+        assert_string_equal(section->labels[1]->key, "zeta");
+    }
+}
+
 static void problems_of_all_sources_are_reported_at_their_places(void **state) {
     confd_box *box = *state;
     confd_autosources sources = {0};
@@ -200,6 +218,7 @@ int main(void) {
         BOX_TEST(the_difference_names_every_source_that_changed),
         BOX_TEST(a_file_that_is_too_large_is_named),
         BOX_TEST(later_sources_win_key_by_key_and_lists_replace),
+        BOX_TEST(maps_come_to_the_services_in_one_order_however_they_were_written),
         BOX_TEST(problems_of_all_sources_are_reported_at_their_places),
         BOX_TEST(what_is_required_is_asked_of_the_whole),
         BOX_TEST(old_section_names_are_read_with_a_warning),
