@@ -96,7 +96,7 @@ const cli_command cli_commands_node[] = {
      .run = cli_node_reboot,
      .options = reboot_options,
      .summary = "Restarts the machine.",
-     .details = "Asks first, unless --yes is given.",
+     .details = "Asks first, unless --yes is given. Without --reason the record says who it was, not why.",
      .example = "maculaos node reboot --reason 'new kernel' --yes\nmaculaos node reboot --recovery --reason 'check the "
                 "disk'"},
     {.name = "node shutdown",
@@ -104,7 +104,7 @@ const cli_command cli_commands_node[] = {
      .run = cli_node_shutdown,
      .options = power_options,
      .summary = "Switches the machine off.",
-     .details = "Asks first, unless --yes is given.",
+     .details = "Asks first, unless --yes is given. Without --reason the record says who it was, not why.",
      .example = "maculaos node shutdown --reason 'moving the rack' --yes"},
     {.name = "node cancel",
      .arguments = "",

@@ -10,6 +10,9 @@
 #include "cli-session.h"
 #include "macula/v1/node.pb-c.h"
 
+/* A program that stops a node must say why; of a person at the command line the node knows who it is. */
+#define REASON_NONE "asked for on the command line"
+
 static void row(const char *name, const char *value) {
     if (value && *value)
         cli_print(CLI_PLAIN, "%-12s %s\n", name, value);
@@ -90,7 +93,8 @@ static int power(cli_invocation *invocation, const char *method, const char *que
             return prepared;
     }
     request.author = author;
-    request.reason = (char *)cli_option_value(invocation, "reason");
+    const char *reason = cli_option_value(invocation, "reason");
+    request.reason = (char *)(uintptr_t)(reason ? reason : REASON_NONE);
     request.has_delay_s = delay > 0;
     request.delay_s = delay;
     int code;
