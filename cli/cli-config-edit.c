@@ -24,6 +24,8 @@ static int text_store(char *path, const char *text) {
     ssize_t written = write(fd, text, length);
     int r = written == (ssize_t)length ? 0 : -(errno ? errno : EIO);
     close(fd);
+    if (r < 0)
+        unlink(path);
     return r;
 }
 
@@ -68,37 +70,54 @@ static mac_error *apply_text(cli_session *session, const char *text, Macula__V1_
     return cli_call(session, &CONTROL, "Apply", &request.base, ret_answer);
 }
 
+/* One file while it is edited. */
+struct edited {
+    const char *path, *original;
+    bool changed; /* holds what a person wrote and the node has not taken: it is kept */
+};
+
+/* Lets the person edit; *ret_text is theirs. CLI_OK, or the exit code after having said what is wrong. */
+static int edit_once(struct edited *edited, char **ret_text) {
+    int edit_result = editor_run(edited->path);
+    size_t length;
+    mac_error *error = cli_read_text(edited->path, ret_text, &length);
+    edited->changed = error ? access(edited->path, F_OK) == 0 : !mac_streq(*ret_text, edited->original);
+    if (error && edit_result == 0)
+        return cli_fail(error);
+    mac_error_free(error);
+    if (edit_result < 0)
+        return CLI_FAILED;
+    if (!edited->changed) {
+        cli_print(CLI_PLAIN, "Nothing was changed.\n");
+        return CLI_NOTHING_TO_DO;
+    }
+    return CLI_OK;
+}
+
 /* Edits and applies until it is accepted or the person gives up. */
-static int edit_loop(cli_session *session, const char *path, const char *original, cli_change *change) {
+static int edit_loop(cli_session *session, struct edited *edited, cli_change *change) {
     for (;;) {
-        if (editor_run(path) < 0)
-            return CLI_FAILED;
-        size_t length;
         mac_autofree char *text = NULL;
-        mac_error *error = cli_read_text(path, &text, &length);
-        if (error)
-            return cli_fail(error);
-        if (mac_streq(text, original)) {
-            cli_print(CLI_PLAIN, "Nothing was changed.\n");
-            return CLI_NOTHING_TO_DO;
-        }
+        int code = edit_once(edited, &text);
+        if (code != CLI_OK)
+            return code;
         ProtobufCMessage *answer = NULL;
-        error = apply_text(session, text, &change->options, &answer);
+        mac_error *error = apply_text(session, text, &change->options, &answer);
         if (!error) {
             cli_change_settle(change, (const Macula__V1__ConfigOutcome *)answer, NULL);
-            int code = cli_outcome_show((const Macula__V1__ConfigOutcome *)answer);
+            code = cli_outcome_show((const Macula__V1__ConfigOutcome *)answer);
             protobuf_c_message_free_unpacked(answer, NULL);
+            bool taken = code == CLI_OK || code == CLI_NOTHING_TO_DO || code == CLI_REBOOT_REQUIRED;
+            edited->changed = change->options.dry_run || !taken;
             return code;
         }
         bool mendable =
             error->code == MACULA__V1__ERROR_CODE__INVALID || error->code == MACULA__V1__ERROR_CODE__REJECTED;
         if (!mendable)
             cli_change_settle(change, NULL, error);
-        int code = cli_fail(error);
-        if (!mendable || cli_ask("Open the editor again?") != 1) {
-            cli_warning("your text is kept in %s", path);
+        code = cli_fail(error);
+        if (!mendable || cli_ask("Open the editor again?") != 1)
             return code;
-        }
     }
 }
 
@@ -128,9 +147,12 @@ int cli_config_edit(cli_invocation *invocation) {
         cli_error("%s: %s", path, strerror(-r));
         code = CLI_FAILED;
     } else {
-        code = edit_loop(session, path, text, &change);
-        if (code == CLI_OK || code == CLI_NOTHING_TO_DO || code == CLI_REBOOT_REQUIRED)
-            unlink(path);
+        struct edited edited = {.path = path, .original = text};
+        code = edit_loop(session, &edited, &change);
+        if (edited.changed)
+            cli_warning("your text is kept in %s", path);
+        else
+            unlink(path); /* it is the node's configuration, which is nobody else's business */
     }
     protobuf_c_message_free_unpacked(answer, NULL);
     return code;

@@ -205,8 +205,25 @@ class WithANode(NodeCase):
         self.node.cli("config", "edit", env={"EDITOR": editor, "VISUAL": ""}).ok()
         self.assertEqual(self.node.get("hostname"), "edited")
         self.node.cli("config", "edit", env={"EDITOR": "true", "VISUAL": ""}).exits(3)
-        result = self.node.cli("config", "edit", env={"EDITOR": "sed -i s/hostname:/hostnome:/", "VISUAL": ""}).exits(5)
-        self.assertIn("kept in", result.err)
+
+    def test_edit_keeps_a_text_that_was_changed_and_not_applied_and_nothing_else(self):
+        with tempfile.TemporaryDirectory() as directory:
+            files = pathlib.Path(directory)
+            edit = {"VISUAL": "", "TMPDIR": directory}
+            for editor, code in (("true", 3), ("false", 1), ("/nonexistent/editor", 1)):
+                with self.subTest(editor):
+                    result = self.node.cli("config", "edit", env={**edit, "EDITOR": editor}).exits(code)
+                    self.assertEqual(list(files.iterdir()), [])
+                    self.assertNotIn("kept in", result.err)
+            sed = "sed -i s/hostname:/hostnome:/"
+            for editor, code in ((sed, 5), (f"false () {{ {sed} \"$1\"; return 1; }}; false", 1)):
+                with self.subTest(editor):
+                    result = self.node.cli("config", "edit", env={**edit, "EDITOR": editor}).exits(code)
+                    kept, = files.iterdir()
+                    self.assertIn(f"kept in {kept}", result.err)
+                    self.assertIn("hostnome:", kept.read_text())
+                    self.assertEqual(kept.stat().st_mode & 0o777, 0o600)
+                    kept.unlink()
 
     def test_render_shows_the_server_configuration(self):
         text = self.node.cli("nats", "render").ok().out
@@ -216,6 +233,15 @@ class WithANode(NodeCase):
     def test_reboot_under_a_sandbox_root_is_recorded_only(self):
         self.node.cli("node", "reboot", "--reason", "try", "--yes").ok()
         self.assertEqual(self.node.cli("node", "info", "-o", "json").json()["last_stop"]["reason"], "try")
+
+    def test_a_stop_without_a_reason_is_recorded_with_who_asked(self):
+        for verb in ("reboot", "shutdown"):
+            with self.subTest(verb):
+                self.node.cli("node", verb, "--author", "ada", "--delay", "1h", "--yes").ok()
+                waiting = self.node.cli("node", "info", "-o", "json").json()["next_stop"]
+                self.assertEqual((waiting["author"], waiting["reason"]), ("ada", "asked for on the command line"))
+                self.node.cli("node", "cancel").ok()
+        self.node.cli("node", "reboot", "--reason", "", "--yes").exits(5)
 
     def test_a_shutdown_that_waits_is_shown_and_can_be_cancelled(self):
         self.node.cli("node", "shutdown", "--reason", "moving", "--delay", "1h", "--yes").ok()
