@@ -217,6 +217,12 @@ static void config_source(Macula__V1__ConfigControl_Service *service, const Macu
 /* ---- the event config.change ---- */
 
 static mac_error *propose_event(const confd_wish *wish, const confd_present *present, confd_proposal **ret_proposal) {
+    /* An empty text is an empty object to the codec, and so nothing to do; here nobody would hear of that. */
+    if (wish->text[strspn(wish->text, " \t\r\n")] == '\0')
+        return mac_error_new(
+            MACULA__V1__ERROR_CODE__INVALID, NULL,
+            "expected a JSON object as merge patch, such as {\"hostname\": \"edge-7\"}, found an empty "
+            "message");
     return confd_propose_patch(present, wish->text, ret_proposal);
 }
 

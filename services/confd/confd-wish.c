@@ -244,7 +244,22 @@ confd_wish *confd_wish_hashing(const confd_manager *manager) {
     return NULL;
 }
 
+/* A change by the author is on its way; who asks has most likely looked at the generation before it. */
+static mac_error *change_runs(const confd_head *head, const char *author) {
+    unsigned long long current = head->current, before = head->applying && head->came_from ? head->came_from : current;
+    mac_autofree char *by = *author ? mac_asprintf(" by %s", author) : mac_strdup("");
+    mac_autofree char *what =
+        head->applying
+            ? mac_asprintf("generation %llu%s is being applied, before it %llu was in force", current, by, before)
+            : mac_asprintf("another change%s is being applied, generation %llu is in force", by, current);
+    mac_error *error =
+        mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL, "%s: wait for it (config status) and try again", what);
+    error->expected_revision = before;
+    return error;
+}
+
 mac_error *confd_wish_obstacle(confd_manager *manager) {
+    const confd_wish *hashing = confd_wish_hashing(manager);
     mac_error *error = NULL;
     confd_autohead head = {0};
     int result = confd_store_head(manager->store, &head);
@@ -252,9 +267,8 @@ mac_error *confd_wish_obstacle(confd_manager *manager) {
         return mac_error_from_errno(result, "the store cannot be read");
     if (manager->stopping)
         error = mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, ABOUT_TO_END);
-    else if (manager->change || confd_wish_hashing(manager))
-        error = mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
-                              "another change is being applied: wait for it (config status) and try again");
+    else if (manager->change || hashing)
+        error = change_runs(&head, manager->change ? manager->change->author : hashing->author);
     else if (head.pending)
         error = mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
                               "generation %llu waits to be confirmed by %s: confirm it or roll it back first",
@@ -399,6 +413,8 @@ void confd_wish_submit(confd_wish *wish) {
         return;
     }
     mac_error *error = confd_wish_obstacle(manager);
+    if (error && error->code == MACULA__V1__ERROR_CODE__CONFLICT && wish->options->has_expected_generation)
+        error->expected_revision = wish->options->expected_generation;
     if (error)
         refuse(wish, error);
     else

@@ -47,7 +47,7 @@ confd_wish *confd_wish_hashing(const confd_manager *manager);
 void confd_wishes_cancel(confd_manager *manager, const char *reason);
 /* INVALID when who asks calls himself something that is too long or no one-line text, else NULL. */
 mac_error *confd_check_author(const char *author);
-/* CONFLICT when a change runs or waits to be confirmed, else NULL. */
+/* CONFLICT, with both revisions and who it is by, when a change runs or waits to be confirmed, else NULL. */
 mac_error *confd_wish_obstacle(confd_manager *manager);
 /* The event config.rejected. */
 void confd_publish_rejected(confd_manager *manager, const char *author, const char *message, const mac_error *error);

@@ -189,8 +189,12 @@ static void one_change_runs_at_a_time(void **state) {
     assert_done(node, "config.status", "{}");
     assert_body(node, "applying", "true");
     assert_error(node, "config.set", "{\"path\":\"hostname\",\"value\":\"x\"}", CONFLICT,
-                 "another change is being applied");
+                 "generation 2 by tester is being applied, before it 1 was in force: wait for it");
+    assert_contains(node->answer.body, "\"expected_revision\":1");
     assert_contains(node->answer.body, "\"current_revision\":2");
+    assert_error(node, "config.set", "{\"path\":\"hostname\",\"value\":\"x\",\"options\":{\"expected_generation\":7}}",
+                 CONFLICT, "by tester");
+    assert_contains(node->answer.body, "\"expected_revision\":7");
     assert_error(node, "config.drift_fix", "{}", CONFLICT, "being applied");
     assert_done(node, "config.apply", "{\"text\":\"hostname: dry\",\"options\":{\"dry_run\":true}}");
     node_await_generation(node, 1);

@@ -235,6 +235,13 @@ static void a_published_patch_is_applied(void **state) {
     assert_int_equal(
         mac_bus_publish_raw(node->client, "macula.pub." TEST_REALM ".config.change", patch, strlen(patch), NULL), 0);
     node_await_event(node, "config.rejected", "hostname");
+    static const char *const empty[] = {"", " \n"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(empty); i++) {
+        assert_int_equal(mac_bus_publish_raw(node->client, "macula.pub." TEST_REALM ".config.change", empty[i],
+                                             strlen(empty[i]), NULL),
+                         0);
+        node_await_event(node, "config.rejected", "found an empty message");
+    }
     node_free(node);
 }
 
