@@ -111,6 +111,7 @@ class OsTest(unittest.TestCase):
         if OPTIONS["shell"] and running:
             running[-1].console.hand_over()
         for machine in self.machines:
+            machine.keeps_turn = False
             machine.stop()
         if not OPTIONS["keep"]:
             for file in [*self.folder.glob("*.img"), *self.folder.glob("*.qcow2"), *self.folder.glob("*.record")]:

@@ -212,7 +212,6 @@ class Machine:
         return moment
 
     def stop(self):
-        self.keeps_turn = False
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()

@@ -15,7 +15,6 @@ sys.path.insert(0, str(SOURCE / "test" / "release"))
 from release_maker import BIN, seal, sequence_of  # noqa: E402
 
 ADDRESS = "10.0.3.15"
-KEPT_MODULES = ("failover.ko", "net_failover.ko", "virtio_net.ko")
 KEPT_UNITS = ("confd.yaml", "healthd.yaml", "upgrader.yaml")
 UNNEEDED = ("usr/share/zoneinfo", "usr/share/locale", "usr/share/i18n", "usr/share/doc", "usr/share/perl5", "usr/lib/systemd",
             "usr/lib/x86_64-linux-gnu/systemd", "usr/lib/x86_64-linux-gnu/gconv", "usr/lib/udev", "usr/lib/firmware",
@@ -27,11 +26,10 @@ ttyS0::respawn:/bin/sh
 ::shutdown:/usr/libexec/macula/stop
 """
 STAND_IN = f"""#!/bin/sh
-find /usr/lib/modules -name failover.ko -exec insmod {{}} \\;
-find /usr/lib/modules -name net_failover.ko -exec insmod {{}} \\;
-find /usr/lib/modules -name virtio_net.ko -exec insmod {{}} \\;
 for link in /sys/class/net/e*; do ip link set "${{link##*/}}" up && ip addr add {ADDRESS}/24 dev "${{link##*/}}"; done
 /usr/libexec/macula/start
+cp -p /usr/lib/rc/cache/* /run/openrc
+ln -sf /etc/init.d/macula /run/openrc/started/macula
 . /run/initramfs/boot.env
 echo "stand-in: slot=$slot pending=$pending failed=$failed version=$version problem=$data_problem lost=$state_lost$tries_lost" >/dev/console
 """
@@ -53,12 +51,14 @@ class Minimal:
             path = self.root / name
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         for path in (self.root / "usr/lib/modules").rglob("*.ko*"):
-            if path.name not in KEPT_MODULES:
-                path.unlink()
+            path.unlink()  # what a virtual machine needs the initramfs has loaded
         for path in (self.root / "usr/lib/macula/units").iterdir():
             if path.name not in KEPT_UNITS:
                 path.unlink()
         (self.root / "etc/inittab").write_text(INITTAB)
+        keys = self.root / "usr/share/maculaos/keys"  # where IMAGE_KEYS puts them
+        keys.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.signer.public, keys / "release.asc")
         script = self.root / "usr/libexec/macula/stand-in"
         script.write_text(STAND_IN)
         script.chmod(0o755)
