@@ -6,8 +6,8 @@ import sqlite3
 import unittest
 
 from node_harness import RawClient
-from upgrade_harness import FIRST, UpgradeTest
-from release_maker import make_release
+from upgrade_harness import FIRST, UpgradeNode, UpgradeTest
+from release_maker import Signer, make_release
 
 
 class Upgrades(UpgradeTest):
@@ -140,6 +140,21 @@ class Upgrades(UpgradeTest):
             self.assertEqual(status["version"], FIRST)
             self.assertRegex(status["last"]["reason"], "unhealthy: .*shop")
             self.assertIn("was tried here and came back", node.upgrade("apply").exits(5).err)
+
+    def test_the_keys_of_the_image_are_trusted_and_a_new_one_comes_with_an_image_that_the_old_one_signed(self):
+        newer = Signer(self.work, "newer")
+        self.addCleanup(newer.close)
+        make_release(self.served / "v0.3.0", "0.3.0", newer)
+        with UpgradeNode(f"{self.server.url}v0.2.0/") as node:
+            self.assertIn("no key", node.upgrade("apply").exits(5).err)
+            node.write("/usr/share/maculaos/keys/release.asc", self.signer.public.read_text())
+            node.upgrade("apply").exits(4)
+            node.reboot()
+            node.wait_for_outcome("confirmed")
+            node.cli("config", "set", "maculaos.upgrade.url", f"{self.server.url}v0.3.0/").ok()
+            self.assertIn("does not know the key", node.upgrade("apply").exits(5).err)
+            node.write("/usr/share/maculaos/keys/newer.asc", newer.public.read_text())  # as its image would
+            node.upgrade("apply").exits(4)
 
     def test_a_prefetched_version_needs_no_network_to_be_applied(self):
         with self.node() as node:
