@@ -281,6 +281,38 @@ static json_t *add_patch(const confd_sources *sources, const json_t *changes, co
     return mac_tree_merge_patches(combined, removals);
 }
 
+/* The patch (new) without the nulls that remove nothing of `target`: kept, they would remove what somebody writes there
+ * later. A group of which nothing is left goes as well, if `target` stays the same without it, or as `groups` wants. */
+static json_t *without_idle_nulls(const json_t *patch, const json_t *target, bool groups) {
+    json_t *kept = json_object();
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)(uintptr_t)patch, key, value) {
+        const json_t *there = json_object_get(target, key);
+        if (!json_is_object(value)) {
+            if (there || !json_is_null(value))
+                json_object_set(kept, key, value);
+            continue;
+        }
+        mac_autoptr(json_t) below = without_idle_nulls(value, json_is_object(there) ? there : NULL, groups);
+        bool emptied = json_object_size(below) == 0 && json_object_size(value) > 0;
+        if (!emptied || !(json_is_object(there) || groups))
+            json_object_set(kept, key, below);
+    }
+    return kept;
+}
+
+/* What 99-changes.yaml is to say when the patch is added to it (new); NULL when that changes nothing. */
+static json_t *changes_with(const confd_sources *sources, const json_t *changes, const json_t *patch) {
+    mac_autoptr(json_t) below = tree_below_changes(sources);
+    mac_autoptr(json_t) before = changes ? mac_tree_merge(below, changes) : json_incref(below);
+    mac_autoptr(json_t) effective = without_idle_nulls(patch, before, true);
+    if (json_object_size(effective) == 0)
+        return NULL;
+    mac_autoptr(json_t) both = changes ? add_patch(sources, changes, effective) : json_incref(effective);
+    return without_idle_nulls(both, below, false);
+}
+
 static mac_error *propose_canonical_patch(const confd_present *present, json_t *patch, confd_proposal **ret_proposal) {
     mac_error *error = check_unedited(present, true);
     if (error)
@@ -294,10 +326,12 @@ static mac_error *propose_canonical_patch(const confd_present *present, json_t *
     mac_autoptr(json_t) changes = NULL;
     if (before && confd_parse_patch(before, problems, &changes) < 0)
         return mac_error_from_problems(mac_take(&problems));
-    mac_autoptr(json_t) merged = changes ? add_patch(&proposal->sources, changes, patch) : json_incref(patch);
-    mac_autofree char *yaml = mac_codec_to_yaml(merged, CONFD_DOCUMENT);
-    mac_autofree char *text = mac_asprintf(CHANGES_HEADER "%s", yaml);
-    confd_sources_put(&proposal->sources, CONFD_CHANGES_FILE, text, strlen(text), NULL);
+    mac_autoptr(json_t) merged = changes_with(&proposal->sources, changes, patch);
+    if (merged) {
+        mac_autofree char *yaml = mac_codec_to_yaml(merged, CONFD_DOCUMENT);
+        mac_autofree char *text = mac_asprintf(CHANGES_HEADER "%s", yaml);
+        confd_sources_put(&proposal->sources, CONFD_CHANGES_FILE, text, strlen(text), NULL);
+    }
     error = proposal_resolve(present, proposal, NULL, NULL);
     if (!error)
         error = check_effect(proposal, patch);

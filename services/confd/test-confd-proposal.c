@@ -189,6 +189,43 @@ static void a_patch_is_kept_as_a_fragment_with_its_nulls(void **state) {
     force_end(&force);
 }
 
+static void what_was_never_set_is_unset_without_a_trace(void **state) {
+    confd_box *box = *state;
+    box_write(box, CONFD_FILE, "hostname: a\n");
+    in_force force = enforce(box);
+    mac_autoptr(confd_proposal) first = NULL;
+    mac_autoptr(confd_proposal) second = NULL;
+    mac_autoptr(confd_proposal) third = NULL;
+    mac_autoptr(confd_proposal) fourth = NULL;
+    assert_proposed(confd_propose_set(&force.present, "maculaos.keyboard", NULL, &first));
+    assert_int_equal(first->edited.count, 0);
+    assert_int_equal(first->changed.count, 0);
+    assert_null(text_of(first, CONFD_CHANGES_FILE));
+    /* Beside what is set, it leaves no null that would remove what is written there later. */
+    assert_proposed(confd_propose_patch(
+        &force.present, "{\"maculaos\":{\"keyboard\":null,\"labels\":{\"x\":null,\"site\":\"north\"}}}", &second));
+    assert_contains(text_of(second, CONFD_CHANGES_FILE), "site: north");
+    assert_null(strstr(text_of(second, CONFD_CHANGES_FILE), "null\n"));
+    force_end(&force);
+    box_write(box, CONFD_CHANGES_FILE, "maculaos: {keyboard: de, locale: de_DE.UTF-8}\n");
+    force = enforce(box);
+    assert_proposed(confd_propose_set(&force.present, "maculaos.keyboard", NULL, &third));
+    assert_int_equal(third->changed.count, 1);
+    assert_null(strstr(text_of(third, CONFD_CHANGES_FILE), "keyboard"));
+    assert_value(third->document->tree, "maculaos.keyboard", "(none)");
+    assert_value(third->document->tree, "maculaos.locale", "\"de_DE.UTF-8\"");
+    /* What another text says is removed by a null, and removed once. */
+    assert_proposed(confd_propose_set(&force.present, "hostname", NULL, &fourth));
+    assert_contains(text_of(fourth, CONFD_CHANGES_FILE), "hostname: null");
+    box_write(box, CONFD_CHANGES_FILE, text_of(fourth, CONFD_CHANGES_FILE));
+    force_end(&force);
+    force = enforce(box);
+    mac_autoptr(confd_proposal) again = NULL;
+    assert_proposed(confd_propose_set(&force.present, "hostname", NULL, &again));
+    assert_int_equal(again->edited.count, 0);
+    force_end(&force);
+}
+
 static void patches_add_up(void **state) {
     confd_box *box = *state;
     in_force first = enforce(box);
@@ -340,6 +377,7 @@ int main(void) {
         BOX_TEST(an_edit_that_is_not_applied_yet_is_not_overwritten),
         BOX_TEST(the_same_text_again_is_no_change),
         BOX_TEST(a_patch_is_kept_as_a_fragment_with_its_nulls),
+        BOX_TEST(what_was_never_set_is_unset_without_a_trace),
         BOX_TEST(patches_add_up),
         BOX_TEST(keys_of_a_group_that_was_removed_do_not_come_back_with_a_new_one),
         BOX_TEST(what_wins_over_a_patch_is_named),

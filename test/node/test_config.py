@@ -31,6 +31,11 @@ class Changes(NodeCase):
         self.node.cli("config", "set", "maculaos.locale", "C.UTF-8").exits(3)
         self.assertEqual(self.node.generation(), before)
 
+    def test_unsetting_what_was_never_set_is_nothing_to_do(self):
+        before = self.node.generation()
+        self.node.cli("config", "set", "maculaos.k3s.args", "--unset").exits(3)
+        self.assertEqual(self.node.generation(), before)
+
     def test_a_misspelt_key_is_named_with_the_right_one(self):
         before = self.node.generation()
         result = self.node.cli("config", "set", "hostnane", "x").exits(5)
