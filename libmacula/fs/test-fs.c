@@ -233,6 +233,23 @@ static void a_root_is_made_and_spelt_as_given(void **state) {
     mac_root_close(root);
 }
 
+static void room_is_set_aside_or_not_at_all(void **state) {
+    box *b = *state;
+    mac_root *root = b->root;
+    struct stat st;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mac_fs_reserve(root, "/reserve", 256 << 10), 0);
+        assert_int_equal(mac_fs_stat(root, "/reserve", &st), 0);
+        assert_true(st.st_blocks * 512 >= 256 << 10);
+        assert_int_equal(st.st_mode & 07777, 0600);
+    }
+    int result = mac_fs_reserve(root, "/reserve", (size_t)1 << 50);
+    assert_true(result == -ENOSPC || result == -EFBIG);
+    assert_int_equal(mac_fs_stat(root, "/reserve", &st), -ENOENT);
+    assert_int_equal(mac_fs_symlink(root, "/elsewhere", "/reserve"), 0);
+    assert_int_equal(mac_fs_reserve(root, "/reserve", 4096), -ELOOP);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOX_TEST(nothing_leads_out_of_the_root),
@@ -244,6 +261,7 @@ int main(void) {
         BOX_TEST(fifos_and_devices_are_not_read),
         BOX_TEST(directories_get_their_mode_whatever_the_umask),
         BOX_TEST(lists_are_sorted_by_bytes_and_leave_out_dot_files),
+        BOX_TEST(room_is_set_aside_or_not_at_all),
         BOX_TEST(removing_a_tree_does_not_follow_links),
         BOX_TEST(a_tree_that_is_too_deep_is_refused),
         BOX_TEST(a_root_is_made_and_spelt_as_given),

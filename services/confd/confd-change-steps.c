@@ -1,5 +1,6 @@
 #include "confd-change-steps.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/mac-fault.h"
@@ -131,12 +132,28 @@ static int commit(confd_change *change, Macula__V1__ConfigEvent *event, uint64_t
     return confd_store_commit(manager->store, &commit, ret_number);
 }
 
+/* Nothing is begun that a full disk would keep from being taken back. */
+static mac_error *no_way_back(int result) {
+    if (result != -ENOSPC && result != -EDQUOT)
+        return mac_error_from_errno(result, CONFD_RESERVE_FILE " cannot be made");
+    return mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                         "the disk of " CONFD_STATE_DIR
+                         " is full: a change needs %u MiB there, so that it can be taken "
+                         "back; free some space and try again",
+                         CONFD_RESERVE_BYTES >> 20);
+}
+
 void confd_step_commit(mac_flow *flow, void *data) {
     confd_change *change = data;
     confd_manager *manager = change->manager;
     uint64_t number = 0;
+    int result = confd_store_reserve(manager->root);
+    if (result < 0) {
+        fail(change, no_way_back(result));
+        return;
+    }
     Macula__V1__ConfigEvent *event = confd_event_new(change->author, change->message, &change->changed);
-    int result = commit(change, event, &number);
+    result = commit(change, event, &number);
     macula__v1__config_event__free_unpacked(event, NULL);
     if (result < 0) {
         fail(change, mac_error_from_errno(result, "the new generation cannot be stored"));
@@ -159,6 +176,7 @@ void confd_step_commit(mac_flow *flow, void *data) {
 /* The head, the files and config.pb as they were; for undo and for BACK. */
 static mac_error *go_back(confd_change *change) {
     confd_manager *manager = change->manager;
+    confd_store_release_reserve(manager->root);
     Macula__V1__ConfigEvent *event = confd_event_new(change->author, change->message, &change->changed);
     confd_event_set_reason(event, change->reason ? change->reason : "a step took too long");
     int result = confd_store_revert(manager->store, NULL, event);
@@ -184,10 +202,12 @@ void confd_undo_commit(mac_flow *flow, void *data) {
     int result = error ? 0 : confd_store_applied(change->manager->store, mac_unix_ms());
     if (result < 0)
         error = mac_error_from_errno(result, "the end of the change cannot be stored");
-    if (error)
+    if (error) {
+        mac_log_error("a change that failed cannot be taken back", "reason=" MAC_LOG_Q("%s"), error->message);
         mac_flow_fail(flow, error);
-    else
+    } else {
         mac_flow_next(flow);
+    }
 }
 
 void confd_step_back(mac_flow *flow, void *data) {
@@ -245,6 +265,7 @@ void confd_step_own(mac_flow *flow, void *data) {
 
 void confd_undo_own(mac_flow *flow, void *data) {
     confd_change *change = data;
+    confd_store_release_reserve(change->manager->root); /* what was written before may be on the same disk */
     if (!change->run) {
         mac_flow_next(flow);
     } else if (change->run_ended) {

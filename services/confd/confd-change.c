@@ -80,15 +80,18 @@ static void change_free(confd_change *change) {
     free(change);
 }
 
-/* What the caller is told: a change that was tried and taken back says so. */
+/* What the caller is told: a change that was tried and taken back says so, and one that could not be taken back. */
 static mac_error *told_error(const confd_change *change, const mac_error *error) {
-    bool tried =
-        change->kind == CONFD_CHANGE_NEW && change->outcome->generation != confd_manager_number(change->manager);
+    bool tried = change->kind == CONFD_CHANGE_NEW && change->outcome->has_previous;
     if (!tried)
         return mac_error_copy(error);
-    mac_error *told = mac_error_new(MACULA__V1__ERROR_CODE__ROLLED_BACK, error->path,
-                                    "%s; the change was taken back, generation %llu is in force again", error->message,
-                                    (unsigned long long)confd_manager_number(change->manager));
+    uint64_t number = confd_manager_number(change->manager);
+    bool stuck = change->outcome->generation == number;
+    mac_error *told = mac_error_new(stuck ? error->code : MACULA__V1__ERROR_CODE__ROLLED_BACK, error->path,
+                                    stuck ? "%s; the change cannot be taken back either: generation %llu, a part of "
+                                            "which is applied, stays in force until that is mended"
+                                          : "%s; the change was taken back, generation %llu is in force again",
+                                    error->message, (unsigned long long)number);
     told->problems = error->problems ? mac_problems_new() : NULL;
     mac_problems_join(told->problems, error->problems);
     return told;

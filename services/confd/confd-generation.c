@@ -51,6 +51,16 @@ static const char schema_power_due[] =
 /* What confirms a pending change. One that waited without such a proof cannot be confirmed any more, only go back. */
 static const char schema_confirm[] = "ALTER TABLE head ADD COLUMN confirm_digest TEXT;";
 
+/* ---- room for the way back ---- */
+
+int confd_store_reserve(mac_root *root) {
+    return mac_fs_reserve(root, CONFD_RESERVE_FILE, CONFD_RESERVE_BYTES);
+}
+
+void confd_store_release_reserve(mac_root *root) {
+    (void)!mac_fs_remove_relaxed(root, CONFD_RESERVE_FILE); /* -ENOENT: it is released */
+}
+
 /* ---- life ---- */
 
 int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_error) {
@@ -64,6 +74,11 @@ int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_er
     mac_autofree char *path = mac_root_path(root, CONFD_STORE_FILE);
     mac_store *base = NULL;
     result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &base, ret_error);
+    if (result == -ENOSPC) { /* also reading takes a few pages beside the database */
+        confd_store_release_reserve(root);
+        mac_error_free(mac_take(ret_error));
+        result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &base, ret_error);
+    }
     if (result < 0)
         return result;
     confd_store *store = mac_calloc(1, sizeof *store);

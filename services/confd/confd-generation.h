@@ -21,6 +21,9 @@
 
 #define CONFD_STORE_DIR CONFD_STATE_DIR "/generations"
 #define CONFD_STORE_FILE CONFD_STORE_DIR "/confd.db"
+/* Room for what takes a change back: two texts of the largest size in the store, and beside their files. */
+#define CONFD_RESERVE_FILE CONFD_STORE_DIR "/reserve"
+#define CONFD_RESERVE_BYTES (4u << 20)
 
 #define CONFD_KEEP_MIN 10               /* newest generations that are kept whatever their age */
 #define CONFD_KEEP_MAX 50               /* newest generations that are kept at all */
@@ -114,6 +117,10 @@ int confd_store_event(confd_store *store, const char *topic, Macula__V1__ConfigE
 int confd_store_tell(confd_store *store, const char *topic, const ProtobufCMessage *event) MAC_MUST_USE;
 uint64_t confd_store_revision(confd_store *store);
 
+/* Sets room aside on the store's disk so that a change can be taken back when the disk gets full meanwhile. -ENOSPC:
+ * there is none, so nothing is to be begun. Released by whoever goes back; made again by the next change. */
+int confd_store_reserve(mac_root *root) MAC_MUST_USE;
+void confd_store_release_reserve(mac_root *root);
 /* Writes the files that intents ask for (0600) and deletes the intents; also after a crash. */
 int confd_store_write_sources(confd_store *store, mac_root *root) MAC_MUST_USE;
 

@@ -139,7 +139,7 @@ static mac_error *render_for(const supervisor_apply *apply, const Macula__V1__Do
         .runtime_directory = trial ? trial_directory : apply->host->runtime,
         .root = mac_root_directory(apply->host->root),
     };
-    if (mac_nats_render(&input, problems, &made.text) < 0) {
+    if (mac_nats_render(&input, problems, &made.text) < 0 || !made.text) {
         free(made.listen);
         return mac_error_from_problems(problems);
     }
