@@ -139,7 +139,7 @@ static mac_error *render_for(const supervisor_apply *apply, const Macula__V1__Do
         .runtime_directory = trial ? trial_directory : apply->host->runtime,
         .root = mac_root_directory(apply->host->root),
     };
-    if (mac_nats_render(&input, problems, &made.text) < 0 || !made.text) {
+    if (mac_nats_render(&input, problems, &made.text) < 0) {
         free(made.listen);
         return mac_error_from_problems(problems);
     }
@@ -282,7 +282,7 @@ void supervisor_apply_check(supervisor_apply *apply, const Macula__V1__Document 
     mac_error *error = render_request(apply, document, &c->made);
     if (!error)
         c->way = way_to(apply, &c->made);
-    if (error || c->way == SUPERVISOR_NOTHING ||
+    if (error || !c->made.text || c->way == SUPERVISOR_NOTHING ||
         (c->way == SUPERVISOR_RELOAD && mac_nats_same_but_limits(apply->current.text, c->made.text))) {
         end_check(c, error);
         return;
