@@ -67,9 +67,10 @@ const cli_command cli_commands_config[] = {
      .options = apply_options,
      .completion = CLI_COMPLETE_FILE,
      .summary = "Makes a file the node's configuration, or re-reads the files on the node.",
-     .details = "With FILE (YAML or JSON) the file replaces /var/lib/maculaos/config.yaml. Without one the files on "
-                "the node are "
-                "read again. Fragments in config.d and the kernel command line still count.",
+     .details =
+         "With FILE (YAML or JSON) the file replaces /var/lib/maculaos/config.yaml. Without one the files on "
+         "the node are "
+         "read again. Fragments in config.d and the kernel command line still count. FILE has at most 1000000 bytes.",
      .example = "maculaos config apply node.yaml --dry-run\nmaculaos config apply node.yaml --confirm 120s\nmaculaos "
                 "config confirm"},
     {.name = "config validate",
@@ -80,6 +81,7 @@ const cli_command cli_commands_config[] = {
      .completion = CLI_COMPLETE_FILE,
      .without_node = true,
      .summary = "Checks a configuration file; needs no running node.",
+     .details = "FILE has at most 1000000 bytes, as for config apply.",
      .example = "maculaos config validate node.yaml"},
     {.name = "config diff",
      .arguments = "[FROM [TO]]",

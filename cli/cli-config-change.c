@@ -9,6 +9,7 @@
 #include "cli-program.h"
 #include "cli-token.h"
 #include "codec/mac-codec.h"
+#include "confd-sources.h"
 #include "crypto/mac-crypto.h"
 
 #define CONTROL macula__v1__config_control__descriptor
@@ -146,16 +147,16 @@ mac_error *cli_read_text(const char *file, char **ret_text, size_t *ret_length) 
     mac_autobuffer text = {0};
     char chunk[16384];
     size_t got;
-    while (text.length <= MAC_CODEC_MAX_BYTES && (got = fread(chunk, 1, sizeof chunk, stream)) > 0)
+    while (text.length <= CONFD_TEXT_MAX && (got = fread(chunk, 1, sizeof chunk, stream)) > 0)
         mac_buffer_append(&text, chunk, got);
     int failed = ferror(stream) ? errno : 0;
     if (stream != stdin)
         fclose(stream);
     if (failed)
         return unreadable(name, failed);
-    if (text.length > MAC_CODEC_MAX_BYTES)
+    if (text.length > CONFD_TEXT_MAX)
         return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "%s is too large: expected at most %u bytes", name,
-                             MAC_CODEC_MAX_BYTES);
+                             CONFD_TEXT_MAX);
     *ret_length = text.length;
     *ret_text = mac_buffer_take(&text);
     return NULL;

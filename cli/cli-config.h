@@ -41,7 +41,7 @@ int cli_change_send(cli_invocation *invocation, const char *method, const Protob
 /* Shows an outcome; returns the exit code. */
 int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome);
 void cli_changes_show(Macula__V1__ConfigChange *const *changes, size_t count);
-/* The text of a file, or of standard input for "-". What cannot be read is a failure, more than MAC_CODEC_MAX_BYTES is
+/* The text of a file, or of standard input for "-". What cannot be read is a failure, more than CONFD_TEXT_MAX is
  * rejected as any wrong content. */
 mac_error *cli_read_text(const char *file, char **ret_text, size_t *ret_length) MAC_MUST_USE;
 

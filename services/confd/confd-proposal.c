@@ -199,9 +199,9 @@ mac_error *confd_propose_text(const confd_present *present, const char *text, co
     mac_error *error = ignore_edits ? NULL : check_unedited(present, false);
     if (error)
         return error;
-    if (strlen(text) > CONFD_SOURCE_MAX)
-        return mac_error_new(MACULA__V1__ERROR_CODE__EXHAUSTED, NULL, "expected at most %u bytes of text, found %zu",
-                             CONFD_SOURCE_MAX, strlen(text));
+    if (strlen(text) > CONFD_TEXT_MAX)
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "expected at most %u bytes of text, found %zu",
+                             CONFD_TEXT_MAX, strlen(text));
     bool is_empty = has_nothing(text);
     if (is_empty && !ignore_edits)
         return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, IS_EMPTY);

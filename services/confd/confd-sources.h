@@ -22,6 +22,8 @@
 
 #define CONFD_FRAGMENTS_MAX 100
 #define CONFD_SOURCE_MAX (1u << 20)
+/* Of a text that somebody hands over: it fits into a request with all that goes with it. */
+#define CONFD_TEXT_MAX 1000000u
 
 typedef struct confd_source {
     char *name; /* path on the node, or CONFD_CMDLINE */

@@ -36,6 +36,16 @@ class Changes(NodeCase):
         self.node.cli("config", "set", "maculaos.k3s.args", "--unset").exits(3)
         self.assertEqual(self.node.generation(), before)
 
+    def test_validate_and_apply_agree_on_the_largest_document(self):
+        for size, code in ((1_000_000, 0), (1_000_001, 5), (1 << 20, 5)):
+            head = f"# {size}\nhostname: edge-large\n"
+            text = head + "#" * (size - len(head) - 1) + "\n"
+            for command in ("validate", "apply"):
+                with self.subTest(command=command, size=size):
+                    result = self.node.cli("config", command, "-", stdin=text).exits(code)
+                    self.assertEqual("at most 1000000 bytes" in result.err, code == 5, result.err)
+        self.node.cli("config", "apply", "-", stdin=self.CONFIG).ok()
+
     def test_a_misspelt_key_is_named_with_the_right_one(self):
         before = self.node.generation()
         result = self.node.cli("config", "set", "hostnane", "x").exits(5)
