@@ -2,7 +2,8 @@
  *
  * The key file is wholly confd's. Keys from github: or a URL come from the cache (confd-keycache.h); only a source that
  * was never fetched is fetched while a change is applied, and not getting it is a warning, not a failure: a node
- * without network must still take a configuration. confd_ssh_keys_refresh asks all sources again from time to time.
+ * without network must still take a configuration. Until it has answered, the keys that were there before stay
+ * (confd-keykept.h). confd_ssh_keys_refresh asks all sources again from time to time.
  *
  * The file lies in a directory that its user may change. So neither the home nor .ssh may be a symbolic link: root
  * would write, in the user's name, where the link leads. As he could put a link
@@ -17,6 +18,7 @@
 #include "confd-files.h"
 #include "confd-keycache.h"
 #include "confd-keyfetch.h"
+#include "confd-keykept.h"
 #include "confd-sshkeys.h"
 
 #define KEY "ssh_authorized_keys"
@@ -38,6 +40,7 @@ typedef struct target {
 typedef struct targets {
     target *items;
     size_t count;
+    json_t *kept;
 } targets;
 
 static void targets_deinit(targets *all) {
@@ -48,28 +51,46 @@ static void targets_deinit(targets *all) {
         free(all->items[i].home);
     }
     free(all->items);
+    json_decref(all->kept);
 }
 #define autotargets __attribute__((cleanup(targets_deinit))) targets
 
-static char *render(mac_root *root, char *const *entries, size_t count) {
-    mac_buffer out = {0};
-    size_t keys = 0;
+/* What is known of the entries; false: a source has not answered yet. */
+static bool add_known(mac_root *root, char *const *entries, size_t count, mac_strings *ret_lines) {
+    bool complete = true;
     for (size_t i = 0; i < count; i++) {
         if (!confd_ssh_source_is_remote(entries[i])) {
-            mac_buffer_printf(&out, "%s\n", entries[i]);
-            keys++;
-            continue;
+            mac_strings_add(ret_lines, entries[i]);
+        } else {
+            size_t comment = ret_lines->count;
+            mac_strings_addf(ret_lines, "# %s", entries[i]);
+            if (confd_keycache_get(root, entries[i], ret_lines, NULL))
+                continue;
+            free(ret_lines->items[comment]);
+            ret_lines->count = comment;
+            complete = false;
         }
-        mac_autostrings cached = {0};
-        if (!confd_keycache_get(root, entries[i], &cached, NULL))
-            continue;
-        mac_buffer_printf(&out, "# %s\n", entries[i]);
-        for (size_t k = 0; k < cached.count; k++, keys++)
-            mac_buffer_printf(&out, "%s\n", cached.items[k]);
     }
-    mac_autofree char *body = mac_buffer_take(&out);
-    return keys == 0 ? NULL
-                     : mac_asprintf("# Written by MaculaOS from the configuration: changes here are lost.\n%s", body);
+    return complete;
+}
+
+static char *render(mac_root *root, json_t *kept, const char *path, char *const *entries, size_t count) {
+    mac_autostrings lines = {0}, staying = {0};
+    if (add_known(root, entries, count, &lines))
+        confd_keykept_forget(kept, path, entries, count);
+    else
+        confd_keykept_use(kept, root, path, entries, count, &staying);
+    for (size_t i = 0; i < staying.count; i++)
+        if (!mac_strings_contain(&lines, staying.items[i]))
+            mac_strings_add(&lines, staying.items[i]);
+    size_t keys = 0;
+    mac_autobuffer out = {0};
+    mac_buffer_text(&out, "# Written by MaculaOS from the configuration: changes here are lost.\n");
+    for (size_t i = 0; i < lines.count; i++) {
+        mac_buffer_printf(&out, "%s\n", lines.items[i]);
+        keys += lines.items[i][0] != '#';
+    }
+    return keys == 0 ? NULL : mac_buffer_take(&out);
 }
 
 static void add_target(targets *all, const confd_context *context, const confd_accounts *accounts, const char *user,
@@ -82,7 +103,7 @@ static void add_target(targets *all, const confd_context *context, const confd_a
     }
     one.directory = mac_asprintf("%s/.ssh", one.home);
     one.path = mac_asprintf("%s/authorized_keys", one.directory);
-    one.text = render(context->root, entries, count);
+    one.text = render(context->root, all->kept, one.path, entries, count);
     all->items = mac_realloc(all->items, (all->count + 1) * sizeof *all->items);
     all->items[all->count++] = one;
 }
@@ -101,6 +122,7 @@ static int collect(const confd_context *context, targets *all) {
     int r = confd_accounts_load(&accounts, context->root);
     if (r < 0)
         return r;
+    all->kept = confd_keykept_load(context->root);
     add_target(all, context, &accounts, login_user(&accounts), document->ssh_authorized_keys,
                document->n_ssh_authorized_keys);
     for (size_t i = 0; i < section->n_users; i++)
@@ -266,7 +288,9 @@ static mac_error *write_all(confd_run *run, const confd_context *context) {
     for (size_t i = 0; !error && i < written.lines.count; i++)
         if (!is_wanted(&all, written.lines.items[i]))
             error = confd_run_remove_file(run, written.lines.items[i], 0);
-    /* The list first: a file that it names and that is not there yet does no harm. */
+    /* What stays and the list first: a file that they name and that is not there yet does no harm. */
+    if (!error)
+        error = confd_keykept_store(all.kept, run);
     if (!error)
         error = manifest.length > 0
                     ? confd_run_write_file(run, MANIFEST, manifest.data, manifest.length, MAC_FS_PRIVATE, CONFD_QUIET)

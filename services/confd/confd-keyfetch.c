@@ -40,8 +40,9 @@ static void note_failure(confd_keyfetch *fetch, const char *source, const char *
                          "%s could not be asked for keys, those fetched before stay in force: %s", shown, why);
     else
         mac_problems_add(fetch->notes, MAC_PROBLEM_WARNING, NULL, KEY,
-                         "%s could not be asked for keys and never was before; it is tried again later: %s", shown,
-                         why);
+                         "%s could not be asked for keys and never was before; it is tried again later, and until it "
+                         "answers the keys that were there before stay: %s",
+                         shown, why);
 }
 
 static void take_result(confd_keyfetch *fetch, const Macula__V1__SshKeysFetched *result) {
