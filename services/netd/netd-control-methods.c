@@ -41,7 +41,7 @@ static void net_control_renew(Macula__V1__NetControl_Service *service, const Mac
             return;
     }
     if (netd_network_renew(manager->network, wish ? wish->name : NULL) == -ENOENT) {
-        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__NOTHING_TO_DO, "interface",
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL,
                          "%s has no DHCP client: its address is fixed, or it has no cable", input->interface);
         return;
     }
@@ -55,7 +55,7 @@ static void hold(Macula__V1__NetControl_Service *service, const Macula__V1__NetI
     if (!wish)
         return;
     if (netd_network_held(manager->network, wish->name) == down) {
-        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__NOTHING_TO_DO, "interface",
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL,
                          down ? "%s is held down already" : "%s is not held down", wish->name);
         return;
     }
@@ -88,7 +88,7 @@ static void net_control_down(Macula__V1__NetControl_Service *service, const Macu
     if (!wish)
         return;
     if (!input->force && is_last_way(manager, wish->index)) {
-        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__REJECTED, "interface",
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__REJECTED, NULL,
                          "%s is this node's only way to a gateway: nobody could let it up again from afar; say --force",
                          wish->name);
         return;

@@ -260,6 +260,9 @@ netd_diag *netd_diag_start(netd_manager *manager, void (*on_end)(const Macula__V
     *diag = (netd_diag){.manager = manager, .on_end = on_end, .data = data};
     macula__v1__net_diag__init(&diag->message);
     netd_network_look(manager->network);
+    if (netd_sys_is_recording(manager->sys))
+        add(diag, MACULA__V1__NET_CHECK__RESULT__skipped, mac_strdup("sandbox"),
+            mac_strdup("this node's network exists in memory only: what follows says nothing of this machine"), NULL);
     check_links(diag);
     check_names(diag);
     check_tunnels(diag);
