@@ -72,9 +72,7 @@ static bool is_plain(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-/* A domain of labels with their lengths before them, at *at, which is moved behind it. False: damaged, or the padding
- * at the end. Compression is not allowed here. */
-static bool read_domain(const uint8_t *data, size_t length, size_t *at, char ret_name[NETD_ADVERT_DOMAIN_SIZE]) {
+bool netd_domain_read(const uint8_t *data, size_t length, size_t *at, char ret_name[NETD_ADVERT_DOMAIN_SIZE]) {
     size_t used = 0;
     while (*at < length && data[*at]) {
         size_t label = data[(*at)++];
@@ -130,7 +128,7 @@ static bool take_domain(netd_adverts *adverts, int index, const char *name, uint
 static bool take_dnssl(netd_adverts *adverts, int index, const uint8_t *option, size_t length, uint64_t now_ms) {
     char name[NETD_ADVERT_DOMAIN_SIZE];
     bool changed = false;
-    for (size_t at = 8; at < length && read_domain(option, length, &at, name);)
+    for (size_t at = 8; at < length && netd_domain_read(option, length, &at, name);)
         changed |= take_domain(adverts, index, name, lifetime_of(option), now_ms);
     return changed;
 }

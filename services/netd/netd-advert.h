@@ -39,6 +39,9 @@ typedef struct netd_adverts {
 bool netd_adverts_take(netd_adverts *adverts, int index, const void *options, size_t length, uint64_t now_ms);
 /* Forgets those whose time is over; whether there were any. */
 bool netd_adverts_expire(netd_adverts *adverts, uint64_t now_ms);
+/* A domain as DNS writes it, labels with their lengths before them, at *at of the data, which is moved behind it.
+ * False: damaged, or no more of them. Compression is not allowed in these options. */
+bool netd_domain_read(const uint8_t *data, size_t length, size_t *at, char ret_name[NETD_ADVERT_DOMAIN_SIZE]);
 /* When the next one is over; NETD_ADVERT_FOREVER: none is. */
 uint64_t netd_adverts_next(const netd_adverts *adverts);
 

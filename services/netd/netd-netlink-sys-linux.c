@@ -146,6 +146,20 @@ static bool is_unsettled(const netd_link *link) {
     return access(path, F_OK) < 0;
 }
 
+/* The flags M and O of the last router advertisement, as the kernel keeps them (IF_RA_MANAGED, IF_RA_OTHERCONF). */
+static void take_router_flags(const attributes *found, netd_link *link) {
+    attributes families = {0}, inet6 = {0};
+    if (!found->items[IFLA_AF_SPEC])
+        return;
+    mnl_attr_parse_nested(found->items[IFLA_AF_SPEC], collect, &families);
+    if (!families.items[AF_INET6])
+        return;
+    mnl_attr_parse_nested(families.items[AF_INET6], collect, &inet6);
+    uint32_t flags = number(&inet6, IFLA_INET6_FLAGS, 0);
+    link->ra_address = flags & 0x40;
+    link->ra_other = flags & 0x80;
+}
+
 static int on_link(const struct nlmsghdr *message, void *data) {
     const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
     attributes found = {0};
@@ -172,6 +186,7 @@ static int on_link(const struct nlmsghdr *message, void *data) {
         memcpy(link->mac, mnl_attr_get_payload(found.items[IFLA_ADDRESS]), 6);
     }
     take_kind(&found, link);
+    take_router_flags(&found, link);
     link->unsettled = is_unsettled(link);
     take_counters(&found, link);
     return MNL_CB_OK;

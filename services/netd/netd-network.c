@@ -14,6 +14,7 @@
 struct netd_network {
     netd_network_options options;
     netd_dhcp *dhcp;
+    netd_dhcp6 *dhcp6;
     netd_tunnel *tunnel;
     netd_routers *routers;
     netd_wifi *wifi;
@@ -32,6 +33,11 @@ struct netd_network {
 static const netd_lease *lease_of(const netd_wish_link *link, void *data) {
     const netd_network *network = data;
     return link->dhcp ? netd_dhcp_lease(network->dhcp, link->name) : NULL;
+}
+
+static const netd_lease *lease6_of(const netd_wish_link *link, void *data) {
+    const netd_network *network = data;
+    return netd_dhcp6_lease(network->dhcp6, link->name);
 }
 
 static bool held_down(const netd_wish_link *link, void *data) {
@@ -118,11 +124,9 @@ static void set_parameters(netd_network *network) {
     for (size_t i = 0; i < network->wish.link_count; i++) {
         const netd_wish_link *wish = &network->wish.links[i];
         const netd_link *link = netd_state_link(&network->state, wish->index);
-        bool fixed6 = false, gateway6 = false;
+        bool gateway6 = false;
         if (!link)
             continue;
-        for (size_t a = 0; a < wish->address_count; a++)
-            fixed6 |= wish->addresses[a].ip.family == AF_INET6;
         for (size_t r = 0; r < wish->route_count; r++)
             gateway6 |= wish->routes[r].to.ip.family == AF_INET6 && wish->routes[r].to.prefix == 0;
         const struct {
@@ -131,7 +135,7 @@ static void set_parameters(netd_network *network) {
             {"ipv6/conf/%s/disable_ipv6", wish->ipv6 && !wish->master[0] ? "0" : "1"},
             /* 2: also when the node forwards, as Kubernetes has it do. */
             {"ipv6/conf/%s/accept_ra", gateway6 ? "0" : "2"},
-            {"ipv6/conf/%s/autoconf", fixed6 ? "0" : "1"},
+            {"ipv6/conf/%s/autoconf", netd_wish_has_fixed6(wish) ? "0" : "1"},
             /* Without a cable the next best route is taken at once. */
             {"ipv4/conf/%s/ignore_routes_with_linkdown", "1"},
             {"ipv6/conf/%s/ignore_routes_with_linkdown", "1"},
@@ -166,7 +170,7 @@ static void do_op(netd_network *network, const netd_op *op) {
 /* One round; whether anything was tried. */
 static bool round_once(netd_network *network) {
     netd_plan plan;
-    const netd_plan_more more = {lease_of, held_down, network};
+    const netd_plan_more more = {lease_of, lease6_of, held_down, network};
     set_parameters(network);
     netd_plan_make(&network->wish, &network->state, &more, &plan);
     for (size_t i = 0; i < plan.notes.count; i++)
@@ -231,11 +235,24 @@ static void want_clients(netd_network *network) {
     netd_dhcp_commit(network->dhcp);
 }
 
+/* What routers say of links whose IPv6 addresses nobody has fixed. */
+static void want_clients6(netd_network *network) {
+    netd_dhcp6_begin(network->dhcp6);
+    for (size_t i = 0; i < network->wish.link_count; i++) {
+        const netd_wish_link *wish = &network->wish.links[i];
+        const netd_link *link = netd_state_link(&network->state, wish->index);
+        if (link && link->has_mac && wish->ipv6 && !wish->master[0] && !netd_wish_has_fixed6(wish) &&
+            (link->ra_address || link->ra_other) && !netd_network_held(network, wish->name))
+            netd_dhcp6_want(network->dhcp6, wish->name, link->index, link->mac, link->ra_address, link->carrier);
+    }
+    netd_dhcp6_commit(network->dhcp6);
+}
+
 static void write_resolver(netd_network *network) {
     bool changed = false;
     netd_resolver_deinit(&network->resolver);
-    netd_resolver_make(&network->wish, lease_of, network, netd_routers_adverts(network->routers), &network->state,
-                       &network->resolver);
+    netd_resolver_make(&network->wish, lease_of, lease6_of, network, netd_routers_adverts(network->routers),
+                       &network->state, &network->resolver);
     int r = netd_resolver_write(&network->resolver, network->options.root, &changed);
     if (r < 0)
         mac_strings_addf(&network->notes, "/etc/resolv.conf cannot be written: %s", strerror(-r));
@@ -279,6 +296,7 @@ void netd_network_look(netd_network *network) {
         netd_wifi_look(network->wifi, &network->wish, &network->state, &network->notes);
         netd_routers_look(network->routers, &network->wish, &network->state);
         want_clients(network);
+        want_clients6(network);
         write_resolver(network);
         tell_links(network, &before);
         tell_addresses(network, &before, &network->state, "added");
@@ -323,6 +341,21 @@ static void on_lease(const char *name, netd_lease_event event, bool changed, voi
     if (lease && (event == NETD_LEASE_BOUND || event == NETD_LEASE_RENEW))
         prolong(network, wish, lease);
     if (changed)
+        netd_network_look(network);
+}
+
+static void on_lease6(const char *name, netd_lease_event event, bool changed, void *data) {
+    netd_network *network = data;
+    const netd_wish_link *wish = netd_wish_named(&network->wish, name);
+    const netd_lease *lease = netd_dhcp6_lease(network->dhcp6, name);
+    char text[NETD_NET_TEXT];
+    bool address = lease && lease->address.ip.family;
+    if (wish && changed)
+        tell(network, "lease", event == NETD_LEASE_DECONFIG ? "lost" : "bound", name,
+             address ? netd_net_format(&lease->address, text) : NULL);
+    if (wish && address)
+        prolong(network, wish, lease);
+    if (wish && changed && !network->looking)
         netd_network_look(network);
 }
 
@@ -395,6 +428,10 @@ const netd_lease *netd_network_lease(const netd_network *network, const netd_wis
     return lease_of(link, (void *)network);
 }
 
+const netd_lease *netd_network_lease6(const netd_network *network, const netd_wish_link *link) {
+    return lease6_of(link, (void *)network);
+}
+
 size_t netd_network_clients(const netd_network *network) {
     return netd_dhcp_clients(network->dhcp);
 }
@@ -427,6 +464,7 @@ netd_network *netd_network_new(const netd_network_options *options, mac_error **
     }
     network->tunnel =
         netd_tunnel_new(&(netd_tunnel_options){options->root, options->loop, options->sys, on_kernel, network});
+    network->dhcp6 = netd_dhcp6_new(&(netd_dhcp6_options){options->loop, on_lease6, network});
     network->wifi = netd_wifi_new(&(netd_wifi_options){options->root, options->loop, options->sys, on_wifi, network});
     uv_timer_init(options->loop, &network->again);
     network->again.data = network;
@@ -441,6 +479,7 @@ void netd_network_free(netd_network *network) {
     if (!network)
         return;
     netd_dhcp_free(network->dhcp);
+    netd_dhcp6_free(network->dhcp6);
     netd_tunnel_free(network->tunnel);
     netd_routers_free(network->routers);
     netd_wifi_free(network->wifi);

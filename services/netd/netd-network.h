@@ -7,6 +7,7 @@
 #define NETD_NETWORK_H
 
 #include "netd-dhcp.h"
+#include "netd-dhcp6.h"
 #include "netd-resolver.h"
 #include "netd-routers.h"
 #include "netd-tunnel.h"
@@ -46,6 +47,7 @@ const netd_resolver *netd_network_resolver(const netd_network *network);
 /* Why something is not as wished, a line each. */
 const mac_strings *netd_network_notes(const netd_network *network);
 const netd_lease *netd_network_lease(const netd_network *network, const netd_wish_link *link);
+const netd_lease *netd_network_lease6(const netd_network *network, const netd_wish_link *link);
 /* NULL: no WireGuard interface is wanted. */
 const netd_wireguard *netd_network_tunnel(const netd_network *network);
 netd_wifi *netd_network_wifi(const netd_network *network);

@@ -113,6 +113,17 @@ static void set_link(planning *p, const netd_wish_link *wish) {
 
 /* ---- addresses ---- */
 
+static const netd_lease *lease6_of(const planning *p, const netd_wish_link *wish) {
+    return p->more->lease6_of ? p->more->lease6_of(wish, p->more->data) : NULL;
+}
+
+/* Of a netd before this one: DHCPv6 says soon whether it holds, and if not, the kernel knows when it is over. */
+static bool is_earlier_lease6(const planning *p, const netd_address *address) {
+    const netd_link *link = netd_state_link(p->state, address->index);
+    return link && link->ra_address && address->net.ip.family == AF_INET6 && address->net.prefix == 128 &&
+           address->valid_s != UINT32_MAX;
+}
+
 static bool is_wished_address(const planning *p, const netd_address *address) {
     const netd_wish_link *wish = netd_wish_of(p->wish, address->index);
     if (!wish || wish->master[0])
@@ -120,8 +131,11 @@ static bool is_wished_address(const planning *p, const netd_address *address) {
     for (size_t i = 0; i < wish->address_count; i++)
         if (netd_net_equal(&wish->addresses[i], &address->net))
             return true;
-    const netd_lease *lease = lease_of(p, wish);
-    return lease && netd_net_equal(&lease->address, &address->net);
+    const netd_lease *lease = lease_of(p, wish), *lease6 = lease6_of(p, wish);
+    if (!lease6 && !netd_wish_has_fixed6(wish) && is_earlier_lease6(p, address))
+        return true;
+    return (lease && netd_net_equal(&lease->address, &address->net)) ||
+           (lease6 && netd_net_equal(&lease6->address, &address->net));
 }
 
 static void wish_address(planning *p, const netd_wish_link *wish, const netd_net *net, uint32_t valid_s) {
@@ -152,6 +166,9 @@ static void set_addresses(planning *p) {
         const netd_lease *lease = lease_of(p, wish);
         if (lease)
             wish_address(p, wish, &lease->address, lease->lease_s);
+        const netd_lease *lease6 = lease6_of(p, wish);
+        if (lease6 && lease6->address.ip.family)
+            wish_address(p, wish, &lease6->address, lease6->lease_s);
     }
 }
 

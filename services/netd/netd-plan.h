@@ -36,6 +36,8 @@ typedef struct netd_op {
 typedef struct netd_plan_more {
     /* The lease that is in force on a wished link; NULL: none. */
     const netd_lease *(*lease_of)(const netd_wish_link *link, void *data);
+    /* The same of DHCPv6; its address has family 0 when it is for name servers alone. */
+    const netd_lease *(*lease6_of)(const netd_wish_link *link, void *data);
     bool (*held_down)(const netd_wish_link *link, void *data);
     void *data;
 } netd_plan_more;

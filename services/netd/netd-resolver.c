@@ -49,7 +49,8 @@ static void add_advertised(const netd_wish_link *wish, const netd_adverts *adver
 }
 
 void netd_resolver_make(const netd_wish *wish, const netd_lease *(*lease_of)(const netd_wish_link *link, void *data),
-                        void *data, const netd_adverts *adverts, const netd_state *state, netd_resolver *ret_resolver) {
+                        const netd_lease *(*lease6_of)(const netd_wish_link *link, void *data), void *data,
+                        const netd_adverts *adverts, const netd_state *state, netd_resolver *ret_resolver) {
     netd_resolver resolver = {0};
     for (size_t i = 0; i < wish->search.count; i++)
         add_search(&resolver, wish->search.items[i]);
@@ -58,6 +59,11 @@ void netd_resolver_make(const netd_wish *wish, const netd_lease *(*lease_of)(con
             add_server(&resolver, &wish->links[i].dns[d], link_of(&wish->links[i], state));
     for (size_t i = 0; i < wish->link_count; i++) {
         const netd_lease *lease = lease_of(&wish->links[i], data);
+        if (lease)
+            add_leased(lease, &resolver);
+    }
+    for (size_t i = 0; lease6_of && i < wish->link_count; i++) {
+        const netd_lease *lease = lease6_of(&wish->links[i], data);
         if (lease)
             add_leased(lease, &resolver);
     }

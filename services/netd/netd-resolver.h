@@ -21,8 +21,10 @@ typedef struct netd_resolver {
 /* Servers of the interfaces in the order of the wish, fixed ones before those of DHCP, those before what routers
  * advertise (adverts may be NULL); when there are none, the configuration's general ones. Without state, links have no
  * names, and fe80:: servers are left out. */
+/* lease6_of (may be NULL): of DHCPv6. */
 void netd_resolver_make(const netd_wish *wish, const netd_lease *(*lease_of)(const netd_wish_link *link, void *data),
-                        void *data, const netd_adverts *adverts, const netd_state *state, netd_resolver *ret_resolver);
+                        const netd_lease *(*lease6_of)(const netd_wish_link *link, void *data), void *data,
+                        const netd_adverts *adverts, const netd_state *state, netd_resolver *ret_resolver);
 void netd_resolver_deinit(netd_resolver *resolver);
 /* One of the servers as resolv.conf has it: fe80::1%eth0. Caller frees. */
 char *netd_resolver_server(const netd_resolver *resolver, size_t number);

@@ -18,7 +18,8 @@ typedef struct netd_link {
     char kind[16]; /* of IFLA_INFO_KIND; "" for hardware */
     bool loopback, ethernet, wifi, point_to_point;
     bool up, carrier, made;
-    bool unsettled; /* the device manager has not given it its name yet */
+    bool ra_address, ra_other; /* a router says that DHCPv6 has addresses; name servers and the like */
+    bool unsettled;            /* the device manager has not given it its name yet */
     uint32_t mtu;
     uint8_t mac[6];
     bool has_mac;

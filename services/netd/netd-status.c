@@ -41,6 +41,8 @@ static Macula__V1__NetAddress__Origin origin_of(const netd_network *network, con
         return MACULA__V1__NET_ADDRESS__ORIGIN__link_local;
     if (lease && netd_net_equal(&lease->address, &address->net))
         return MACULA__V1__NET_ADDRESS__ORIGIN__dhcp;
+    if (address->made && address->net.ip.family == AF_INET6 && address->valid_s != UINT32_MAX)
+        return MACULA__V1__NET_ADDRESS__ORIGIN__dhcp;
     if (address->made)
         return MACULA__V1__NET_ADDRESS__ORIGIN__configured;
     if (address->net.ip.family == AF_INET6 && !address->permanent)

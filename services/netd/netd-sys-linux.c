@@ -205,8 +205,8 @@ static void on_event(const struct nlmsghdr *message, void *data) {
 }
 
 static int linux_watch(netd_sys *base, void (*on_change)(void *data), void *data) {
-    static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-                                 RTNLGRP_IPV6_ROUTE};
+    static const int groups[] = {RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                 RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,  RTNLGRP_IPV6_IFINFO};
     sys_linux *sys = of(base);
     sys->on_change = on_change;
     sys->data = data;

@@ -235,6 +235,13 @@ netd_wish_link *netd_wish_of(const netd_wish *wish, int index) {
     return NULL;
 }
 
+bool netd_wish_has_fixed6(const netd_wish_link *link) {
+    for (size_t i = 0; i < link->address_count; i++)
+        if (link->addresses[i].ip.family == AF_INET6)
+            return true;
+    return false;
+}
+
 bool netd_wish_joins(const netd_wish *wish, const char *name) {
     return wish->any_radio || mac_strings_contain(&wish->radios, name);
 }

@@ -62,6 +62,8 @@ void netd_wish_deinit(netd_wish *wish);
 void netd_wish_bind(netd_wish *wish, const netd_wish *bound_before, const netd_state *state);
 netd_wish_link *netd_wish_named(const netd_wish *wish, const char *name);
 netd_wish_link *netd_wish_of(const netd_wish *wish, int index);
+/* Whether it has a fixed IPv6 address: then nobody else is asked for one. */
+bool netd_wish_has_fixed6(const netd_wish_link *link);
 /* Whether the configuration has a Wi-Fi network for this interface. */
 bool netd_wish_joins(const netd_wish *wish, const char *name);
 const char *netd_kind_text(netd_kind kind); /* the kernel's word; "" for NETD_PLAIN */

@@ -321,7 +321,7 @@ static void name_servers_come_in_order_and_once(void **data) {
     assert_int_equal(netd_ip_parse("10.0.0.9", &lease.dns[0]), 0);
     assert_int_equal(netd_ip_parse("10.0.0.8", &lease.dns[1]), 0);
     netd_wish_make(document, &wish);
-    netd_resolver_make(&wish, the_lease, NULL, NULL, NULL, &resolver);
+    netd_resolver_make(&wish, the_lease, NULL, NULL, NULL, NULL, &resolver);
     mac_autofree char *text = netd_resolver_text(&resolver);
     assert_non_null(strstr(text, "search a.example\nnameserver 10.0.0.9\nnameserver 10.0.0.8\n"));
     netd_resolver_deinit(&resolver);

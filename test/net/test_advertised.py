@@ -106,5 +106,59 @@ class Advertised(NetTest):
         self.node.wait_net(lambda net: net.status["resolver"].get("search") == ["depot.example"])
 
 
+class Dhcp6(NetTest):
+    """A router that says there is a DHCPv6 server: dnsmasq is both."""
+
+    def serve(self, *options):
+        self.router = self.lan.router()
+        self.lan.dhcp(self.router, "--enable-ra", "--dhcp-option=option6:dns-server,[fd77::1]",
+                      "--dhcp-option=option6:domain-search,plant.example", *options)
+        return self.lan.node()
+
+    def managed(self):
+        return self.serve("--dhcp-range=fd77::100,fd77::1ff,64,2m")
+
+    def test_a_node_gets_its_address_and_what_comes_with_it(self):
+        node = self.managed()
+        address = node.wait_net(lambda net: net.address("eth0", "dhcp", "fd77::1"))
+        self.assertRegex(address, r"^fd77::1[0-9a-f]{2}/128$")
+        node.wait_net(lambda net: "fd77::1" in net.status["resolver"].get("servers", []))
+        self.assertIn("plant.example", node.net().status["resolver"]["search"])
+        self.assertTrue(self.router.reaches(address.split("/")[0]))
+        self.assertTrue(any(r["to"] == "default" and r.get("ipv6") for r in node.net().status["routes"]))
+
+    def test_only_name_servers_are_asked_for_where_the_router_says_so(self):
+        node = self.serve("--dhcp-range=fd77::,ra-stateless,64,2m")
+        node.wait_net(lambda net: net.address("eth0", "advertised", "fd77:"))
+        node.wait_net(lambda net: "plant.example" in net.status["resolver"].get("search", []))
+        self.assertIsNone(node.net().address("eth0", "dhcp", "fd77:"))
+
+    def test_a_restart_of_netd_keeps_the_address(self):
+        node = self.managed()
+        address = node.wait_net(lambda net: net.address("eth0", "dhcp", "fd77::1"))
+        with node.space.background("ip", "monitor", "address") as watcher:
+            node.kill_netd()
+            node.wait_net(lambda net: "fd77::1" in net.status.get("resolver", {}).get("servers", []) and net.address("eth0", "dhcp", address))
+            self.assertEqual([line for line in watcher.lines.drain() if line.startswith("Deleted") and "fd77::1" in line], [])
+
+    def test_the_server_vanishes_and_the_address_holds_for_its_time(self):
+        node = self.managed()
+        address = node.wait_net(lambda net: net.address("eth0", "dhcp", "fd77::1"))
+        self.router.server.stop()
+        self.lan.unplug(node.space, "eth0")
+        node.wait_net(lambda net: not net.link("eth0")["carrier"])
+        self.lan.replug(node.space, "eth0")  # it is asked for again, and nobody answers
+        node.wait_net(lambda net: net.link("eth0")["carrier"])
+        self.assertEqual(node.net().address("eth0", "dhcp", "fd77::1"), address)
+        self.assertTrue(self.router.reaches(address.split("/")[0]))
+
+    def test_fixed_addresses_are_enough(self):
+        node = self.managed()
+        node.wait_net(lambda net: net.address("eth0", "dhcp", "fd77::1"))
+        node.cli("config", "set", "maculaos.network.interfaces.eth0", '{"dhcp": true, "addresses": ["fd77::10/64"]}').ok()
+        self.assertIsNone(node.net().address("eth0", "dhcp", "fd77::1"))
+        self.assertEqual(node.net().address("eth0", "configured", "fd77"), "fd77::10/64")
+
+
 if __name__ == "__main__":
     unittest.main()
