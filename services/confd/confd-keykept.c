@@ -6,12 +6,11 @@
 
 #include "codec/mac-codec.h"
 #include "confd-files.h"
-#include "confd-pending.h"
 #include "confd-sshkeys.h"
 #include "crypto/mac-crypto.h"
 
 #define RECORD CONFD_APPLIED_DIR "/ssh_kept.json"
-#define UNUSED_MAX_MS (2000LL * CONFD_CONFIRM_MAX_S)
+#define UNUSED_MAX_MS (2 * 86400000LL) /* a change waits at most a day to be confirmed */
 
 json_t *confd_keykept_load(mac_root *root) {
     mac_autofree char *text = NULL;
