@@ -6,35 +6,38 @@
 #include <unistd.h>
 
 #include "cli-output.h"
+#include "cli-server.h"
 #include "codec/mac-codec.h"
 #include "crypto/mac-crypto.h"
 #include "macula/v1/supervisor.pb-c.h"
 
-#define SERVER_FILE "/run/macula/server.url"
 #define REALM_FILE "/run/macula/realm"
 #define ADMIN_KEY_FILE "/var/lib/maculaos/identity/admin.nk"
 #define APP_KEY_FILE "/var/lib/maculaos/identity/app.nk"
-#define DEFAULT_SERVER "nats://127.0.0.1:4222"
 #define DEFAULT_REALM "io.macula"
 #define SANDBOX "run/node" /* what `make node` uses */
 #define STATUS_MS 2000     /* for the supervisor to say how the services are */
 #define AGAIN_MS 100       /* between two attempts while a service starts */
+#define RETURN_MS 5000     /* for the server, and who is connected to it, to be back while the supervisor runs */
+#define SERVER_UNIT "nats-server"
 
 struct cli_session {
+    const cli_invocation *invocation;
+    cli_identity identity;
+    mac_root *root; /* NULL: none to be seen from here */
     uv_loop_t loop;
     mac_bus *bus;
     char *realm;
     bool admin;
     unsigned deadline_ms;
-    bool settled; /* connected, or given up */
-    bool closed;
+    bool settled;     /* connected, or given up */
     mac_error *error; /* why connecting failed */
     uv_signal_t interrupt, terminate;
     bool interrupted;
 };
 
 static bool node_under(const char *directory) {
-    mac_autofree char *path = mac_asprintf("%s" SERVER_FILE, directory);
+    mac_autofree char *path = mac_asprintf("%s" CLI_SERVER_FILE, directory);
     return access(path, R_OK) == 0;
 }
 
@@ -48,47 +51,12 @@ char *cli_root_directory(const cli_invocation *invocation) {
     return mac_strdup(!node_under("") && node_under(SANDBOX) ? SANDBOX : "");
 }
 
-/* A one-line file of the node, without the line end; NULL if it cannot be read. */
-static char *line_of(mac_root *root, const char *path) {
-    char *text;
-    size_t length;
-    if (mac_fs_read(root, path, 4096, &text, &length) < 0)
-        return NULL;
-    text[strcspn(text, "\r\n")] = '\0';
-    return text;
-}
-
 char *cli_realm(mac_root *root) {
     const char *given = getenv("MACULA_REALM");
     if (given && *given)
         return mac_strdup(given);
-    char *realm = root ? line_of(root, REALM_FILE) : NULL;
+    char *realm = root ? cli_server_line(root, REALM_FILE) : NULL;
     return realm ? realm : mac_strdup(DEFAULT_REALM);
-}
-
-static bool root_was_named(const cli_invocation *invocation) {
-    const char *variable = getenv("MACULA_ROOT");
-    return cli_option_given(invocation, "root") || (variable && *variable);
-}
-
-/* NULL: a root was named, and no node runs there. */
-static char *server_url(const cli_invocation *invocation, mac_root *root) {
-    const char *given = cli_option_value(invocation, "server");
-    if (!given)
-        given = getenv("MACULA_SERVER");
-    if (given && *given)
-        return mac_strdup(given);
-    char *url = root ? line_of(root, SERVER_FILE) : NULL;
-    if (url || root_was_named(invocation))
-        return url; /* never another node than the one that was named */
-    return mac_strdup(DEFAULT_SERVER);
-}
-
-/* nats://HOST[:PORT], tls://HOST[:PORT] or HOST:PORT. Anything else would be taken for the name of a host. */
-static bool url_is_good(const char *url) {
-    bool has_scheme = mac_starts_with(url, "nats://") || mac_starts_with(url, "tls://");
-    const char *host = has_scheme ? strstr(url, "://") + 3 : url;
-    return *host && *host != ':' && !strpbrk(host, " \t\r\n/") && (has_scheme || strchr(host, ':'));
 }
 
 char *cli_author(const cli_invocation *invocation) {
@@ -172,41 +140,73 @@ bool cli_session_run_until(cli_session *session, const bool *done) {
     return *done;
 }
 
-/* The address to connect to; caller frees. NULL: there is none that will do, and it was said. */
-static char *good_url(const cli_invocation *invocation, mac_root *root, const char *directory, int *ret_code) {
-    mac_autofree char *url = server_url(invocation, root);
-    if (!url) {
-        *ret_code = cli_fail(mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
-                                           root ? "no node runs in %s; start it with: maculaos node run --root %s"
-                                                : "there is no directory %s (--root, MACULA_ROOT); a node is made in "
-                                                  "a new one by: maculaos node run --root %s",
-                                           *directory ? directory : "/", *directory ? directory : "/"));
-        return NULL;
-    }
-    if (!url_is_good(url)) {
-        cli_error("expected the address of the bus as nats://HOST:PORT, such as " DEFAULT_SERVER
-                  ", in --server, MACULA_SERVER or " SERVER_FILE " of the node; found \"%s\"",
-                  url);
-        *ret_code = CLI_USAGE;
-        return NULL;
-    }
-    return mac_take(&url);
+static void on_closed(void *data) {
+    bool *closed = data;
+    *closed = true;
 }
 
-/* Connects; whether that came to something is in `settled` and `error`. */
-static void session_start(cli_session *session, const char *url, const char *seed, cli_identity identity) {
-    session->admin = seed && identity == CLI_ADMIN_IF_READABLE;
+static void session_end(cli_session *session) {
+    bool closed = false;
+    if (session->bus)
+        mac_bus_close(mac_take(&session->bus), on_closed, &closed);
+    else
+        closed = true;
+    while (!closed && uv_run(&session->loop, UV_RUN_ONCE))
+        ;
+}
+
+/* Connects, in place of a connection that there was. CLI_OK, or the exit code after having said what is wrong; that the
+ * server does not answer is left in `error`. */
+static int session_start(cli_session *session) {
+    mac_autofree char *seed = NULL, *directory = cli_root_directory(session->invocation);
+    int code = CLI_OK;
+    if (seed_load(session->invocation, session->root, session->identity, &seed, &code) < 0)
+        return code;
+    mac_autofree char *url = cli_server_address(session->invocation, session->root, directory, &code);
+    if (!url)
+        return code;
+    session_end(session);
+    mac_error_free(mac_take(&session->error));
+    session->settled = false;
+    session->admin = seed && session->identity == CLI_ADMIN_IF_READABLE;
     session->bus = mac_bus_new(&(mac_bus_options){.loop = &session->loop,
                                                   .url = url,
                                                   .name = session->admin ? "admin" : "cli",
                                                   .realm = session->realm,
                                                   .seed = seed,
-                                                  .workload = identity == CLI_WORKLOAD,
+                                                  .workload = session->identity == CLI_WORKLOAD,
                                                   .once = true,
                                                   .on_state = on_state,
                                                   .data = session});
+    if (seed)
+        mac_wipe(seed, strlen(seed));
     mac_bus_start(session->bus);
     cli_session_run_until(session, &session->settled);
+    return CLI_OK;
+}
+
+static bool is_unreachable(const mac_error *error) {
+    return error && error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE;
+}
+
+/* Connects. A server that is on its way back, as a change of its own configuration has it restarted, is waited for:
+ * who has just been told of success is not told next that there is no node. */
+static int session_connect(cli_session *session) {
+    int code = session_start(session);
+    if (code != CLI_OK || !is_unreachable(session->error) || !cli_server_returns(session->invocation, session->root))
+        return code;
+    unsigned patience_ms = session->deadline_ms < RETURN_MS ? session->deadline_ms : RETURN_MS;
+    cli_server_watch watch;
+    cli_server_watch_start(&watch, &session->loop, session->root, patience_ms);
+    for (;;) { /* once more at least: it may have come back before it was watched */
+        watch.told = false;
+        code = session_start(session);
+        if (code != CLI_OK || !is_unreachable(session->error) || watch.over ||
+            !cli_session_run_until(session, &watch.told))
+            break;
+    }
+    cli_server_watch_end(&watch);
+    return code;
 }
 
 cli_session *cli_session_open(const cli_invocation *invocation, cli_identity identity, int *ret_code) {
@@ -214,47 +214,35 @@ cli_session *cli_session_open(const cli_invocation *invocation, cli_identity ide
     *ret_code = CLI_USAGE;
     if (!cli_option_seconds(invocation, "timeout", &timeout_s))
         return NULL;
-    mac_autoptr(mac_root) root = NULL;
-    mac_autofree char *directory = cli_root_directory(invocation), *seed = NULL;
-    (void)!mac_root_open(*directory ? directory : NULL, false, &root);
-    if (seed_load(invocation, root, identity, &seed, ret_code) < 0)
-        return NULL;
-    mac_autofree char *url = good_url(invocation, root, directory, ret_code);
-    if (!url)
-        return NULL;
     cli_session *session = mac_calloc(1, sizeof *session);
+    session->invocation = invocation;
+    session->identity = identity;
+    mac_autofree char *directory = cli_root_directory(invocation);
+    (void)!mac_root_open(*directory ? directory : NULL, false, &session->root);
     uv_loop_init(&session->loop);
     signals_watch(session);
-    session->realm = cli_realm(root);
+    session->realm = cli_realm(session->root);
     session->deadline_ms = timeout_s ? timeout_s * 1000 : 60000;
-    session_start(session, url, seed, identity);
-    if (seed)
-        mac_wipe(seed, strlen(seed));
-    if (session->error || !session->settled) {
+    *ret_code = session_connect(session);
+    if (*ret_code == CLI_OK && (session->error || !session->settled))
         *ret_code = session->error ? cli_fail(mac_take(&session->error)) : CLI_FAILED;
+    if (*ret_code != CLI_OK) {
         cli_session_close(session);
         return NULL;
     }
-    *ret_code = CLI_OK;
     return session;
-}
-
-static void on_closed(void *data) {
-    bool *closed = data;
-    *closed = true;
 }
 
 void cli_session_close(cli_session *session) {
     if (!session)
         return;
-    session->interrupted = false;
-    mac_bus_close(session->bus, on_closed, &session->closed);
-    cli_session_run_until(session, &session->closed);
+    session_end(session);
     uv_close((uv_handle_t *)&session->interrupt, NULL);
     uv_close((uv_handle_t *)&session->terminate, NULL);
     uv_run(&session->loop, UV_RUN_DEFAULT);
     uv_loop_close(&session->loop);
     mac_error_free(session->error);
+    mac_root_close(session->root);
     free(session->realm);
     free(session);
 }
@@ -322,18 +310,22 @@ static mac_error *wait_once(cli_session *session, struct waiting *waiting, const
     return waiting->error;
 }
 
-/* Whether the supervisor says that one of the services is on its way back. */
-static bool service_starts(cli_session *session) {
+/* Whether what nobody serves may come: a service is on its way, or the server has been back only for a moment, in which
+ * services and supervisor connect anew. */
+static bool service_starts(cli_session *session, uint64_t begun_ms) {
     struct waiting waiting = {.type = &macula__v1__supervisor_status__descriptor};
     mac_autofree char *subject = mac_bus_subject(session->realm, "supervisor", "status");
     mac_error *error = wait_once(session, &waiting, subject, "", 0, true, STATUS_MS);
-    bool starts = false;
+    bool starts = waiting.unserved && mac_now_ms() < begun_ms + RETURN_MS &&
+                  cli_server_returns(session->invocation, session->root);
     if (!error) {
         const Macula__V1__SupervisorStatus *status = (const Macula__V1__SupervisorStatus *)waiting.message;
         for (size_t i = 0; i < status->n_units; i++)
             starts |= status->units[i]->state == MACULA__V1__UNIT_STATUS__STATE__starting ||
                       status->units[i]->state == MACULA__V1__UNIT_STATUS__STATE__stopping ||
-                      status->units[i]->state == MACULA__V1__UNIT_STATUS__STATE__waiting;
+                      status->units[i]->state == MACULA__V1__UNIT_STATUS__STATE__waiting ||
+                      (mac_streq(status->units[i]->name, SERVER_UNIT) &&
+                       status->units[i]->since_ms + RETURN_MS > mac_unix_ms());
         protobuf_c_message_free_unpacked(waiting.message, NULL);
     }
     mac_error_free(error);
@@ -349,7 +341,7 @@ static void on_paused(const mac_answer *answer, void *data) {
  * more when all are ready, as it may have become so meanwhile. Nobody has got the request, so nothing is done twice. */
 static mac_error *wait_for(cli_session *session, struct waiting *waiting, const char *subject, const void *body,
                            size_t length, bool is_protobuf) {
-    uint64_t end = mac_now_ms() + session->deadline_ms;
+    uint64_t begun = mac_now_ms(), end = begun + session->deadline_ms;
     for (bool starts = true;;) {
         uint64_t now = mac_now_ms();
         mac_error *error =
@@ -357,7 +349,7 @@ static mac_error *wait_for(cli_session *session, struct waiting *waiting, const 
         bool again = waiting->unserved && session->admin && starts && mac_now_ms() + AGAIN_MS < end;
         if (!error || !again)
             return error;
-        starts = service_starts(session);
+        starts = service_starts(session, begun);
         bool paused = false;
         mac_call *pause = starts ? mac_bus_pause(session->bus, AGAIN_MS, on_paused, &paused) : NULL;
         if (pause && !cli_session_run_until(session, &paused)) {
@@ -378,6 +370,13 @@ mac_error *cli_call(cli_session *session, const ProtobufCServiceDescriptor *serv
     mac_autofree void *body = mac_codec_pack(request, &length);
     struct waiting waiting = {.type = found->output};
     mac_error *error = wait_for(session, &waiting, subject, body, length, true);
+    /* The server has gone while it was asked, as it does for its own change: what only reads is asked again. */
+    bool lost = is_unreachable(error) && mac_bus_current_state(session->bus) == MAC_BUS_CLOSED;
+    if (lost && !mac_bus_is_control(service) && session_connect(session) == CLI_OK && !session->error) {
+        mac_error_free(error);
+        waiting = (struct waiting){.type = found->output};
+        error = wait_for(session, &waiting, subject, body, length, true);
+    }
     if (!error)
         *ret_answer = waiting.message;
     return error;
