@@ -77,5 +77,8 @@ bool mac_password_fits(const char *password, const char *hash);
 /* Whether a text is such a hash: exactly one of the forms $y$ $gy$ $7$ $6$ $5$ $2b$ of crypt(5), in which no character
  * can end a field or line of /etc/shadow. */
 bool mac_password_is_hash(const char *text);
+/* Whether a text begins as a hash of any method of crypt(5). When it is none of the forms above, it is one that is cut
+ * off, damaged or of another method, and nobody's password. */
+bool mac_password_begins_as_hash(const char *text);
 
 #endif

@@ -71,3 +71,12 @@ bool mac_password_is_hash(const char *text) {
         return is_bcrypt(text);
     return take_text(&text, "$7$") && is_scrypt(text);
 }
+
+bool mac_password_begins_as_hash(const char *text) {
+    static const char *const methods[] = {"$y$",  "$gy$", "$7$",  "$6$", "$5$",    "$1$",   "$2a$",
+                                          "$2b$", "$2x$", "$2y$", "$3$", "$sha1$", "$md5$", "$md5,"};
+    for (size_t i = 0; text && i < MAC_ARRAY_SIZE(methods); i++)
+        if (mac_starts_with(text, methods[i]))
+            return true;
+    return false;
+}

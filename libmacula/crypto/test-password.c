@@ -81,6 +81,22 @@ static void what_libcrypt_makes_is_recognised(void **state) {
                              "8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v."));
 }
 
+static void a_damaged_hash_is_told_from_a_password(void **state) {
+    (void)state;
+    static const char *const hashes[] = {"$6$",          "$6$rounds=5000$abcdefgh$xyz",
+                                         "$5$salt$",     "$y$j9T$short",
+                                         "$gy$x",        "$1$salt$qJH7.N4xYta3aEG/dfqo/0",
+                                         "$2a$10$x",     "$2b$10$x",
+                                         "$2y$10$",      "$7$CU..../....x",
+                                         "$sha1$480000$"};
+    static const char *const passwords[] = {"", "6$", "$", "$6", "$8$x", "$ecret$6$", "$money$", "x$6$salt$y"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(hashes); i++)
+        assert_true(mac_password_begins_as_hash(hashes[i]));
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(passwords); i++)
+        assert_false(mac_password_begins_as_hash(passwords[i]));
+    assert_false(mac_password_begins_as_hash(NULL));
+}
+
 static void other_texts_are_no_hashes(void **state) {
     (void)state;
     static const char *const texts[] = {
@@ -135,6 +151,7 @@ int main(void) {
         cmocka_unit_test(passwords_that_cannot_be_hashed_are_refused),
         cmocka_unit_test(what_libcrypt_makes_is_recognised),
         cmocka_unit_test(other_texts_are_no_hashes),
+        cmocka_unit_test(a_damaged_hash_is_told_from_a_password),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@
 
 static const char *const paths[] = {KEY, NULL};
 
+/* Such a list is refused; one from before it was is still in force, and its later entry counts. */
 static bool is_overridden(const Macula__V1__Document *document, size_t index) {
     for (size_t i = index + 1; i < document->n_write_files; i++)
         if (mac_streq(document->write_files[i]->path, document->write_files[index]->path))
@@ -81,12 +82,19 @@ static void check_entry(const confd_context *context, const confd_accounts *acco
                          file->owner);
 }
 
-/* Of two entries one of which needs the other's file as a directory. */
+/* Of two entries with one path, and of two one of which needs the other's file as a directory. */
 static void check_conflicts(const Macula__V1__Document *document, mac_problems *problems) {
     mac_autoptr(json_t) entries = json_object();
-    for (size_t i = 0; i < document->n_write_files; i++)
-        if (document->write_files[i]->path)
-            json_object_set_new(entries, document->write_files[i]->path, json_integer((json_int_t)i));
+    for (size_t i = 0; i < document->n_write_files; i++) {
+        const char *path = document->write_files[i]->path;
+        mac_autofree char *key = mac_asprintf(KEY "[%zu]", i);
+        const json_t *first = path ? json_object_get(entries, path) : NULL;
+        if (first)
+            mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "%s is written by " KEY "[%lld] already: keep one",
+                             path, (long long)json_integer_value(first));
+        else if (path)
+            json_object_set_new(entries, path, json_integer((json_int_t)i));
+    }
     for (size_t i = 0; i < document->n_write_files; i++) {
         const char *path = document->write_files[i]->path;
         mac_autofree char *key = mac_asprintf(KEY "[%zu]", i), *above = mac_strdup(path ? path : "");

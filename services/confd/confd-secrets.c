@@ -166,6 +166,13 @@ static char *protected_value(const secret_keeper *keeper, const char *canonical,
     }
     if (*value == '\0' || (hashed && mac_password_is_hash(value)))
         return NULL;
+    if (hashed && mac_password_begins_as_hash(value)) {
+        mac_problems_add(keeper->problems, MAC_PROBLEM_ERROR, place, canonical,
+                         "expected a clear password or a whole crypt(5) string ($6$, $5$, $y$, $gy$, $2b$, $7$), found "
+                         "one that is cut off, damaged or of another method: copy it whole (in a shell, between single "
+                         "quotes), or make a new one with mkpasswd -m sha-512");
+        return NULL;
+    }
     mac_autofree char *label = mac_path_label(canonical);
     known_search search = {.keeper = keeper, .canonical = canonical, .label = label, .value = value};
     if (keeper->present && !mac_starts_with(value, MAC_SEAL_PREFIX))

@@ -40,14 +40,12 @@ static char *zipped(int c, size_t length) {
 
 static void files_are_written_with_parents_and_mode(void **state) {
     test_node *node = *state;
-    write_files(node, 3);
+    write_files(node, 2);
     files[0].path = "/opt/acme/bin/run";
     files[0].content = "#!/bin/sh\n";
     files[0].permissions = "0750";
     files[1].path = "/etc/motd";
-    files[1].content = "first";
-    files[2].path = "/etc/motd"; /* the later one wins */
-    files[2].content = "second";
+    files[1].content = "second";
     assert_true(is_accepted(node, &confd_apply_files));
     exercise(node, &confd_apply_files);
     assert_file(node, "/opt/acme/bin/run", "#!/bin/sh\n");
@@ -61,6 +59,23 @@ static void files_are_written_with_parents_and_mode(void **state) {
     assert_true(has_finding(node, &confd_apply_files, "/etc/motd"));
     apply_well(node, &confd_apply_files);
     assert_mode(node, "/etc/motd", 0644);
+}
+
+static void a_path_is_written_once(void **state) {
+    test_node *node = *state;
+    write_files(node, 3);
+    files[0].path = files[2].path = "/opt/z";
+    files[0].content = "A";
+    files[1].path = "/opt/y";
+    files[2].content = "B";
+    assert_true(is_refused(node, &confd_apply_files, "write_files[2]: /opt/z is written by write_files[0] already"));
+    exercise(node, &confd_apply_files); /* it was accepted once, and may be in force */
+    assert_file(node, "/opt/z", "B");
+    static char *const other_spellings[] = {"//opt/z", "/opt/./z", "/opt//z", "/opt/../opt/z", "/opt/z/"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(other_spellings); i++) {
+        files[2].path = other_spellings[i];
+        assert_true(is_refused(node, &confd_apply_files, "write_files[2]: expected the absolute path of a file"));
+    }
 }
 
 static void owners_are_those_of_the_node(void **state) {
@@ -333,6 +348,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, test_node_new, test_node_free)
         TEST(files_are_written_with_parents_and_mode),
+        TEST(a_path_is_written_once),
         TEST(owners_are_those_of_the_node),
         TEST(every_encoding_is_read),
         TEST(damaged_content_is_refused),

@@ -105,6 +105,28 @@ static void the_mask_is_no_secret(void **state) {
     assert_contains(text, "maculaos.token: expected a secret, found ********");
 }
 
+static void a_damaged_hash_is_not_taken_for_a_password(void **state) {
+    confd_box *box = *state;
+    static const char *const damaged[] = {"$6$rounds=5000$abcdefgh$xyz", "$y$j9T$short",
+                                          "$1$salt$qJH7.N4xYta3aEG/dfqo/0", "$2a$10$N9qo8uLOickgx2ZMRZoMye"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(damaged); i++) {
+        mac_autofree char *login = mac_asprintf("maculaos:\n  password: '%s'\n", damaged[i]);
+        mac_autofree char *said = protect(box, login, NULL);
+        assert_contains(said, CONFD_FILE ":2:13: maculaos.password: expected a clear password or a whole crypt(5)");
+        assert_null(strstr(said, damaged[i]));
+        mac_autoptr(json_t) tree =
+            json_pack("{s:{s:[{s:s, s:s}]}}", "maculaos", "users", "name", "ann", "password", damaged[i]);
+        mac_autoptr(mac_problems) problems = mac_problems_new();
+        assert_true(confd_secrets_protect_tree(tree, box->seal, NULL, NULL, problems) < 0);
+        mac_autofree char *text = mac_problems_format(problems);
+        assert_contains(text, "maculaos.users[0].password: ");
+        assert_null(strstr(text, damaged[i]));
+    }
+    mac_autofree char *money = protect(box, "maculaos: {password: '$money$'}\n", NULL);
+    assert_null(strstr(money, "money"));
+    assert_contains(money, "password: \"$");
+}
+
 static void a_seal_of_another_key_or_node_is_refused(void **state) {
     confd_box *box = *state;
     mac_autofree char *sealed = mac_seal_text(box->seal, "maculaos.other", "x", 1);
@@ -157,6 +179,7 @@ int main(void) {
         BOX_TEST(moved_keys_have_their_secrets_replaced),
         BOX_TEST(a_secret_behind_an_anchor_is_refused),
         BOX_TEST(the_mask_is_no_secret),
+        BOX_TEST(a_damaged_hash_is_not_taken_for_a_password),
         BOX_TEST(a_seal_of_another_key_or_node_is_refused),
         BOX_TEST(without_the_key_no_secret_is_accepted),
         BOX_TEST(secrets_of_a_source_that_cannot_be_written_are_protected_in_the_record),
