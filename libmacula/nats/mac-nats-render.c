@@ -86,9 +86,19 @@ static void permissions(mac_nats_writer *writer, const mac_nats_rules *rules) {
     mac_nats_close(writer, "}");
 }
 
+/* The key whose name follows, NULL: the first; NULL: none. By name, so that the text is the same whoever has listed
+ * them, and in what order. */
+static const mac_nats_key *key_after(const mac_nats_key *keys, const mac_nats_key *before) {
+    const mac_nats_key *found = NULL;
+    for (const mac_nats_key *key = keys; key->name; key++)
+        if ((!before || strcmp(key->name, before->name) > 0) && (!found || strcmp(key->name, found->name) < 0))
+            found = key;
+    return found;
+}
+
 static void node_users(mac_nats_writer *writer, const mac_nats_input *input, const mac_nats_settings *settings) {
     mac_nats_open(writer, "users: [");
-    for (const mac_nats_key *key = input->keys; key->name; key++) {
+    for (const mac_nats_key *key = NULL; (key = key_after(input->keys, key));) {
         if (strcmp(key->name, MAC_NATS_WORKLOAD_KEY) == 0)
             continue;
         mac_nats_open(writer, "{");

@@ -140,6 +140,18 @@ static void a_bus_open_to_the_network_needs_credentials(void **state) {
     }
 }
 
+static void the_order_of_the_keys_does_not_matter(void **state) {
+    test_node *node = *state;
+    mac_autofree char *text = test_node_render(node, NULL);
+    mac_nats_key first = node->keys[0];
+    node->keys[0] = node->keys[TEST_KEYS - 1];
+    node->keys[TEST_KEYS - 1] = first;
+    mac_autofree char *again = test_node_render(node, NULL);
+    node->keys[TEST_KEYS - 1] = node->keys[0];
+    node->keys[0] = first;
+    assert_string_equal(text, again);
+}
+
 static void keys_of_further_admins_must_be_keys_and_their_own(void **state) {
     test_node *node = *state;
     char seed[MAC_NKEY_SEED_SIZE], public[MAC_NKEY_PUBLIC_SIZE];
@@ -291,6 +303,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(text_that_could_add_a_line_is_refused, fresh, tidy),
         cmocka_unit_test_setup_teardown(sizes_and_limits_are_checked, fresh, tidy),
         cmocka_unit_test_setup_teardown(a_bus_open_to_the_network_needs_credentials, fresh, tidy),
+        cmocka_unit_test_setup_teardown(the_order_of_the_keys_does_not_matter, fresh, tidy),
         cmocka_unit_test_setup_teardown(keys_of_further_admins_must_be_keys_and_their_own, fresh, tidy),
         cmocka_unit_test_setup_teardown(a_cluster_needs_a_secret, fresh, tidy),
         cmocka_unit_test_setup_teardown(a_realm_must_be_usable_in_a_subject, fresh, tidy),

@@ -225,6 +225,12 @@ class WithANode(NodeCase):
                     self.assertEqual(kept.stat().st_mode & 0o777, 0o600)
                     kept.unlink()
 
+    def test_render_names_the_users_in_the_order_of_the_file_in_force(self):
+        texts = (self.node.cli("nats", "render").ok().out, self.node.read("/run/macula/nats.conf"))
+        shown, in_force = ([line.strip() for line in text.splitlines() if "# " in line or "nkey:" in line] for text in texts)
+        self.assertGreater(len(shown), 6)
+        self.assertEqual(shown, in_force)
+
     def test_render_shows_the_server_configuration(self):
         text = self.node.cli("nats", "render").ok().out
         self.assertIn("accounts", text)
