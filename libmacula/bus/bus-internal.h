@@ -243,7 +243,7 @@ typedef struct bus_method {
     char *subject;
     bool control;
     uint64_t requests, errors, nanoseconds;
-    char *last_error; /* "404:no such generation" */
+    char *last_error; /* "503:no server" */
 } bus_method;
 
 enum {

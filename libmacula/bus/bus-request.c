@@ -86,13 +86,38 @@ static bool may_answer(mac_request *request) {
     return false;
 }
 
+/* Whether the service has failed. What the caller did wrong, and that there was nothing to do, are answers like others:
+ * they say nothing of how the service is. */
+static bool is_failure(Macula__V1__ErrorCode outcome) {
+    switch (outcome) {
+    case MACULA__V1__ERROR_CODE__UNAVAILABLE:
+    case MACULA__V1__ERROR_CODE__TIMED_OUT:
+    case MACULA__V1__ERROR_CODE__EXHAUSTED:
+    case MACULA__V1__ERROR_CODE__ROLLED_BACK:
+    case MACULA__V1__ERROR_CODE__INTERNAL:
+        return true;
+    case MACULA__V1__ERROR_CODE__OK:
+    case MACULA__V1__ERROR_CODE__INVALID:
+    case MACULA__V1__ERROR_CODE__NOT_FOUND:
+    case MACULA__V1__ERROR_CODE__CONFLICT:
+    case MACULA__V1__ERROR_CODE__DENIED:
+    case MACULA__V1__ERROR_CODE__REJECTED:
+    case MACULA__V1__ERROR_CODE__CANCELLED:
+    case MACULA__V1__ERROR_CODE__NOTHING_TO_DO:
+    case MACULA__V1__ERROR_CODE__UNSUPPORTED:
+    case _MACULA__V1__ERROR_CODE_IS_INT_SIZE:
+        break;
+    }
+    return false;
+}
+
 static void count(mac_request *request, Macula__V1__ErrorCode outcome, const char *why) {
     bus_method *method = request->method;
     if (!method)
         return;
     method->requests++;
     method->nanoseconds += uv_hrtime() - request->started;
-    if (outcome == MACULA__V1__ERROR_CODE__OK)
+    if (!is_failure(outcome))
         return;
     method->errors++;
     char line[BUS_HEADER_TEXT_MAX + 1];

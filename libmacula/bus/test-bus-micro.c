@@ -62,28 +62,42 @@ static void ping_and_info_describe_the_service(void **state) {
     assert_true(json_equal(ping, again));
 }
 
-static void stats_count_requests_and_errors(void **state) {
+static json_t *endpoint_of(json_t *stats, const char *name) {
+    size_t i;
+    json_t *endpoint;
+    json_array_foreach (json_object_get(stats, "endpoints"), i, endpoint)
+        if (strcmp(text(endpoint, "name"), name) == 0)
+            return endpoint;
+    fail_msg("no endpoint %s", name);
+    return NULL;
+}
+
+static long long number(json_t *object, const char *key) {
+    return json_integer_value(json_object_get(object, key));
+}
+
+static void stats_count_requests_and_errors_of_the_service(void **state) {
     test_node *node = *state;
     test_answer answer = {0};
     test_ask(node, node->client, RPC "echo.say", "{}", &answer);
-    test_ask(node, node->client, RPC "echo.say", "{}", &answer);
     test_ask(node, node->client, RPC "echo.say", "nonsense", &answer);
+    test_ask(node, node->client, RPC "echo.refuse", "{}", &answer);
+    test_ask(node, node->client, RPC "echo.say_nothing", "{}", &answer);
     test_answer_clear(&answer);
     mac_autoptr(json_t) stats = ask_json(node, "$SRV.STATS.echo");
     assert_string_equal(text(stats, "type"), "io.nats.micro.v1.stats_response");
     assert_int_equal(strlen(text(stats, "started")), strlen("2026-01-01T00:00:00.000Z"));
-    size_t i;
-    json_t *endpoint;
-    json_array_foreach (json_object_get(stats, "endpoints"), i, endpoint) {
-        if (strcmp(text(endpoint, "name"), "say") != 0)
-            continue;
-        assert_int_equal(json_integer_value(json_object_get(endpoint, "num_requests")), 3);
-        assert_int_equal(json_integer_value(json_object_get(endpoint, "num_errors")), 1);
-        assert_int_equal(strncmp(text(endpoint, "last_error"), "400:", 4), 0);
-        assert_true(json_integer_value(json_object_get(endpoint, "processing_time")) > 0);
-        return;
-    }
-    fail();
+    json_t *say = endpoint_of(stats, "say"), *refuse = endpoint_of(stats, "refuse"),
+           *say_nothing = endpoint_of(stats, "say_nothing");
+    assert_int_equal(number(say, "num_requests"), 2);
+    assert_true(number(say, "processing_time") > 0);
+    /* What a caller did wrong, or that somebody was there before, is an answer. */
+    assert_int_equal(number(say, "num_errors"), 0);
+    assert_string_equal(text(say, "last_error"), "");
+    assert_int_equal(number(refuse, "num_requests"), 1);
+    assert_int_equal(number(refuse, "num_errors"), 0);
+    assert_int_equal(number(say_nothing, "num_errors"), 1);
+    assert_int_equal(strncmp(text(say_nothing, "last_error"), "500:", 4), 0);
 }
 
 /* ---- discovery ---- */
@@ -186,7 +200,7 @@ static void a_bus_that_closes_during_a_discovery_leaves_nothing_behind(void **st
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ping_and_info_describe_the_service, setup, teardown),
-        cmocka_unit_test_setup_teardown(stats_count_requests_and_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(stats_count_requests_and_errors_of_the_service, setup, teardown),
         cmocka_unit_test_setup_teardown(discovery_finds_what_matches, setup, teardown),
         cmocka_unit_test_setup_teardown(hostile_answers_are_skipped, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bus_that_closes_during_a_discovery_leaves_nothing_behind, setup, teardown),
