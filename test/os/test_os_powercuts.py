@@ -5,12 +5,14 @@ restarts included. Checked each time, on the disk before it is started again: al
 to the last byte. Then: the machine starts with one of the two versions, its configuration is the one that was confirmed, no job is
 stuck, and the upgrade comes to its end without force."""
 import collections
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import random
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -114,6 +116,20 @@ class PowerCuts(OsTest):
             return "waiting for its first start" if state.seq not in tries[:3] else "on trial"
         return "" if EMPTY not in (state.verity_a, state.verity_b) else "being written"
 
+    def check_data(self, disk, generation):
+        """The data partition is whole once its journal is replayed; the configuration in force is the confirmed one."""
+        self.assertEqual(disk.data_check(), "")
+        for name, sql, expected in (("generations/confd.db", "SELECT current, pending, applying FROM head", [(generation, 0, 0)]),
+                                    ("upgrade/upgrade.db", "SELECT count(*) > -1 FROM outcome", [(1,)])):
+            with tempfile.TemporaryDirectory(dir=self.work) as folder:
+                copy = pathlib.Path(folder) / "copy.db"
+                copy.write_bytes(disk.data_read(f"/maculaos/{name}"))
+                with contextlib.suppress(AssertionError):  # none when the service had ended
+                    copy.with_name("copy.db-wal").write_bytes(disk.data_read(f"/maculaos/{name}-wal"))
+                with contextlib.closing(sqlite3.connect(copy)) as base:
+                    self.assertEqual(base.execute("PRAGMA integrity_check").fetchall(), [("ok",)], name)
+                    self.assertEqual(base.execute(sql).fetchall(), expected, name)
+
     def come_to_its_end(self, version, before, generation, environment):
         """What a person, or the policy, does after a power cut: looks, and asks again where nothing is under way."""
         self.assertIn(environment["version"], (before, version))
@@ -188,7 +204,7 @@ class PowerCuts(OsTest):
             before = version
             if number % 10 == 0:
                 self.one.power_cut()
-                self.assertEqual(disk.data_check(), "")
+                self.check_data(disk, generation)
                 self.switched_on()
         self.one.power_cut()
         print(f"        {sum(seen.values())} cuts: " + ", ".join(f"{count} {where}" for where, count in seen.most_common()), flush=True)
@@ -239,7 +255,7 @@ class PowerCuts(OsTest):
                 cut = recording.disk_after(moment, before, self.folder / "cut.img", random.Random(seed), torn)
                 seen[self.check_disk(cut) or ("confirmed" if self.version_on(cut) == "1.0.1" else "not begun")] += 1
                 if number % 10 == 0:
-                    self.assertEqual(cut.data_check(), "")
+                    self.check_data(cut, generation)
                 tried.append((recording, moment, before, seed, torn))
         print(f"        {sum(seen.values())} cuts: " + ", ".join(f"{count} {where}" for where, count in seen.most_common()), flush=True)
         (self.folder / "recorded.json").write_text(json.dumps(seen, indent=1) + "\n")
