@@ -117,9 +117,12 @@ class OsTest(unittest.TestCase):
             for file in [*self.folder.glob("*.img"), *self.folder.glob("*.qcow2"), *self.folder.glob("*.record")]:
                 file.unlink()
 
-    def disk(self, name="disk", size=None):
-        """A disk with the built image on it, free to be ruined."""
-        return Disk.copy_of(Images.of("img"), self.folder / f"{name}.img", size)
+    def disk(self, name="disk", size=None, menu=False):
+        """A disk with the built image on it, free to be ruined. Without `menu` the boot menu does not wait for a person."""
+        disk = Disk.copy_of(Images.of("img"), self.folder / f"{name}.img", size)
+        if not menu:
+            disk.esp_write("/grub/local.cfg", b"set timeout=0\n")
+        return disk
 
     def empty_disk(self, name="target", size=4 << 30):
         return Disk.empty(self.folder / f"{name}.img", size)

@@ -114,13 +114,28 @@ class Disk:
 
     def renumber(self):
         """Unique numbers of its own, as the first start gives a disk that an image was written to."""
+        def anew(header, entry):
+            header[56:72] = uuid.uuid4().bytes_le
+            entry[16:32] = uuid.uuid4().bytes_le
+        self._change_table(anew)
+
+    def rename(self, name, new):
+        """Another name for a partition."""
+        def named(_, entry):
+            if entry[56:128].decode("utf-16-le").rstrip("\0") == name:
+                entry[56:128] = new.encode("utf-16-le").ljust(72, b"\0")
+        self._change_table(named)
+
+    def _change_table(self, change):
+        """Calls change(header, entry) for each partition, and writes the first table with its new checksums."""
         header = bytearray(self.read(SECTOR, 92))
         first, count, each = struct.unpack_from("<QII", header, 72)
         entries = bytearray(self.read(first * SECTOR, count * each))
-        header[56:72] = uuid.uuid4().bytes_le
         for at in range(0, len(entries), each):
             if entries[at:at + 16] != bytes(16):
-                entries[at + 16:at + 32] = uuid.uuid4().bytes_le
+                entry = entries[at:at + each]
+                change(header, entry)
+                entries[at:at + each] = entry
         struct.pack_into("<I", header, 88, zlib.crc32(entries))
         struct.pack_into("<I", header, 16, 0)
         struct.pack_into("<I", header, 16, zlib.crc32(header))

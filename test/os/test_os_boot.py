@@ -17,7 +17,7 @@ from os_machine import Drive, one_at_a_time
 class Boot(OsTest):
     @quick
     def test_the_disk_image_boots_and_its_node_answers_the_admin_alone(self):
-        disk = self.disk()
+        disk = self.disk(menu=True)
         machine = self.machine(disk, self.medium())
         environment = self.up(machine)
         self.assertEqual((environment["mode"], environment["slot"], environment["pending"]), ("disk", "a", "0"))

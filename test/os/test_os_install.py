@@ -132,6 +132,12 @@ class Install(OsTest):
         console.expect("more than one disk can be installed to: name one of", 240)
         console.expect(OFFER)
 
+    def test_a_machine_without_a_disk_is_told_so(self):
+        machine = self.machine(self.iso(), self.medium(more=SILENT.format(device="auto")))
+        console = self.boot_installer(machine).console
+        console.expect("no disk can be installed to", 240)
+        console.expect(OFFER)
+
     # ---- power cuts ----
     def is_bootable(self, disk):
         first = disk.read(0, SECTOR)
