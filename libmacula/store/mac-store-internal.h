@@ -15,6 +15,8 @@ struct mac_store {
     sqlite3 *db;
     char *path;
     int failure; /* the last one, negative errno */
+    bool begun;  /* a transaction, neither committed nor rolled back */
+    int lost;    /* why SQLite has ended it by itself; 0: it has not */
     uint64_t uses;
     mac_store_statement statements[MAC_STORE_STATEMENTS_MAX];
     mac_store *next; /* of all open stores: a statement finds its own by its connection */

@@ -92,6 +92,15 @@ static int store_fail(mac_store *store, int negative_errno) {
     return negative_errno;
 }
 
+/* Because of a full disk, a failing one and the like SQLite ends the whole transaction, also where they hit a read,
+ * which may have to make room for itself. What is asked for then must not come into force alone. Why it ended; 0: it
+ * has not. */
+static int lost_transaction(mac_store *store) {
+    if (store->begun && !store->lost && sqlite3_get_autocommit(store->db))
+        store->lost = store->failure < 0 ? store->failure : -EIO;
+    return store->lost;
+}
+
 int mac_store_errno(mac_store *store) {
     /* A step by the caller has failed since, and the statement is not yet handed back. */
     int now = mac_store_map(store->db, sqlite3_extended_errcode(store->db));
@@ -137,6 +146,10 @@ static int bind_values(sqlite3_stmt *statement, const char *types, va_list value
 
 static sqlite3_stmt *query(mac_store *store, const char *sql, const char *types, va_list values,
                            sqlite3_destructor_type keep) {
+    if (lost_transaction(store) < 0) {
+        store_fail(store, store->lost);
+        return NULL;
+    }
     mac_store_statement *slot = find_slot(store, sql);
     if (!slot) {
         store_fail(store, -EMFILE);
@@ -227,7 +240,14 @@ int mac_store_exec_relaxed(mac_store *store, const char *sql, const char *types,
 }
 
 int mac_store_begin(mac_store *store) {
-    return mac_store_exec(store, "BEGIN IMMEDIATE", "");
+    if (lost_transaction(store) < 0)
+        mac_store_rollback(store);
+    int error = mac_store_exec(store, "BEGIN IMMEDIATE", "");
+    if (error == 0) {
+        store->begun = true;
+        store->failure = 0;
+    }
+    return error;
 }
 
 int mac_store_commit(mac_store *store) {
@@ -235,6 +255,7 @@ int mac_store_commit(mac_store *store) {
     int error = mac_store_exec(store, "COMMIT", "");
     if (error < 0)
         mac_store_rollback(store);
+    store->begun = false;
     MAC_FAULT_POINT("store.commit.after");
     return error;
 }
@@ -242,4 +263,6 @@ int mac_store_commit(mac_store *store) {
 void mac_store_rollback(mac_store *store) {
     if (!sqlite3_get_autocommit(store->db)) /* else SQLite has done it already, or nothing was begun */
         (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    store->begun = false;
+    store->lost = 0;
 }

@@ -39,8 +39,10 @@ MAC_DEFINE_AUTOPTR(mac_store, mac_store_close)
 sqlite3 *mac_store_db(mac_store *store);
 
 /* Transactions; begin takes the write lock at once, and waits a quarter of a second for it. A failed commit has been
- * rolled back. Return 0 or a negative errno: ENOSPC, EROFS, EIO, EBUSY, EUCLEAN for damage, EEXIST for a constraint
- * (unique, foreign key, not null, check), E2BIG, ENOMEM, EINVAL for a mistake in the SQL or in `types`. */
+ * rolled back. Where the disk is full or fails, the whole transaction may be gone at once, also because of a read: then
+ * everything until the commit or rollback fails for the same reason. Return 0 or a negative errno: ENOSPC, EROFS, EIO,
+ * EBUSY, EUCLEAN for damage, EEXIST for a constraint (unique, foreign key, not null, check), E2BIG, ENOMEM, EINVAL for
+ * a mistake in the SQL or in `types`. */
 int mac_store_begin(mac_store *store) MAC_MUST_USE;
 int mac_store_commit(mac_store *store) MAC_MUST_USE;
 void mac_store_rollback(mac_store *store);

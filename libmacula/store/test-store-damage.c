@@ -212,6 +212,66 @@ static bool fill_the_disk(box *b) {
     return kept && mounted && works;
 }
 
+/* A read whose failure nobody asks for; it goes over the whole table, so pages that were changed have to make room. */
+static void look(mac_store *store) {
+    sqlite3_stmt *rows = mac_store_query(store, "SELECT sum(length(data)) FROM child", "");
+    if (rows)
+        (void)sqlite3_step(rows);
+    mac_store_done(rows);
+}
+
+/* A transaction with a read in it. SQLite ends the whole transaction where the disk gets full, also in the read. */
+static int change_and_look(mac_store *store, unsigned rows) {
+    int error = mac_store_begin(store);
+    for (unsigned i = 0; i < rows && error == 0; i++)
+        error = mac_store_exec(store, "UPDATE child SET data = randomblob(3000) WHERE rowid = ?", "i", (int64_t)i + 1);
+    if (error == 0) {
+        look(store);
+        error = mac_store_exec(store, "INSERT INTO parent(name) VALUES ('late')", "");
+    }
+    if (error == 0)
+        return mac_store_commit(store);
+    mac_store_rollback(store);
+    return error;
+}
+
+/* Leaves so many pages of the file system. */
+static bool fill_but(box *b, off_t pages) {
+    static const char page[4096];
+    mac_autofree char *path = mac_asprintf("%s/filler", b->directory);
+    mac_autofd fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while (fd >= 0 && write(fd, page, sizeof(page)) == (ssize_t)sizeof(page))
+        continue;
+    off_t end = lseek(fd, 0, SEEK_CUR);
+    return end > pages * 4096 && ftruncate(fd, end - pages * 4096) == 0;
+}
+
+/* Wherever the disk gets full: it is said, and of a transaction there is all or nothing. */
+static bool fill_at_every_page(box *b) {
+    bool good = true, was_full = false;
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        _exit(CHILD_SKIPPED);
+    for (unsigned trial = 0; trial < 40 && good; trial++) {
+        unsigned rows = trial / 4 + 8, pages = trial % 4 * 4;
+        if (mount("none", b->directory, "tmpfs", 0, "size=4m") < 0)
+            _exit(CHILD_SKIPPED);
+        mac_store *store = open_with(b, 2);
+        fill(store, 30);
+        (void)sqlite3_wal_checkpoint_v2(mac_store_db(store), NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        good = fill_but(b, pages);
+        int error = change_and_look(store, rows);
+        int64_t late = number(store, "SELECT count(*) FROM parent WHERE name = 'late'");
+        if (late != (error == 0) || (error < 0 && error != -ENOSPC)) {
+            (void)fprintf(stderr, "%u rows, %u pages: %s, late: %d\n", rows, pages, strerror(-error), (int)late);
+            good = false;
+        }
+        was_full = was_full || error < 0;
+        mac_store_close(store);
+        umount2(b->directory, MNT_DETACH);
+    }
+    return good && was_full;
+}
+
 static bool open_read_only(box *b) {
     if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount(b->directory, b->directory, NULL, MS_BIND, NULL) < 0 ||
@@ -241,6 +301,10 @@ static void in_child(bool (*act)(box *b), box *b) {
 
 static void a_full_disk_is_said_and_loses_nothing(void **state) {
     in_child(fill_the_disk, *state);
+}
+
+static void a_disk_that_is_full_at_any_page_leaves_no_half_transaction(void **state) {
+    in_child(fill_at_every_page, *state);
 }
 
 static void a_read_only_file_system_is_said(void **state) {
@@ -288,6 +352,7 @@ int main(void) {
 #ifdef MAC_FAULTS
         BOX_TEST(a_killed_process_loses_nothing_committed_and_keeps_nothing_else),
 #endif
+        BOX_TEST(a_disk_that_is_full_at_any_page_leaves_no_half_transaction),
         BOX_TEST(a_full_disk_is_said_and_loses_nothing),
         BOX_TEST(a_read_only_file_system_is_said),
         BOX_TEST(processes_that_open_a_new_database_at_once_all_succeed),
