@@ -223,6 +223,29 @@ static void a_rollback_is_a_new_generation(void **state) {
     node_free(node);
 }
 
+static void maps_are_written_the_same_after_a_restart_and_a_boot(void **state) {
+    (void)state;
+    confd_node *node = node_started(no_units);
+    assert_done(node, "config.apply",
+                "{\"text\":\"maculaos:\\n  environment: {http_proxy: a, X: b}\\n  labels: {zeta: z, alpha: a}\\n\"}");
+    mac_autofree char *environment = box_read(node->box, "/etc/environment");
+    mac_autofree char *k3s = box_read(node->box, "/etc/rancher/k3s/config.yaml");
+    assert_contains(environment, "X=b\nhttp_proxy=a\n");
+    assert_contains(k3s, "alpha=a");
+    node_stop(node);
+    node_start(node, NULL);
+    assert_done(node, "config.set", "{\"path\":\"hostname\",\"value\":\"env3\"}");
+    assert_contains(node->answer.body, "/etc/hostname");
+    assert_null(strstr(node->answer.body, "/etc/environment"));
+    assert_null(strstr(node->answer.body, "k3s"));
+    assert_int_equal(node_boot(node), 0);
+    assert_file(node, "/etc/environment", environment);
+    assert_done(node, "config.drift", "{}");
+    assert_null(strstr(node->answer.body, "/etc/environment"));
+    assert_null(strstr(node->answer.body, "k3s"));
+    node_free(node);
+}
+
 static void a_published_patch_is_applied(void **state) {
     (void)state;
     confd_node *node = node_started(no_units);
@@ -302,6 +325,7 @@ int main(void) {
         cmocka_unit_test(a_repeated_job_is_done_once),
         cmocka_unit_test(a_dry_run_touches_nothing),
         cmocka_unit_test(a_rollback_is_a_new_generation),
+        cmocka_unit_test(maps_are_written_the_same_after_a_restart_and_a_boot),
         cmocka_unit_test(a_published_patch_is_applied),
         cmocka_unit_test(drift_is_seen_and_mended),
         cmocka_unit_test(the_node_says_what_it_is_and_why_it_stops),
