@@ -82,7 +82,7 @@ static char *author_option(const char *author) {
     return mac_buffer_take(&out);
 }
 
-int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome) {
+static int outcome_show(const Macula__V1__ConfigOutcome *outcome) {
     int code = outcome->nothing_to_do                          ? CLI_NOTHING_TO_DO
                : outcome->reboot_required && !outcome->dry_run ? CLI_REBOOT_REQUIRED
                                                                : CLI_OK;
@@ -116,6 +116,22 @@ int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome) {
     return code;
 }
 
+/* Whether the supervisor has said that the server of the bus restarts for this change. */
+static bool restarts_bus(const Macula__V1__ConfigOutcome *outcome) {
+    for (size_t i = 0; !outcome->dry_run && i < outcome->n_services; i++)
+        for (size_t a = 0; a < outcome->services[i]->n_actions; a++)
+            if (mac_streq(outcome->services[i]->actions[a], "restart nats-server"))
+                return true;
+    return false;
+}
+
+int cli_outcome_take(cli_session *session, const Macula__V1__ConfigOutcome *outcome) {
+    int code = outcome_show(outcome);
+    if (restarts_bus(outcome))
+        cli_session_outlive_restart(session);
+    return code;
+}
+
 int cli_change_send(cli_invocation *invocation, const char *method, const ProtobufCMessage *request,
                     const cli_change *change) {
     int code;
@@ -129,7 +145,7 @@ int cli_change_send(cli_invocation *invocation, const char *method, const Protob
     cli_change_settle(change, error ? NULL : (const Macula__V1__ConfigOutcome *)answer, error);
     if (error)
         return cli_fail(error);
-    code = cli_outcome_show((const Macula__V1__ConfigOutcome *)answer);
+    code = cli_outcome_take(session, (const Macula__V1__ConfigOutcome *)answer);
     protobuf_c_message_free_unpacked(answer, NULL);
     return code;
 }
@@ -282,7 +298,7 @@ static int confirm(cli_session *session, Macula__V1__ConfigConfirmRequest *reque
     if (error)
         return cli_fail(error);
     cli_token_forget(digest);
-    int code = cli_outcome_show((const Macula__V1__ConfigOutcome *)answer);
+    int code = cli_outcome_take(session, (const Macula__V1__ConfigOutcome *)answer);
     protobuf_c_message_free_unpacked(answer, NULL);
     return code;
 }

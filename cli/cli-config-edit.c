@@ -105,7 +105,7 @@ static int edit_loop(cli_session *session, struct edited *edited, cli_change *ch
         mac_error *error = apply_text(session, text, &change->options, &answer);
         if (!error) {
             cli_change_settle(change, (const Macula__V1__ConfigOutcome *)answer, NULL);
-            code = cli_outcome_show((const Macula__V1__ConfigOutcome *)answer);
+            code = cli_outcome_take(session, (const Macula__V1__ConfigOutcome *)answer);
             protobuf_c_message_free_unpacked(answer, NULL);
             bool taken = code == CLI_OK || code == CLI_NOTHING_TO_DO || code == CLI_REBOOT_REQUIRED;
             edited->changed = change->options.dry_run || !taken;

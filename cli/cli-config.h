@@ -38,8 +38,8 @@ void cli_change_settle(const cli_change *change, const Macula__V1__ConfigOutcome
 /* Sends a change (NULL: what has no such options), shows its outcome; returns the exit code. */
 int cli_change_send(cli_invocation *invocation, const char *method, const ProtobufCMessage *request,
                     const cli_change *change);
-/* Shows an outcome; returns the exit code. */
-int cli_outcome_show(const Macula__V1__ConfigOutcome *outcome);
+/* Shows an outcome, and waits for the bus if it restarts for it; returns the exit code. */
+int cli_outcome_take(cli_session *session, const Macula__V1__ConfigOutcome *outcome);
 void cli_changes_show(Macula__V1__ConfigChange *const *changes, size_t count);
 /* The text of a file, or of standard input for "-". What cannot be read is a failure, more than CONFD_TEXT_MAX is
  * rejected as any wrong content. */

@@ -19,6 +19,7 @@
 #define STATUS_MS 2000     /* for the supervisor to say how the services are */
 #define AGAIN_MS 100       /* between two attempts while a service starts */
 #define RETURN_MS 5000     /* for the server, and who is connected to it, to be back while the supervisor runs */
+#define RESTART_MS 2000    /* for it to go, when a change has announced that */
 #define SERVER_UNIT "nats-server"
 
 struct cli_session {
@@ -359,6 +360,17 @@ static mac_error *wait_for(cli_session *session, struct waiting *waiting, const 
         mac_error_free(error);
         *waiting = (struct waiting){.type = waiting->type};
     }
+}
+
+void cli_session_outlive_restart(cli_session *session) {
+    if (!cli_server_returns(session->invocation, session->root))
+        return;
+    bool ended = false; /* with the connection, or after a time in which the restart would have come */
+    mac_call *pause = mac_bus_pause(session->bus, RESTART_MS, on_paused, &ended);
+    if (!cli_session_run_until(session, &ended))
+        mac_call_cancel(pause);
+    else if (mac_bus_current_state(session->bus) == MAC_BUS_CLOSED)
+        (void)session_connect(session); /* the change is made, whatever comes of this */
 }
 
 mac_error *cli_call(cli_session *session, const ProtobufCServiceDescriptor *service, const char *method,

@@ -43,6 +43,10 @@ mac_error *cli_call(cli_session *session, const ProtobufCServiceDescriptor *serv
 /* Sends JSON to a subject and waits for one answer as text (caller frees). */
 mac_error *cli_call_raw(cli_session *session, const char *subject, const char *json, char **ret_text);
 
+/* After a change that restarts the bus' server, which it does a moment after it has been answered: waits until that is
+ * behind, so that the next command is not cut off by it. */
+void cli_session_outlive_restart(cli_session *session);
+
 /* Runs the loop until *done or an interrupt (SIGINT, SIGTERM); true when done. */
 bool cli_session_run_until(cli_session *session, const bool *done);
 
