@@ -221,6 +221,17 @@ void healthd_heal_check(healthd_manager *manager, healthd_check *check) {
     }
 }
 
+void healthd_heal_room(healthd_manager *manager) {
+    for (size_t i = 0; i < manager->plan->count; i++) {
+        healthd_check *check = manager->plan->checks[i];
+        if (check->type != HEALTHD_SERVICE || check->state != HEALTHD_FAILED)
+            continue;
+        check->restart_count = 0;
+        check->spent_said = false;
+        healthd_heal_check(manager, check);
+    }
+}
+
 void healthd_heal_oom(healthd_manager *manager) {
     for (size_t i = 0; i < manager->plan->rule_count; i++)
         if (manager->plan->rules[i].trigger == HEALTHD_WHEN_OOM)

@@ -137,6 +137,9 @@ void healthd_manager_changed(healthd_manager *manager, healthd_check *check, hea
         healthd_manager_tell(manager, TELL(check), check->name, healthd_state_name(from),
                              healthd_state_name(check->state), check->message);
     healthd_heal_check(manager, check);
+    bool room = check->built_in && (check->type == HEALTHD_STATE || check->type == HEALTHD_DISK);
+    if (room && from == HEALTHD_FAILED && check->state == HEALTHD_OK)
+        healthd_heal_room(manager);
 }
 
 static uint64_t next_due(const healthd_check *check, uint64_t now) {

@@ -113,6 +113,8 @@ mac_error *healthd_services_listen(healthd_manager *manager);
 /* healthd-heal.c: what is done about what has failed. */
 void healthd_heal_check(healthd_manager *manager, healthd_check *check);
 void healthd_heal_oom(healthd_manager *manager);
+/* The data partition has room again, or can be written: what was given up without it gets new chances. */
+void healthd_heal_room(healthd_manager *manager);
 
 /* healthd-senses.c: the kernel's events: the clock is set, memory was out. */
 void healthd_senses_open(healthd_manager *manager);

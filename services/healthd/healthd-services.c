@@ -32,6 +32,8 @@ static void on_unit(healthd_manager *manager, const Macula__V1__UnitStatus *unit
     } else if (unit->state == STATE(failed)) {
         changed = healthd_check_set(check, false, text, now, mac_unix_ms());
         check->due_boot = 0;
+        if (!changed) /* given up once more, after a restart: the next one is due when its back-off is over */
+            healthd_heal_check(manager, check);
     } else {
         free(check->message);
         check->message = mac_strdup(text);

@@ -46,6 +46,33 @@ class Suite(unittest.TestCase):
                 runner.stop()
             node.__exit__(None)
 
+    @unittest.skipUnless(os.getuid() == 0, "mounting a small file system needs root")
+    def test_services_that_were_given_up_come_back_when_the_disk_has_room_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for unit in (BIN.parent / "units").iterdir():
+                shutil.copy(unit, folder)
+            mark = pathlib.Path(folder, "mended")
+            pathlib.Path(folder, "broken.yaml").write_text(f'command: [/bin/sh, -c, "test -e {mark}"]\nfinishes: true\n')
+            node = Node(env={"MACULA_UNITS": folder})
+            state = node.path("/var/lib/maculaos")
+            state.mkdir(parents=True)
+            if os.system(f"mount -t tmpfs -o size=16m tmpfs '{state}'") != 0:
+                self.skipTest("mounting is not permitted here")
+            self.addCleanup(lambda: os.system(f"umount -l '{state}'"))
+            with Background(BIN / "macula-supervisor", "--backoff", "20", env=node.env) as runner:
+                runner.wait("what=restart check=service.broken .*is not restarted any more", 240)
+                filler = pathlib.Path(state, "filler")
+                filler.write_bytes(b"x" * (15 << 20))
+                for _ in range(2):
+                    node.cli("health", "check")
+                runner.wait("what=check check=node.space state=failed", 120)
+                mark.touch()
+                filler.unlink()
+                node.cli("health", "check")
+                runner.wait("what=check check=service.broken state=ok", 120)
+                runner.stop()
+            node.__exit__(None)
+
     def test_a_bus_that_is_killed_is_no_failure_when_it_comes_back(self):
         with Node() as node:
             os.kill(node.pids()["nats-server"], signal.SIGKILL)
