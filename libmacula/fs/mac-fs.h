@@ -85,8 +85,8 @@ int mac_fs_remove(mac_root *root, const char *path) MAC_MUST_USE; /* a file or l
 /* The same for what was relaxed: a power cut may bring it back. */
 int mac_fs_remove_relaxed(mac_root *root, const char *path) MAC_MUST_USE;
 /* Sets room aside: a file (0600) with at least so many bytes allocated on the disk, made or made larger if it is not.
- * Who has to write although the disk is full removes it before (mac_fs_remove_relaxed). When there is not that much room
- * (-ENOSPC), the file is removed. */
+ * Who has to write although the disk is full removes it before (mac_fs_remove_relaxed). When there is not that much
+ * room (-ENOSPC), the file is removed. */
 int mac_fs_reserve(mac_root *root, const char *path, size_t bytes) MAC_MUST_USE;
 /* A file, link or directory with all it holds; links are removed, not followed; -ENOENT if none. Stops with -EXDEV at a
  * mount, before what is mounted there is touched; what came earlier is gone then. */

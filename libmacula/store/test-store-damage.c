@@ -272,6 +272,32 @@ static bool fill_at_every_page(box *b) {
     return good && was_full;
 }
 
+/* Opening makes the database, its WAL and the index of that: a new one, and one that is there. */
+static bool open_at_every_page(box *b) {
+    bool good = true, was_full = false;
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        _exit(CHILD_SKIPPED);
+    for (unsigned trial = 0; trial < 60 && good; trial++) {
+        if (mount("none", b->directory, "tmpfs", 0, "size=1m") < 0)
+            _exit(CHILD_SKIPPED);
+        mac_store *store = NULL;
+        if (trial % 2)
+            mac_store_close(open_with(b, 2));
+        good = fill_but(b, trial / 2);
+        int error = mac_store_open(b->path, migrations, 2, &store, NULL);
+        if (error == 0)
+            error = mac_store_exec(store, "INSERT INTO child VALUES (1, zeroblob(3000))", "");
+        if (error < 0 && error != -ENOSPC) {
+            (void)fprintf(stderr, "%u pages: %s\n", trial / 2, strerror(-error));
+            good = false;
+        }
+        was_full = was_full || error < 0;
+        mac_store_close(store);
+        umount2(b->directory, MNT_DETACH);
+    }
+    return good && was_full;
+}
+
 static bool open_read_only(box *b) {
     if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount(b->directory, b->directory, NULL, MS_BIND, NULL) < 0 ||
@@ -305,6 +331,10 @@ static void a_full_disk_is_said_and_loses_nothing(void **state) {
 
 static void a_disk_that_is_full_at_any_page_leaves_no_half_transaction(void **state) {
     in_child(fill_at_every_page, *state);
+}
+
+static void a_disk_that_is_full_at_any_page_of_an_opening_is_said(void **state) {
+    in_child(open_at_every_page, *state);
 }
 
 static void a_read_only_file_system_is_said(void **state) {
@@ -353,6 +383,7 @@ int main(void) {
         BOX_TEST(a_killed_process_loses_nothing_committed_and_keeps_nothing_else),
 #endif
         BOX_TEST(a_disk_that_is_full_at_any_page_leaves_no_half_transaction),
+        BOX_TEST(a_disk_that_is_full_at_any_page_of_an_opening_is_said),
         BOX_TEST(a_full_disk_is_said_and_loses_nothing),
         BOX_TEST(a_read_only_file_system_is_said),
         BOX_TEST(processes_that_open_a_new_database_at_once_all_succeed),

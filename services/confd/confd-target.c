@@ -158,7 +158,8 @@ static char *present_obstacle(const confd_context *context, const char *path) {
 
 char *confd_target_obstacle(const confd_context *context, const confd_manifest *manifest, const char *path) {
     if (!is_path(path))
-        return mac_strdup("expected the absolute path of a file, without . or .. and without control characters");
+        return mac_strdup(
+            "expected the absolute path of a file, without . or .. or a doubled slash, and without control characters");
     char *obstacle = parent_obstacle(context, manifest, path);
     if (obstacle)
         return obstacle;
