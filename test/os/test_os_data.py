@@ -1,4 +1,6 @@
 """The data partition: full, damaged, read-only, cut off. The node comes up and says what is wrong."""
+import re
+import struct
 import tempfile
 import unittest
 
@@ -41,6 +43,34 @@ class Data(OsTest):
         machine = self.machine(disk)
         environment = self.up(machine)
         self.assertTrue(environment.get("data_problem") or environment["persistent"] == "1", environment)
+
+    def test_a_damaged_file_system_is_mended_and_the_node_answers(self):
+        """What has decayed: both bitmaps of the first group, and the inode of the root directory."""
+        disk = self.disk()
+        part = disk["data"]
+        block, = struct.unpack_from("<I", disk.read(part.start + 1024, 1024), 24)
+        size = 1024 << block
+        with disk.extracted("data") as file:
+            said = tool("debugfs", "-R", "stats", file).decode()
+        place = {name: int(re.search(rf"{name} at (\d+)", said)[1]) for name in ("block bitmap", "inode bitmap", "inode table")}
+        for name in place:
+            disk.write(part.start + place[name] * size, b"\xa5" * 512)
+        machine = self.machine(disk, self.medium())
+        environment = self.up(machine)
+        self.assertEqual((environment["persistent"], environment["data_problem"]), ("1", ""))
+        machine.console.ok("grep -q repaired /run/initramfs/log")
+        with self.bus(machine) as bus:
+            bus.json(NODE)
+
+    def test_a_node_without_its_data_partition_runs_from_memory_and_says_so(self):
+        disk = self.disk()
+        disk.rename("data", "gone")
+        machine = self.machine(disk, self.medium())
+        environment = self.up(machine)
+        self.assertEqual(environment["persistent"], "0")
+        self.assertIn("no data partition", environment["data_problem"])
+        with self.bus(machine) as bus:
+            bus.json(NODE)
 
     def test_a_disk_that_cannot_be_written_is_named(self):
         disk = self.disk()

@@ -10,16 +10,21 @@ data_memory() {
 
 # e2fsck is the slot's where the initramfs has none. Its bits: 1 and 2 mended, 4 not mended by itself, 8 and more: could
 # not work.
+# shellcheck disable=SC2086 # words
+data_e2fsck() { macula-initrd feed 7200 $checker "$@" "$data" >>"$log" 2>&1; }
+
+# data_check [forced]: one that was left in order is believed, unless it is known not to be.
 data_check() {
     checker='chroot /sysroot /sbin/e2fsck'
     if [ -x /usr/sbin/e2fsck ]; then checker=/usr/sbin/e2fsck; else mount --bind /dev /sysroot/dev; fi
-    # shellcheck disable=SC2086 # words
-    macula-initrd feed 7200 $checker -p "$data" >>"$log" 2>&1
-    code=$?
+    code=4
+    if [ $# = 0 ]; then
+        data_e2fsck -p
+        code=$?
+    fi
     if [ $((code & 4)) != 0 ]; then
         tell "the data partition $data is damaged: repairing it, this may take a while"
-        # shellcheck disable=SC2086
-        macula-initrd feed 7200 $checker -y "$data" >>"$log" 2>&1
+        data_e2fsck -f -y
         code=$?
     fi
     umount /sysroot/dev 2>/dev/null
@@ -49,6 +54,8 @@ data_rescue() {
     fi
 }
 
+data_mount_ext4() { mount -t ext4 -o rw,noatime,nodev,nosuid "$data" /sysroot/data 2>>"$log"; }
+
 data_mount() {
     case $mode in
     live | install)
@@ -63,7 +70,11 @@ data_mount() {
     fi
     data_grow
     data_check
-    if mount -t ext4 -o rw,noatime,nodev,nosuid "$data" /sysroot/data 2>>"$log" && touch /sysroot/data/.writable 2>>"$log"; then
+    if ! data_mount_ext4; then
+        data_check forced
+        data_mount_ext4
+    fi
+    if grep -q ' /sysroot/data ext4 rw' /proc/mounts && touch /sysroot/data/.writable 2>>"$log"; then
         persistent=1
         rm -f /sysroot/data/.writable
         macula-initrd growfs "$data" /sysroot/data >>"$log" 2>&1 || problem "the file system on $data could not be extended"
