@@ -265,6 +265,11 @@ static void a_published_patch_is_applied(void **state) {
                          0);
         node_await_event(node, "config.rejected", "found an empty message");
     }
+    static const char cut[] = "{\"hostname\":\"cut\"}\0{";
+    assert_int_equal(
+        mac_bus_publish_raw(node->client, "macula.pub." TEST_REALM ".config.change", cut, sizeof(cut) - 1, NULL), 0);
+    node_await_event(node, "config.rejected", "found a NUL byte");
+    assert_config(node, "hostname", "\"published\"");
     node_free(node);
 }
 
