@@ -211,10 +211,7 @@ class Documents(NodeCase):
         self.rejected("maculaos:\n  sysctls: yes\n", r":2:\d+:.*sysctls")
 
     def test_one_byte_too_many(self):
-        text = "# " + "x" * (1 << 20) + "\n"
-        result = self.node.cli("config", "apply", "-", stdin=text)
-        self.assertNotEqual(result.code, 0)
-        self.assertIn("1048576", result.err)
+        self.rejected("#" * 1_000_000 + "\n", "at most 1000000 bytes")
 
     def test_an_unknown_template_names_its_place(self):
         self.rejected("hostname: x-${NOPE}\n", r"NOPE")
