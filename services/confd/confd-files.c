@@ -72,7 +72,7 @@ void confd_file_inspect(mac_root *root, const char *key, const char *path, const
 int confd_text_read(mac_root *root, const char *path, char **ret_text) {
     char *text = NULL;
     size_t length = 0;
-    int r = mac_fs_read(root, path, CONFD_TEXT_MAX, &text, &length);
+    int r = mac_fs_read(root, path, CONFD_FILE_MAX, &text, &length);
     if (r == -ENOENT || r == -ENOTDIR) {
         *ret_text = NULL;
         return 0;

@@ -6,7 +6,7 @@
 #include "confd-applicator.h"
 
 /* Largest text file of the system that confd edits (/etc/hosts, /etc/passwd …). */
-#define CONFD_TEXT_MAX (1u << 20)
+#define CONFD_FILE_MAX (1u << 20)
 
 /* Attributes for a file that belongs to somebody. Owner and group are left out when this process may not change them,
  * as on a developer's machine. */

@@ -137,6 +137,12 @@ void confd_generation_list_free(confd_generation **list, size_t count) {
 
 /* ---- reading ---- */
 
+/* 0: a row is there; -ENOENT: none; else why it cannot be read. */
+static int read_row(confd_store *store, sqlite3_stmt *row) {
+    int step = sqlite3_step(row);
+    return step == SQLITE_ROW ? 0 : step == SQLITE_DONE ? -ENOENT : mac_store_errno(store->base);
+}
+
 static char *column_text(sqlite3_stmt *row, int column) {
     return mac_strdup((const char *)sqlite3_column_text(row, column));
 }
@@ -223,9 +229,10 @@ int confd_store_load(confd_store *store, uint64_t number, confd_generation **ret
         store->base, "SELECT " GENERATION_COLUMNS ", document FROM generation WHERE number = ?", "i", (int64_t)number);
     if (!row)
         return mac_store_errno(store->base);
-    if (sqlite3_step(row) != SQLITE_ROW) {
+    result = read_row(store, row);
+    if (result < 0) {
         mac_store_done(row);
-        return -ENOENT;
+        return result;
     }
     mac_autoptr(confd_generation) generation = generation_from_row(row, &head);
     const char *text = sqlite3_column_blob(row, 7);
@@ -253,11 +260,12 @@ int confd_store_list(confd_store *store, unsigned limit, uint64_t before, confd_
         return mac_store_errno(store->base);
     confd_generation **list = NULL;
     size_t count = 0;
-    while (sqlite3_step(row) == SQLITE_ROW) {
+    while ((result = read_row(store, row)) == 0) {
         list = mac_realloc(list, (count + 1) * sizeof *list);
         list[count++] = generation_from_row(row, &head);
     }
     mac_store_done(row);
+    result = result == -ENOENT ? 0 : result;
     for (size_t i = 0; i < count && result == 0; i++)
         result = confd_store_load_sources(store, list[i]->number, false, &list[i]->sources);
     if (result < 0) {
@@ -285,7 +293,7 @@ int confd_store_outcome(confd_store *store, const char *job, bool *ret_is_error,
     sqlite3_stmt *row = mac_store_query(store->base, "SELECT is_error, data FROM outcome WHERE job = ?", "s", job);
     if (!row)
         return mac_store_errno(store->base);
-    int result = sqlite3_step(row) == SQLITE_ROW ? 0 : -ENOENT;
+    int result = read_row(store, row);
     if (result == 0) {
         *ret_is_error = sqlite3_column_int(row, 0) != 0;
         *ret_length = (size_t)sqlite3_column_bytes(row, 1);
@@ -299,7 +307,7 @@ int confd_store_job_request(confd_store *store, const char *job, char **ret_dige
     sqlite3_stmt *row = mac_store_query(store->base, "SELECT digest FROM job_request WHERE job = ?", "s", job);
     if (!row)
         return mac_store_errno(store->base);
-    int result = sqlite3_step(row) == SQLITE_ROW ? 0 : -ENOENT;
+    int result = read_row(store, row);
     if (result == 0)
         *ret_digest = column_text(row, 0);
     mac_store_done(row);
