@@ -11,6 +11,7 @@ import os
 import pathlib
 import queue
 import re
+import select
 import shutil
 import signal
 import socket
@@ -170,6 +171,16 @@ class Node:
             return runner.stop(number)
         finally:
             runner.close()
+
+    def kill_service(self, name):
+        """SIGKILL to one, until it has ended: what it had open is closed then. One that is on its way there still has its
+        connection, and a request that it is sent would have no answer."""
+        process = os.pidfd_open(self.pids()[name])
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        ended = select.poll()
+        ended.register(process, select.POLLIN)
+        ended.poll(PATIENCE * 1000)
+        os.close(process)
 
     def kill(self):
         """What a power cut does to the processes: SIGKILL, to all of them at once."""

@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
 """What a person is shown: hostile texts play no tricks, and messages name what is wrong, where, and what to do."""
 import json
-import os
 import re
 import shlex
-import signal
 import socket
 import subprocess
 import tempfile
@@ -181,7 +179,7 @@ class OnANode(NodeCase):
 
     def test_a_call_waits_for_a_service_that_restarts(self):
         for _ in range(3):
-            os.kill(self.node.pids()["confd"], signal.SIGKILL)
+            self.node.kill_service("confd")
             self.node.cli("config", "get", "hostname").ok()
 
 
