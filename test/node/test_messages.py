@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What a person is shown: hostile texts play no tricks, and messages name what is wrong, where, and what to do."""
 import json
+import os
 import re
 import shlex
 import socket
