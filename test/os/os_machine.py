@@ -94,14 +94,16 @@ class Drive:
 
 
 class Machine:
-    """`board`: pc (i440fx) or q35; `firmware`: seabios or ovmf; `options`: more words for QEMU's command line."""
+    """`board`: pc (i440fx) or q35; `firmware`: seabios or ovmf; `options`: more words for QEMU's command line;
+    `outside`: it reaches this host and what lies behind it."""
 
     has_turn = False  # of the whole run, see turn()
 
-    def __init__(self, folder, drives=(), board="pc", firmware="seabios", memory=512, watchdog=False, network=True, options=()):
+    def __init__(self, folder, drives=(), board="pc", firmware="seabios", memory=512, watchdog=False, network=True, options=(),
+                 outside=False):
         self.folder = pathlib.Path(folder)
         self.drives, self.board, self.firmware, self.memory = list(drives), board, firmware, memory
-        self.watchdog, self.network, self.options = watchdog, network, list(options)
+        self.watchdog, self.network, self.options, self.outside = watchdog, network, list(options), outside
         self.ports, self.boots = {}, 0
         self.keeps_turn = False  # other machines wait also while this one is between two boots
         self.process = self.console = self.qmp = self._lock = None
@@ -139,9 +141,9 @@ class Machine:
             return ["-nic", "none"]
         self.ports = {name: free_port() for name in ("ssh", "bus", "web")}
         guest = {"ssh": 22, "bus": 4222, "web": 80}
-        # restrict: the guest reaches nothing outside; the forwarded ports still work.
+        # restrict: the guest reaches nothing outside; the forwarded ports still work. Else this host's loopback is 10.0.2.2.
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{guest[name]}" for name in self.ports)
-        return ["-netdev", f"user,id=net,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=net,romfile="]
+        return ["-netdev", f"user,id=net,restrict={'off' if self.outside else 'on'},{forwards}", "-device", "virtio-net-pci,netdev=net,romfile="]
 
     def command(self):
         words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", self.board, "-m", str(self.memory),

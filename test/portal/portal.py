@@ -16,7 +16,8 @@ in DIR (openssl). POST /api/console/pair {pairing_code, node_code, node_id, host
     HTML-2222      200 and names full of HTML      LEAD-2222   307 to a place without TLS
 
 POST /api/console/pair/request and …/poll are the way without a code: GET /authorise?code=NODE_CODE shows the page on
-which somebody clicks, POST of it authorises; --auto does so after SECONDS. GET /requests lists what was asked (tests)."""
+which somebody clicks, POST of it authorises; --auto does so after SECONDS. GET /requests lists what was asked, GET /tokens
+what was given (tests)."""
 import argparse
 import http.server
 import json
@@ -169,6 +170,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         address = urllib.parse.urlsplit(self.path)
         if address.path == "/requests":
             self.answer(200, self.portal.asked)
+        elif address.path == "/tokens":
+            self.answer(200, self.portal.tokens)
         elif address.path == "/authorise":
             code = urllib.parse.parse_qs(address.query).get("code", [""])[0]
             safe = "".join(letter for letter in code if letter.isalnum() or letter == "-")

@@ -39,7 +39,7 @@ def prepare():
     if int(re.match(r"v(\d+)", version).group(1)) < NODE_JS:
         skip(f"Node.js {version.strip()} is too old, {NODE_JS} is needed")
     WORK.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "cases.mjs", "browser.mjs"):
+    for name in ("package.json", "package-lock.json", "cases.mjs", "machine.mjs", "browser.mjs"):
         shutil.copy(HERE / name, WORK / name)
     ready = WORK / "node_modules/ready"
     if not ready.exists() or ready.read_text() != (HERE / "package-lock.json").read_text():
