@@ -143,7 +143,8 @@ class Machine:
         guest = {"ssh": 22, "bus": 4222, "web": 80}
         # restrict: the guest reaches nothing outside; the forwarded ports still work. Else this host's loopback is 10.0.2.2.
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{guest[name]}" for name in self.ports)
-        return ["-netdev", f"user,id=net,restrict={'off' if self.outside else 'on'},{forwards}", "-device", "virtio-net-pci,netdev=net,romfile="]
+        restrict = "off" if self.outside else "on"
+        return ["-netdev", f"user,id=net,restrict={restrict},{forwards}", "-device", "virtio-net-pci,netdev=net,romfile="]
 
     def command(self):
         words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", self.board, "-m", str(self.memory),
