@@ -69,10 +69,11 @@ static void on_status(const Macula__V1__SupervisorStatus *status, void *data) {
         return;
     for (size_t i = 0; status && i < status->n_units; i++)
         on_unit(manager, status->units[i]);
-    on_heard(manager, status != NULL, status ? "the supervisor answers" : error ? error->message : "no answer");
-    if (manager->ask_again) {
+    if (manager->ask_again) { /* somebody waits for what is so now, not for what was when this was asked */
         manager->ask_again = false;
         healthd_services_ask(manager);
+    } else {
+        on_heard(manager, status != NULL, status ? "the supervisor answers" : error ? error->message : "no answer");
     }
     healthd_manager_consider(manager);
 }
