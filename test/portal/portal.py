@@ -42,7 +42,8 @@ def make_certificates(folder, days):
                                                          ("ca.pem", "ca.key", "key.pem", "request.pem", "certificate.pem",
                                                           "extensions"))
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *curve, "-days", "2", "-subj", "/CN=Test CA of the Portal", "-keyout", ca_key, "-out", ca)
+    openssl("req", "-x509", *curve, "-days", "2", "-subj", "/CN=Test CA of the Portal", "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign", "-keyout", ca_key, "-out", ca)
     openssl("req", *curve, "-subj", "/CN=localhost", "-keyout", key, "-out", request)
     extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1,IP:10.0.2.2,IP:::1\n")
     openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", days, "-extfile", extensions,
