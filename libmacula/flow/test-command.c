@@ -16,6 +16,7 @@
 
 #include "flow/mac-command.h"
 
+#define FOREVER "tail -f /dev/null" /* a program that ends only when it is ended */
 #define SHELL(script)                                                                                                  \
     (const char *const[]) {                                                                                            \
         "sh", "-c", script, NULL                                                                                       \
@@ -191,7 +192,7 @@ static void output_is_made_valid_utf_8(void **state) {
 static void a_slow_command_is_terminated(void **state) {
     (void)state;
     mac_command_result result = run(&(mac_command_options){
-        .argv = SHELL("echo begun; trap 'echo told; exit 5' TERM; while :; do sleep 0.05; done"), .timeout_ms = 100});
+        .argv = SHELL("echo begun; trap 'echo told; exit 5' TERM; " FOREVER " & wait"), .timeout_ms = 100});
     assert_true(result.timed_out);
     assert_int_equal(result.exit_code, 5);
     assert_non_null(strstr(result.output, "told"));
@@ -203,7 +204,7 @@ static void a_slow_command_is_terminated(void **state) {
 static void a_stubborn_command_and_its_children_are_killed(void **state) {
     (void)state;
     mac_command_result result = run(&(mac_command_options){
-        .argv = SHELL("trap '' TERM; sleep 1000 >/dev/null & echo $!; while :; do sleep 1000; done"),
+        .argv = SHELL("trap '' TERM; " FOREVER " >/dev/null & echo $!; while :; do " FOREVER "; done"),
         .timeout_ms = 50});
     assert_true(result.timed_out);
     assert_int_equal(result.signal, SIGKILL);
@@ -215,7 +216,7 @@ static void a_stubborn_command_and_its_children_are_killed(void **state) {
 static void a_child_that_ignores_the_end_goes_with_the_group(void **state) {
     (void)state;
     mac_command_result result = run(&(mac_command_options){
-        .argv = SHELL("(trap '' TERM; sleep 1000) >/dev/null 2>&1 & echo $!; wait"), .timeout_ms = 300});
+        .argv = SHELL("(trap '' TERM; " FOREVER ") >/dev/null 2>&1 & echo $!; wait"), .timeout_ms = 300});
     assert_int_equal(result.signal, SIGTERM);
     assert_goes(atoi(result.output));
     done(&result);
@@ -223,13 +224,13 @@ static void a_child_that_ignores_the_end_goes_with_the_group(void **state) {
 
 static void a_grandchild_that_keeps_the_pipe_does_not_hold_the_end_up(void **state) {
     (void)state;
-    mac_command_result result = run(&(mac_command_options){.argv = SHELL("sleep 1000 & echo $!; exit 6")});
+    mac_command_result result = run(&(mac_command_options){.argv = SHELL(FOREVER " & echo $!; exit 6")});
     assert_int_equal(result.exit_code, 6);
     assert_false(result.timed_out);
     assert_goes(atoi(result.output));
     done(&result);
     /* Also one that left the group. */
-    result = run(&(mac_command_options){.argv = SHELL("setsid sleep 1000 & echo $!; exit 6")});
+    result = run(&(mac_command_options){.argv = SHELL("setsid " FOREVER " & echo $!; exit 6")});
     assert_int_equal(result.exit_code, 6);
     pid_t stray = atoi(result.output);
     kill(stray, SIGKILL);
@@ -239,7 +240,7 @@ static void a_grandchild_that_keeps_the_pipe_does_not_hold_the_end_up(void **sta
 static void a_daemon_that_let_go_is_left_alone(void **state) {
     (void)state;
     mac_command_result result =
-        run(&(mac_command_options){.argv = SHELL("sleep 1000 </dev/null >/dev/null 2>&1 & echo $!")});
+        run(&(mac_command_options){.argv = SHELL(FOREVER " </dev/null >/dev/null 2>&1 & echo $!")});
     pid_t daemon = atoi(result.output);
     assert_true(daemon > 1 && runs(daemon));
     kill(daemon, SIGKILL);
@@ -253,7 +254,7 @@ static void a_caller_that_is_ended_ends_its_command_first(void **state) {
     pid_t caller = fork();
     if (caller == 0) {
         mac_autofree char *script =
-            mac_asprintf("trap '' TERM; echo $$ >/proc/%d/fd/%d; while :; do sleep 1000; done", getppid(), report[1]);
+            mac_asprintf("trap '' TERM; echo $$ >/proc/%d/fd/%d; while :; do " FOREVER "; done", getppid(), report[1]);
         mac_command_result result;
         _exit(mac_command_run(&(mac_command_options){.argv = SHELL(script)}, &result) == 0 ? 0 : 1);
     }
@@ -291,8 +292,7 @@ static void a_cancelled_command_ends_once(void **state) {
     mac_command *command;
     assert_int_equal(
         mac_command_start(
-            &(mac_command_options){.loop = &loop, .argv = SHELL("sleep 1000"), .on_end = on_end, .data = &ended},
-            &command),
+            &(mac_command_options){.loop = &loop, .argv = SHELL(FOREVER), .on_end = on_end, .data = &ended}, &command),
         0);
     mac_command_cancel(command);
     mac_command_cancel(command);
@@ -302,7 +302,7 @@ static void a_cancelled_command_ends_once(void **state) {
     assert_true(ended.result.cancelled);
     assert_int_equal(ended.result.signal, SIGTERM);
     assert_int_equal(uv_loop_close(&loop), 0);
-    mac_autoptr(mac_error) error = mac_command_error("sleep", &(mac_command_result){.cancelled = true, .output = ""});
+    mac_autoptr(mac_error) error = mac_command_error("tail", &(mac_command_result){.cancelled = true, .output = ""});
     assert_int_equal(error->code, MACULA__V1__ERROR_CODE__CANCELLED);
 }
 

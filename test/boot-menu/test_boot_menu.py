@@ -34,6 +34,8 @@ def menu_under_test():
     script = re.sub(r"^probe .*\n", "set espid=ESP\n", script, flags=re.M)
     script = re.sub(r"^if serial .*?^fi\n", "", script, flags=re.M | re.S)
     script = re.sub(r"^(    )?sleep 10\n|^    reboot\n", "", script, flags=re.M)
+    # Newer versions of grub-emu have a linux of their own, which goes before a function of that name.
+    script = script.replace("if linux /", "if load_kernel /").replace("if initrd /", "if load_initrd /")
     # What a case gave is decided at the first kernel that loads; grub-emu cannot leave a function, so a flag does.
     script = script.replace("boot; fi", "true; fi")
     return script[:script.index('menuentry "MaculaOS')]
@@ -41,7 +43,7 @@ def menu_under_test():
 
 PRELUDE = """
 set pager=0
-function linux { if [ "$started" = 1 ]; then true; elif [ "$root" = "$broken" ]; then false; else
+function load_kernel { if [ "$started" = 1 ]; then true; elif [ "$root" = "$broken" ]; then false; else
     set started=1
     echo "@$case=$2@"
     echo "@$case=$3@"
@@ -53,7 +55,7 @@ function linux { if [ "$started" = 1 ]; then true; elif [ "$root" = "$broken" ];
     echo "@$case=$9@"
 fi
 }
-function initrd { true; }
+function load_initrd { true; }
 """
 
 
