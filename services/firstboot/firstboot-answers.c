@@ -224,8 +224,11 @@ static void check_system(const json_t *values, const firstboot_facts *facts, mac
     const char *zone = firstboot_answer(values, "timezone");
     if (*zone && facts->zones.count > 0 && !mac_strings_contain(&facts->zones, zone))
         add_filled(problems, "timezone", T_FILL(NO_SUCH_ZONE, zone, NULL));
-    if (!*firstboot_answer(values, "password") && !*firstboot_answer(values, "ssh_keys"))
+    const char *password = firstboot_answer(values, "password");
+    if (!*password && !*firstboot_answer(values, "ssh_keys"))
         add_problem(problems, "password", T(LOGIN_NEEDED));
+    if (mac_password_begins_as_hash(password) && !mac_password_is_hash(password))
+        add_problem(problems, "password", T(PASSWORD_DAMAGED));
 }
 
 int firstboot_answers_check(const firstboot_step *step, const json_t *values, const firstboot_facts *facts,

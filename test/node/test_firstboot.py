@@ -66,6 +66,26 @@ class Wizard(unittest.TestCase):
                              ["password", "timezone"])
             self.assertNotIn("not_a_name", page.get("/system").text)
 
+    def test_a_hash_is_taken_whole_or_not_at_all_for_a_password(self):
+        whole = "$6$saltsalt$" + "a" * 86
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.get("/system")
+            for damaged in (whole[:-1], whole + ":", "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/", "$2a$10$" + "a" * 53):
+                answer = page.post("/system", hostname="edge-7", password=damaged)
+                self.assertEqual((answer.status, sorted(answer.errors())), (422, ["password"]), damaged)
+                self.assertIn("copy a whole one", answer.errors()["password"])
+                self.assertNotIn(damaged, answer.text)
+            page.post("/system", hostname="edge-7", password=whole)
+            page.post("/mesh")
+            page.get("/network")
+            page.post("/network", net_mode="dhcp")
+            page.finish()
+            node.runner.wait_once('msg="the node is configured"')
+            self.assertIn(whole, node.read("/var/lib/maculaos/config.yaml"))
+
     def test_a_fixed_address_is_checked_as_yaml_is(self):
         with Node() as node:
             page = Page(node)

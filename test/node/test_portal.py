@@ -45,6 +45,17 @@ def entered(node):
     return page
 
 
+@contextlib.contextmanager
+def cut_at(point):
+    """(node, file, page): a node whose power is cut at a point while that file is there; its page, where everything has been answered."""
+    with tempfile.TemporaryDirectory() as folder:
+        armed = pathlib.Path(folder, "armed")
+        with Node(env={"MACULA_FAULT": point, "MACULA_FAULT_ARMED": str(armed)}) as node:
+            page = entered(node)
+            page.answer_all()
+            yield node, armed, page
+
+
 class Proxy(socketserver.ThreadingTCPServer):
     """A proxy that knows CONNECT and nothing else."""
     daemon_threads = allow_reuse_address = True
@@ -250,77 +261,65 @@ class Faults(unittest.TestCase):
 
     def test_a_power_cut_at_any_step_of_the_end_is_made_good_by_the_next_start(self):
         for point in self.POINTS:
-            with self.subTest(point), tempfile.TemporaryDirectory() as folder:
-                armed = pathlib.Path(folder, "armed")
-                with Node(env={"MACULA_FAULT": point, "MACULA_FAULT_ARMED": str(armed)}) as node:
-                    page = entered(node)
-                    page.answer_all()
-                    page.get("/review")
-                    before = node.generation()
-                    armed.write_text("")
-                    try:
-                        page.post("/finish")
-                    except OSError:
-                        pass
-                    node.runner.wait("state=waiting.*signal 9")
-                    node.kill()
-                    armed.unlink()
-                    node.start()
-                    if not node.path("/var/lib/maculaos/.configured").exists():
-                        again = entered(node) if "asking" in node.cli("call", "firstboot.status").out else None
-                        if again:
-                            self.assertIn("Go on with: Review", again.last.text)
-                            again.finish()
-                        node.runner.wait_once('msg="the node is configured"')
-                    self.assertEqual(node.get("hostname"), "edge-7")
-                    self.assertEqual(node.generation(), before + 1)
-                    self.assertFalse(node.path("/var/lib/maculaos/firstboot/draft").exists()
-                                     and node.cli("call", "firstboot.status").code == 0)
+            with self.subTest(point), cut_at(point) as (node, armed, page):
+                page.get("/review")
+                before = node.generation()
+                armed.write_text("")
+                try:
+                    page.post("/finish")
+                except OSError:
+                    pass
+                node.runner.wait("state=waiting.*signal 9")
+                node.kill()
+                armed.unlink()
+                node.start()
+                if not node.path("/var/lib/maculaos/.configured").exists():
+                    again = entered(node) if "asking" in node.cli("call", "firstboot.status").out else None
+                    if again:
+                        self.assertIn("Go on with: Review", again.last.text)
+                        again.finish()
+                    node.runner.wait_once('msg="the node is configured"')
+                self.assertEqual(node.get("hostname"), "edge-7")
+                self.assertEqual(node.generation(), before + 1)
+                self.assertFalse(node.path("/var/lib/maculaos/firstboot/draft").exists()
+                                 and node.cli("call", "firstboot.status").code == 0)
 
     def test_that_the_node_is_paired_is_told_whenever_the_process_dies_after_the_mark(self):
         for point in ("firstboot.finish.marked", "firstboot.notice.told"):
-            with self.subTest(point), tempfile.TemporaryDirectory() as folder:
-                armed = pathlib.Path(folder, "armed")
-                with Node(env={"MACULA_FAULT": point, "MACULA_FAULT_ARMED": str(armed)}) as node:
-                    page = entered(node)
-                    page.answer_all()
-                    page.get("/review")
-                    generation = node.generation() + 1
-                    listener = node.events("node.paired", count=1 if "marked" in point else 2)
-                    armed.write_text("")
-                    with contextlib.suppress(OSError):
-                        page.post("/finish")
-                    node.runner.wait("unit=firstboot state=waiting.*signal 9")
-                    armed.unlink()  # the supervisor starts it again by itself
-                    for _ in range(1 if "marked" in point else 2):
-                        self.assertEqual(int(listener.wait(r'"generation"\s*:\s*"?(\d+)').group(1)), generation)
-                    self.wait_until_finished(node)
-                    self.assertEqual(sorted(p.name for p in node.path("/var/lib/maculaos/firstboot").iterdir()), [])
+            with self.subTest(point), cut_at(point) as (node, armed, page):
+                page.get("/review")
+                generation = node.generation() + 1
+                listener = node.events("node.paired", count=1 if "marked" in point else 2)
+                armed.write_text("")
+                with contextlib.suppress(OSError):
+                    page.post("/finish")
+                node.runner.wait("unit=firstboot state=waiting.*signal 9")
+                armed.unlink()  # the supervisor starts it again by itself
+                for _ in range(1 if "marked" in point else 2):
+                    self.assertEqual(int(listener.wait(r'"generation"\s*:\s*"?(\d+)').group(1)), generation)
+                self.wait_until_finished(node)
+                self.assertEqual(sorted(p.name for p in node.path("/var/lib/maculaos/firstboot").iterdir()), [])
 
     def test_a_power_cut_while_an_answer_is_kept_loses_this_answer_or_none(self):
         for point in ("fs.write.temporary", "fs.write.renamed", "firstboot.draft"):
-            with self.subTest(point), tempfile.TemporaryDirectory() as folder:
-                armed = pathlib.Path(folder, "armed")
-                with Node(env={"MACULA_FAULT": point, "MACULA_FAULT_ARMED": str(armed)}) as node:
-                    page = entered(node)
-                    page.answer_all()
-                    page.get("/mesh")
-                    page.post("/mesh", realm="com.example.before")
-                    page.get("/mesh")
-                    armed.write_text("")
-                    with contextlib.suppress(OSError):
-                        page.post("/mesh", realm="com.example.plant")
-                    node.runner.wait("state=waiting.*signal 9")
-                    node.kill()
-                    armed.unlink()
-                    node.start()
-                    page = entered(node)
-                    self.assertIn("Go on with: Review", page.last.text)
-                    self.assertIn('value="edge-7"', page.get("/system").text)
-                    after = "com.example.before" if point == "fs.write.temporary" else "com.example.plant"
-                    self.assertIn(f'value="{after}"', page.get("/mesh").text)
-                    page.finish()
-                    node.runner.wait_once('msg="the node is configured"')
+            with self.subTest(point), cut_at(point) as (node, armed, page):
+                page.get("/mesh")
+                page.post("/mesh", realm="com.example.before")
+                page.get("/mesh")
+                armed.write_text("")
+                with contextlib.suppress(OSError):
+                    page.post("/mesh", realm="com.example.plant")
+                node.runner.wait("state=waiting.*signal 9")
+                node.kill()
+                armed.unlink()
+                node.start()
+                page = entered(node)
+                self.assertIn("Go on with: Review", page.last.text)
+                self.assertIn('value="edge-7"', page.get("/system").text)
+                after = "com.example.before" if point == "fs.write.temporary" else "com.example.plant"
+                self.assertIn(f'value="{after}"', page.get("/mesh").text)
+                page.finish()
+                node.runner.wait_once('msg="the node is configured"')
 
     def test_an_answer_that_cannot_be_kept_is_not_taken_for_given(self):
         with Node() as node:
