@@ -20,6 +20,7 @@
  * What is not promised: that workloads cannot disturb each other. A sender is a connection; he may have several. */
 #include "bus-internal.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include "log/mac-log.h"
@@ -27,6 +28,7 @@
 #define LANES 64
 #define WAITING_MAX 16384
 #define WAITING_BYTES_MAX (16u << 20)
+#define FLOOD_BYTES (1u << 20) /* after so many waited at once, the memory that is free again is given back */
 #define REFILL_MS 20
 #define WINDOW_MAX 64 /* answers under way at most: a PING with every so many */
 #define LATE_MS 80    /* a PONG that takes longer has waited for somebody who does not read */
@@ -49,6 +51,7 @@ typedef struct lane {
 struct bus_lanes {
     lane lanes[LANES];
     size_t count, bytes;
+    size_t most;       /* bytes at once since the lanes were last empty */
     unsigned turn;     /* the lane that comes next */
     int64_t allowance; /* bytes that may be sent now; below 0 when the last answer was large */
     uint64_t refilled; /* uv_now() */
@@ -193,6 +196,8 @@ void bus_lane_add(bus_source *source, const bus_message *message) {
     to->bytes += bytes;
     lanes->count++;
     lanes->bytes += bytes;
+    if (lanes->bytes > lanes->most)
+        lanes->most = lanes->bytes;
 }
 
 /* ---- out ---- */
@@ -212,6 +217,13 @@ static entry take_next(bus_lanes *lanes) {
     lanes->count--;
     lanes->bytes -= bytes;
     return *first;
+}
+
+/* What a flood took is held by the allocator in many small pieces, and without this it stays there. */
+static void end_flood(bus_lanes *lanes) {
+    if (lanes->most >= FLOOD_BYTES)
+        malloc_trim(0);
+    lanes->most = 0;
 }
 
 /* Whether a request may be handed over now. */
@@ -237,6 +249,8 @@ bool bus_lanes_serve(mac_bus *bus) {
         count_answer(bus);
     }
     lanes->serving = false;
+    if (lanes->count == 0)
+        end_flood(lanes);
     if (lanes->count > 0 && bus->wire && !may_serve(bus))
         uv_timer_start(&bus->lane_timer, bus_lane_on_timer, REFILL_MS, 0);
     return bus->wire && may_serve(bus);

@@ -26,6 +26,12 @@ static void record(const char *what, const Macula__V1__ParticipantRequest *input
     fclose(file);
 }
 
+/* To the test that waits for it. */
+static void say(const char *what) {
+    puts(what);
+    fflush(stdout);
+}
+
 static void participant_check(Macula__V1__Participant_Service *service, const Macula__V1__ParticipantRequest *input,
                               Macula__V1__ParticipantAnswer_Closure closure, void *closure_data) {
     (void)service;
@@ -52,8 +58,10 @@ static void participant_apply(Macula__V1__Participant_Service *service, const Ma
     record(input->revert ? "revert" : "apply", input);
     if (!input->revert && mac_streq(mode, "die"))
         _exit(1);
-    if (!input->revert && mac_streq(mode, "silent"))
-        return; /* the request is never answered */
+    if (!input->revert && mac_streq(mode, "silent")) {
+        say("asked"); /* and the request is never answered */
+        return;
+    }
     if (!input->revert && mac_streq(mode, "fail")) {
         mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__INTERNAL, NULL, "the test has failed");
         return;
@@ -70,10 +78,8 @@ static void on_state(mac_bus *bus, mac_bus_state state, const mac_error *error, 
     (void)bus;
     (void)error;
     (void)data;
-    if (state == MAC_BUS_CONNECTED) {
-        printf("ready\n");
-        fflush(stdout);
-    }
+    if (state == MAC_BUS_CONNECTED)
+        say("ready");
 }
 
 int main(int argc, char **argv) {

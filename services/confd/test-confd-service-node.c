@@ -188,6 +188,14 @@ int node_boot(confd_node *node) {
     return WEXITSTATUS(status);
 }
 
+/* Reads the next line. */
+static void await_word(int from, const char *word) {
+    char text[16] = "";
+    for (size_t length = 0; length < sizeof text - 1 && !strchr(text, '\n'); length++)
+        assert_int_equal(read(from, text + length, 1), 1);
+    assert_string_equal(strtok(text, "\n"), word);
+}
+
 void node_participant(confd_node *node, const char *name, const char *mode) {
     mac_autofree char *program = mac_asprintf("%s/../test/test-confd-participant", program_directory());
     mac_autofree char *log = mac_asprintf("%s/participants.log", node->box->directory);
@@ -200,11 +208,14 @@ void node_participant(confd_node *node, const char *name, const char *mode) {
     setenv("PARTICIPANT_MODE", mode, 1);
     setenv("PARTICIPANT_LOG", log, 1);
     assert_true(node->participant_count < MAC_ARRAY_SIZE(node->participants));
-    node->participants[node->participant_count++] = spawn(node, argv, NULL, ends[1]);
+    node->participants[node->participant_count] = spawn(node, argv, NULL, ends[1]);
+    node->participant_said[node->participant_count++] = ends[0];
     close(ends[1]);
-    char byte;
-    assert_int_equal(read(ends[0], &byte, 1), 1); /* "ready" */
-    close(ends[0]);
+    await_word(ends[0], "ready");
+}
+
+void node_await_asked(confd_node *node) {
+    await_word(node->participant_said[node->participant_count - 1], "asked");
 }
 
 char *node_participant_log(confd_node *node) {
@@ -220,6 +231,7 @@ void node_free(confd_node *node) {
     for (size_t i = 0; i < node->participant_count; i++) {
         kill(node->participants[i], SIGKILL);
         await(&node->participants[i]);
+        close(node->participant_said[i]);
     }
     test_node_close(node->bus, &node->client);
     uv_close((uv_handle_t *)&node->notify_poll, NULL);

@@ -13,6 +13,7 @@ typedef struct confd_node {
     char *units;
     pid_t confd;
     pid_t participants[4];
+    int participant_said[4]; /* what they print */
     size_t participant_count;
     mac_strings events; /* "config.changed {…}" */
     unsigned event_count;
@@ -43,6 +44,8 @@ int node_start_and_fail(confd_node *node);
 int node_boot(confd_node *node);
 /* Starts a participant and waits until it serves. */
 void node_participant(confd_node *node, const char *name, const char *mode);
+/* Waits until the last participant, a silent one, has been asked to apply. */
+void node_await_asked(confd_node *node);
 /* What the participants were asked, and forgets it; caller frees. */
 char *node_participant_log(confd_node *node);
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 import unittest
 
-from node_harness import BIN, SOURCE, Background, Node
+from node_harness import BIN, SANITIZED, SOURCE, Background, Node
 
 
 def fault_points():
@@ -153,8 +153,6 @@ class Disks(unittest.TestCase):
             self.assertEqual((node.get("hostname"), node.read("/etc/hostname")), ("writable", "writable\n"))
 
 
-# Whether the programs were built with a sanitizer.
-SANITIZED = any(name in (BIN / "confd").read_bytes() for name in (b"__asan_init", b"__tsan_init"))
 LIBFAKETIME = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 

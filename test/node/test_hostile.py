@@ -9,7 +9,7 @@ import sys
 import time
 import unittest
 
-from node_harness import Background, NodeCase, RawClient
+from node_harness import SANITIZED, Background, NodeCase, RawClient
 
 PREFIX = "macula.rpc.io.macula."
 
@@ -166,6 +166,25 @@ class Clients(NodeCase):
 class Floods(NodeCase):
     """On a node of their own: what floods have left in the lanes of workloads is answered for a while after them."""
     CONFIG = "hostname: steady\n"
+
+    def memory(self):
+        """What confd alone uses, in kB."""
+        with open(f"/proc/{self.node.pids()['confd']}/smaps_rollup", encoding="ascii") as rollup:
+            return sum(int(line.split()[1]) for line in rollup if line.startswith("Private_"))
+
+    @unittest.skipIf(SANITIZED, "a sanitizer keeps memory that was freed")
+    def test_a_flood_that_has_been_answered_gives_its_memory_back(self):
+        count, size = 2000, 3000  # most of what one sender may have waiting
+        before = self.memory()
+        with RawClient(self.node.url) as client:
+            client.subscribe("_INBOX.flood", "1")
+            for _ in range(count):
+                client.publish(PREFIX + "config.get", '{"path":"hostname"}'.ljust(size), "_INBOX.flood")
+            got = 0
+            while got < count:
+                kind, *_ = client.next()
+                got += kind == "MSG"
+        self.assertLess(self.memory(), before + count * size // 1024 // 4)
 
     def test_many_endless_floods_that_are_never_read_do_not_shut_the_administrator_out(self):
         """All listen at one inbox: each answer goes to each of them, and each of them makes whoever sends to it wait."""
