@@ -229,13 +229,29 @@ static mac_error *wait_paired(cli_session *session, status_answer **ret_status) 
     }
 }
 
-/* Pairs; code "" waits for an authorisation. */
+static mac_error *ask_pair(cli_session *session, const Macula__V1__FirstbootPairRequest *request) {
+    mac_autoptr(status_answer) status = NULL;
+    return cli_call(session, CONTROL, "Pair", &request->base, (ProtobufCMessage **)&status);
+}
+
+static void show_owner(const status_answer *status, const char *how) {
+    if (!cli_output_json())
+        cli_print(CLI_GREEN, "%s: this node belongs to %s (%s).\n", how, status->user_name, status->organisation);
+}
+
+/* Pairs; code "" waits for an authorisation. A node that is paired stays so: a script may be run again. */
 static int pair(cli_session *session, const char *code) {
     Macula__V1__FirstbootPairRequest request = MACULA__V1__FIRSTBOOT_PAIR_REQUEST__INIT;
-    mac_autoptr(status_answer) first = NULL;
+    mac_autoptr(status_answer) before = NULL;
     mac_autoptr(status_answer) status = NULL;
     request.code = (char *)(uintptr_t)code;
-    mac_error *error = cli_call(session, CONTROL, "Pair", &request.base, (ProtobufCMessage **)&first);
+    mac_error *error = get_status(session, &before);
+    if (!error && before->pairing == PAIRING(paired)) {
+        show_owner(before, "Paired already");
+        return CLI_OK;
+    }
+    if (!error)
+        error = ask_pair(session, &request);
     if (!error)
         error = wait_paired(session, &status);
     if (error)
@@ -244,14 +260,34 @@ static int pair(cli_session *session, const char *code) {
         cli_error("not paired: %s", status->pairing_error ? status->pairing_error : "cancelled");
         return CLI_FAILED;
     }
-    if (!cli_output_json())
-        cli_print(CLI_GREEN, "Paired: this node belongs to %s (%s).\n", status->user_name, status->organisation);
+    show_owner(status, "Paired");
     return CLI_OK;
+}
+
+/* Whether there is something left to ask: a node that is paired may stay so. */
+static bool wants_pairing(cli_session *session) {
+    Macula__V1__FirstbootPairRequest request = MACULA__V1__FIRSTBOOT_PAIR_REQUEST__INIT;
+    mac_autoptr(status_answer) status = NULL;
+    mac_error *error = get_status(session, &status);
+    if (!error && status->pairing != PAIRING(paired))
+        return true;
+    if (!error) {
+        show_owner(status, "Paired already");
+        if (cli_ask("Pair with another account?") != 1)
+            return false;
+        request.has_leave = request.leave = true;
+        error = ask_pair(session, &request);
+    }
+    if (error)
+        (void)fail(error);
+    return error == NULL;
 }
 
 static void ask_pairing(cli_session *session) {
     cli_print(CLI_PLAIN, "\n");
     cli_print(CLI_BOLD, "--- Portal ---\n");
+    if (!wants_pairing(session))
+        return;
     for (;;) {
         mac_autofree char *code = NULL;
         if (!cli_setup_line(

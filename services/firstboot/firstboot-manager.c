@@ -83,6 +83,8 @@ static void on_end_timer(uv_timer_t *timer) {
     mac_service_quit(manager->service, 0);
 }
 
+static void try_later(firstboot_manager *manager);
+
 static void on_finished(mac_problems *problems, void *data) {
     firstboot_manager *manager = data;
     if (manager->stopping)
@@ -91,6 +93,7 @@ static void on_finished(mac_problems *problems, void *data) {
         int result = firstboot_draft_phase(&manager->draft, FIRSTBOOT_ASKING, manager->draft.reboot);
         if (result < 0) /* it would finish by itself at the next start: say so, and ask all the same */
             manager->draft.phase = FIRSTBOOT_ASKING;
+        try_later(manager);
         return;
     }
     firstboot_console_update(manager);
@@ -135,6 +138,18 @@ static const char *future_hostname(void *data) {
 
 /* ---- nobody is asked ---- */
 
+static void on_again(uv_timer_t *timer);
+
+/* Where nobody is asked, nobody begins anew. */
+static void try_later(firstboot_manager *manager) {
+    if (!section(manager)->unattended)
+        return;
+    manager->again_ms = manager->again_ms ? manager->again_ms * 2 : AGAIN_MS;
+    if (manager->again_ms > AGAIN_MAX_MS)
+        manager->again_ms = AGAIN_MAX_MS;
+    uv_timer_start(&manager->again, on_again, manager->again_ms, 0);
+}
+
 /* The code that the configuration brings; NULL when there is none. Caller wipes and frees. */
 static char *given_code(const firstboot_manager *manager) {
     const char *text = section(manager)->pairing_code;
@@ -163,10 +178,12 @@ static void go_on_unattended(firstboot_manager *manager) {
         firstboot_pairing_start(&manager->pairing, code);
     } else {
         int result = firstboot_draft_phase(&manager->draft, FIRSTBOOT_FINISHING, false);
-        if (result == 0)
+        if (result == 0) {
             firstboot_finish_start(&manager->finish);
-        else
+        } else {
             mac_log_error("the set-up cannot be finished", "error=" MAC_LOG_Q("%s"), strerror(-result));
+            try_later(manager);
+        }
     }
     if (code)
         mac_wipe(code, strlen(code));
@@ -182,12 +199,10 @@ static void on_pairing(void *data) {
     bool refused = manager->pairing.state == MACULA__V1__FIRSTBOOT_STATUS__PAIRING__refused;
     bool paired = manager->pairing.state == MACULA__V1__FIRSTBOOT_STATUS__PAIRING__paired;
     firstboot_console_update(manager);
-    if (!section(manager)->unattended || (!refused && !paired))
-        return;
-    manager->again_ms = manager->again_ms ? manager->again_ms * 2 : AGAIN_MS;
-    if (manager->again_ms > AGAIN_MAX_MS)
-        manager->again_ms = AGAIN_MAX_MS;
-    uv_timer_start(&manager->again, on_again, paired ? 0 : manager->again_ms, 0);
+    if (refused)
+        try_later(manager);
+    else if (paired && section(manager)->unattended)
+        uv_timer_start(&manager->again, on_again, 0, 0);
 }
 
 /* The Portal may be behind a proxy that only the configuration knows. */

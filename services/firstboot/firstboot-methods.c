@@ -187,11 +187,22 @@ static void firstboot_pair(Macula__V1__FirstbootControl_Service *service, const 
                            Macula__V1__FirstbootStatus_Closure closure, void *closure_data) {
     (void)closure;
     firstboot_manager *manager = manager_of(service, control);
-    if (input->cancel)
+    mac_request *request = mac_request_from(closure_data);
+    int result = 0;
+    if (manager->draft.phase != FIRSTBOOT_ASKING) {
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__CONFLICT, NULL, "the set-up is being finished");
+        return;
+    }
+    if (input->leave)
+        result = firstboot_pairing_leave(&manager->pairing);
+    else if (input->cancel)
         firstboot_pairing_cancel(&manager->pairing);
     else
         firstboot_pairing_start(&manager->pairing, input->code && *input->code ? input->code : NULL);
-    answer_status(manager, mac_request_from(closure_data));
+    if (result < 0)
+        mac_request_fail_error(request, mac_error_from_errno(result, "the credentials could not be removed"));
+    else
+        answer_status(manager, request);
 }
 
 static void firstboot_finish(Macula__V1__FirstbootControl_Service *service,

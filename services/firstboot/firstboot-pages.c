@@ -187,6 +187,11 @@ void firstboot_page_pairing(mac_buffer *page, const firstboot_view *view, const 
         mac_autofree char *text = T_FILL(PAIRED_AS, view->pairing.user_name, view->pairing.organisation);
         firstboot_page_notice(page, "good", text);
         firstboot_html(page, "<p class=\"actions\"><a class=\"button\" href=\"/review\">{}</a></p>", T(CONTINUE));
+        firstboot_page_form(page, "/pairing", view->session, view->draft->revision);
+        firstboot_html(
+            page,
+            "<p class=\"actions\"><button class=\"second\" name=\"action\" value=\"leave\">{}</button></p></form>",
+            T(PAIR_AGAIN));
     } else {
         add_paragraph(page, T_FILL(PAIRING_INTRO, view->pairing.portal, NULL));
         if (busy)
@@ -284,9 +289,8 @@ void firstboot_page_done(mac_buffer *page, const firstboot_view *view) {
     firstboot_page_notice(page, "good", T(DONE_TITLE));
     firstboot_html(page, "<p>{}</p><h2>{}</h2><ul>", view->draft->reboot ? T(DONE_RESTART) : T(DONE_NO_RESTART),
                    T(DONE_NEXT));
-    mac_autofree char *url = mac_asprintf("http://%s.local/", name);
-    mac_autofree char *console = T_FILL(DONE_NEXT_CONSOLE, url, NULL);
-    firstboot_html(page, "<li>{}</li>", console);
+    mac_autofree char *found = T_FILL(DONE_NEXT_NAME, name, NULL);
+    firstboot_html(page, "<li>{}</li>", found);
     mac_autofree char *ssh = T_FILL(DONE_NEXT_SSH, name, NULL);
     firstboot_html(page, "<li>{}</li><li>{}</li>", ssh, T(DONE_NEXT_CLI));
     if (view->pairing.state == STATE(paired))

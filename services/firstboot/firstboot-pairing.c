@@ -73,6 +73,16 @@ static bool may_pass(const mac_error *error) {
     return error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE || error->code == MACULA__V1__ERROR_CODE__TIMED_OUT;
 }
 
+static void on_cancelled(firstboot_pairing *pairing) {
+    char *next = mac_take(&pairing->next_code);
+    forget(pairing);
+    if (next)
+        firstboot_pairing_start(pairing, *next ? next : NULL);
+    else
+        enter(pairing, STATE(unpaired));
+    set_text(&next, NULL);
+}
+
 static void on_answer(mac_worker *worker, const ProtobufCMessage *output, const mac_error *error, void *data) {
     (void)worker;
     firstboot_pairing *pairing = data;
@@ -81,8 +91,7 @@ static void on_answer(mac_worker *worker, const ProtobufCMessage *output, const 
     if (pairing->closing)
         return;
     if (pairing->cancelled) {
-        forget(pairing);
-        enter(pairing, STATE(unpaired));
+        on_cancelled(pairing);
     } else if (error && pairing->poll_token && may_pass(error) && ++pairing->failures < FAILURES_MAX) {
         ask_later(pairing, RETRY_S);
     } else if (error || !answer) {
@@ -150,8 +159,16 @@ void firstboot_pairing_init(firstboot_pairing *pairing, const firstboot_pairing_
 }
 
 void firstboot_pairing_start(firstboot_pairing *pairing, const char *pairing_code) {
-    if (pairing->worker || pairing->state == STATE(waiting) || pairing->state == STATE(paired))
+    bool runs = pairing->worker || pairing->state == STATE(waiting);
+    bool same = pairing_code ? mac_streq(pairing_code, pairing->pairing_code) : !pairing->pairing_code;
+    if (pairing->state == STATE(paired) || (runs && same && !pairing->cancelled))
         return;
+    uv_timer_stop(&pairing->timer);
+    if (pairing->worker) {
+        firstboot_pairing_cancel(pairing);
+        set_text(&pairing->next_code, pairing_code ? pairing_code : "");
+        return;
+    }
     forget(pairing);
     set_text(&pairing->pairing_code, pairing_code);
     pairing->cancelled = false;
@@ -161,6 +178,7 @@ void firstboot_pairing_start(firstboot_pairing *pairing, const char *pairing_cod
 
 void firstboot_pairing_cancel(firstboot_pairing *pairing) {
     uv_timer_stop(&pairing->timer);
+    set_text(&pairing->next_code, NULL);
     if (pairing->worker) {
         pairing->cancelled = true;
         mac_worker_cancel(pairing->worker);
@@ -168,6 +186,18 @@ void firstboot_pairing_cancel(firstboot_pairing *pairing) {
         forget(pairing);
         enter(pairing, STATE(unpaired));
     }
+}
+
+int firstboot_pairing_leave(firstboot_pairing *pairing) {
+    if (pairing->state != STATE(paired))
+        return 0;
+    int result = mac_fs_remove(pairing->options.root, FIRSTBOOT_CREDENTIALS);
+    if (result < 0 && result != -ENOENT)
+        return result;
+    set_text(&pairing->user_name, NULL);
+    set_text(&pairing->organisation, NULL);
+    enter(pairing, STATE(unpaired));
+    return 0;
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
@@ -189,6 +219,7 @@ bool firstboot_pairing_idle(const firstboot_pairing *pairing) {
 
 void firstboot_pairing_deinit(firstboot_pairing *pairing) {
     forget(pairing);
+    set_text(&pairing->next_code, NULL);
     free(pairing->user_name);
     free(pairing->organisation);
     free(pairing->portal);

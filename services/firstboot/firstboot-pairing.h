@@ -5,6 +5,8 @@
  *      │ cancel            │   │ time to ask again
  *      └──── refused ◀─────┴── waiting (the Portal has the request; it is asked until it expires)
  *
+ * From `paired` leads firstboot_pairing_leave back to `unpaired`.
+ *
  * Credentials are stored, durably and sealed, before the state is `paired`. When the power goes between the Portal's
  * answer and that, the same question is asked again with the same codes: the Portal takes the same pairing_code and
  * node_id twice for one. */
@@ -35,6 +37,7 @@ typedef struct firstboot_pairing {
     char *error;
     char *user_name, *organisation;
     char *pairing_code, *poll_token, *authorise_url;
+    char *next_code; /* begins when what was cancelled has ended; "": without a code, NULL: nothing does */
     char node_code[FIRSTBOOT_CODE_SIZE];
     uint64_t expires_ms;
     unsigned failures; /* of asking, one after the other, while waiting */
@@ -45,8 +48,11 @@ typedef struct firstboot_pairing {
 
 /* Finds out whether the node is paired. */
 void firstboot_pairing_init(firstboot_pairing *pairing, const firstboot_pairing_options *options);
-/* With the Portal's code, or without (NULL). Nothing happens while one runs. */
+/* With the Portal's code, or without (NULL). Another way than the one that runs takes its place; nothing happens when
+ * it is the same, and when the node is paired. */
 void firstboot_pairing_start(firstboot_pairing *pairing, const char *pairing_code);
+/* A paired node is not any more: what the Portal gave is removed from the disk. 0 or what the disk said. */
+int firstboot_pairing_leave(firstboot_pairing *pairing) MAC_MUST_USE;
 void firstboot_pairing_cancel(firstboot_pairing *pairing);
 /* Ends what runs; firstboot_pairing_idle when nothing is left. */
 void firstboot_pairing_close(firstboot_pairing *pairing);

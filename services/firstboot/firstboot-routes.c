@@ -130,6 +130,15 @@ static void post_pairing(firstboot_visit *visit) {
     firstboot_pairing *pairing = &visit->manager->pairing;
     if (mac_streq(action, "cancel")) {
         firstboot_pairing_cancel(pairing);
+    } else if (mac_streq(action, "leave")) {
+        int result = firstboot_pairing_leave(pairing);
+        if (result < 0) {
+            mac_autofree char *why = T_FILL(NOT_KEPT, strerror(-result), NULL);
+            firstboot_view view = view_of(visit);
+            visit->answer->status = 507;
+            firstboot_page_pairing(&visit->answer->body, &view, NULL, why);
+            return;
+        }
     } else if (mac_streq(action, "device")) {
         firstboot_pairing_start(pairing, NULL);
     } else if (code && *code) {

@@ -159,7 +159,7 @@ static const words *words_of(netd_probe_kind kind) {
     static const words gateway = {"gateway", "answers",
                                   "Look at cable, switch and router; compare the gateway with the network's."};
     static const words dns = {"name server", "answers",
-                              "Set another one: maculaos config set maculaos.dns_nameservers '[1.1.1.1]'"};
+                              "Set another one: maculaos config set maculaos.dns_nameservers 1.1.1.1"};
     static const words target = {"target", "answers", "Look whether it is on, and whether a firewall lies between."};
     static const words tcp = {"mesh bootstrap", "takes connections",
                               "Without the Internet that is so; else look whether a firewall lies between."};
@@ -203,7 +203,7 @@ static void check_presence(netd_diag *diag, const netd_probe_item *items, size_t
             "Set maculaos.network.interfaces.NAME.gateway, or use DHCP.");
     if (!dns)
         add(diag, WARNING, mac_strdup("name server"), mac_strdup("there is none: names cannot be resolved"),
-            "maculaos config set maculaos.dns_nameservers '[1.1.1.1]'");
+            "maculaos config set maculaos.dns_nameservers 1.1.1.1");
 }
 
 /* ---- life ---- */

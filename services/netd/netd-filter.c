@@ -8,6 +8,8 @@
 #define NFT_MS 10000
 #define CONFIGURED "/var/lib/maculaos/.configured"
 #define JOBS_MAX 8 /* that wait; more are refused */
+#define AGAIN_MS 1000u
+#define AGAIN_MAX_MS 60000u
 
 typedef struct job {
     netd_filter *filter;
@@ -24,8 +26,11 @@ struct netd_filter {
     job *jobs[JOBS_MAX]; /* the first one runs */
     size_t count;
     char *loaded; /* NULL: none, or not known */
+    char *wanted; /* the last that was to be loaded; NULL: none was */
     char *problem;
     bool enabled;
+    uv_timer_t again; /* until what could not be loaded is tried again */
+    unsigned again_ms;
 };
 
 static void run_first(netd_filter *filter);
@@ -47,8 +52,35 @@ static void set_problem(netd_filter *filter, const char *problem) {
         mac_log_error("the firewall could not be loaded, the one before stays", "reason=" MAC_LOG_Q("%s"), problem);
     else if (!problem)
         mac_log_info("firewall loaded", NULL);
-    free(filter->problem);
+    char *before = filter->problem;
     filter->problem = mac_strdup(problem);
+    free(before);
+}
+
+static void add_job(netd_filter *filter, job *j) {
+    filter->jobs[filter->count++] = j;
+    if (filter->count == 1)
+        run_first(filter);
+}
+
+static void on_again(uv_timer_t *timer) {
+    netd_filter *filter = timer->data;
+    if (filter->count || !filter->wanted || mac_streq(filter->wanted, filter->loaded))
+        return;
+    job *j = mac_calloc(1, sizeof *j);
+    *j = (job){.filter = filter, .text = mac_strdup(filter->wanted)};
+    add_job(filter, j);
+}
+
+/* After a load: when the next one is due, should this one have failed. */
+static void wait_again(netd_filter *filter, bool failed) {
+    if (!failed) {
+        uv_timer_stop(&filter->again);
+        filter->again_ms = AGAIN_MS;
+        return;
+    }
+    uv_timer_start(&filter->again, on_again, filter->again_ms, 0);
+    filter->again_ms = filter->again_ms * 2 < AGAIN_MAX_MS ? filter->again_ms * 2 : AGAIN_MAX_MS;
 }
 
 /* The first job is over. */
@@ -57,6 +89,7 @@ static void finish(netd_filter *filter, const char *problem) {
     memmove(filter->jobs, filter->jobs + 1, --filter->count * sizeof *filter->jobs);
     if (!done->try_only) {
         set_problem(filter, problem);
+        wait_again(filter, problem != NULL);
         if (!problem) {
             free(filter->loaded);
             filter->loaded = mac_take(&done->text);
@@ -88,6 +121,8 @@ static void run_first(netd_filter *filter) {
     static const char *const load[] = {"nft", "-f", "-", NULL}, *const try_it[] = {"nft", "-c", "-f", "-", NULL};
     while (filter->count) {
         job *j = filter->jobs[0];
+        if (j->command) /* begun by whom the end of the one before was told */
+            return;
         if (mac_streq(j->text, filter->loaded)) {
             finish(filter, NULL);
             continue;
@@ -121,9 +156,11 @@ static void enqueue(netd_filter *filter, const Macula__V1__Document *document, b
                .try_only = try_only,
                .on_end = on_end,
                .data = data};
-    filter->jobs[filter->count++] = j;
-    if (filter->count == 1)
-        run_first(filter);
+    if (!try_only) {
+        free(filter->wanted);
+        filter->wanted = mac_strdup(j->text);
+    }
+    add_job(filter, j);
 }
 
 void netd_filter_set(netd_filter *filter, const Macula__V1__Document *document, netd_filter_end on_end, void *data) {
@@ -142,18 +179,23 @@ void netd_filter_look(netd_filter *filter) {
     job *j = mac_calloc(1, sizeof *j);
     j->filter = filter;
     j->text = mac_take(&filter->loaded);
-    filter->jobs[filter->count++] = j;
-    run_first(filter);
+    add_job(filter, j);
 }
 
 const char *netd_filter_problem(const netd_filter *filter) {
     return filter->problem;
 }
 
-netd_filter *netd_filter_new(mac_root *root, netd_sys *sys) {
+netd_filter *netd_filter_new(mac_root *root, uv_loop_t *loop, netd_sys *sys) {
     netd_filter *filter = mac_calloc(1, sizeof *filter);
-    *filter = (netd_filter){.root = root, .sys = sys};
+    *filter = (netd_filter){.root = root, .sys = sys, .again_ms = AGAIN_MS};
+    uv_timer_init(loop, &filter->again);
+    filter->again.data = filter;
     return filter;
+}
+
+static void on_closed(uv_handle_t *handle) {
+    free(handle->data);
 }
 
 void netd_filter_free(netd_filter *filter) {
@@ -172,6 +214,7 @@ void netd_filter_free(netd_filter *filter) {
         }
     }
     free(filter->loaded);
+    free(filter->wanted);
     free(filter->problem);
-    free(filter);
+    uv_close((uv_handle_t *)&filter->again, on_closed);
 }

@@ -2,7 +2,8 @@
  *
  * nft replaces the table in one transaction of the kernel, or changes nothing. What a load leaves is known by its text,
  * so that the same one is not loaded twice; when the table is gone (somebody has flushed the ruleset) it is loaded
- * again. */
+ * again. One that could not be loaded is tried again, the first time after a second, then after twice as long, up to a
+ * minute. */
 #ifndef NETD_FILTER_H
 #define NETD_FILTER_H
 
@@ -13,7 +14,7 @@ typedef struct netd_filter netd_filter;
 /* problem NULL: it is in force (or, of a try, would be). */
 typedef void (*netd_filter_end)(const char *problem, void *data);
 
-netd_filter *netd_filter_new(mac_root *root, netd_sys *sys);
+netd_filter *netd_filter_new(mac_root *root, uv_loop_t *loop, netd_sys *sys);
 /* Ends what runs; its callbacks come with a problem before this returns. */
 void netd_filter_free(netd_filter *filter);
 /* on_end (may be NULL) comes once, maybe before this returns. */

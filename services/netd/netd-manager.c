@@ -121,6 +121,13 @@ static void on_config_changed(const mac_event *event, void *data) {
         macula__v1__document__free_unpacked(document, NULL); /* another network comes by Participant */
 }
 
+/* The port of the set-up page closes with it, also on a node that does not restart then. */
+static void on_configured(const mac_event *event, void *data) {
+    netd_manager *manager = data;
+    (void)event;
+    netd_filter_set(manager->filter, manager->document, NULL, NULL);
+}
+
 /* ---- events ---- */
 
 void netd_manager_tell(netd_manager *manager, const netd_network_event *event) {
@@ -203,9 +210,13 @@ static mac_error *serve(netd_manager *manager) {
         mac_bus_serve(manager->bus, &manager->control.base, NULL, NULL) < 0 ||
         mac_bus_serve(manager->bus, &manager->participant.base, "participant.netd", NULL) < 0)
         return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "the procedures of net cannot be served");
-    mac_autofree char *subject = mac_asprintf("macula.pub.%s.config.changed", mac_service_realm(manager->service));
-    int r = mac_bus_subscribe(manager->bus, subject, on_config_changed, manager, &manager->changes);
-    return r < 0 ? mac_error_from_errno(r, "%s cannot be subscribed to", subject) : NULL;
+    const char *realm = mac_service_realm(manager->service);
+    mac_autofree char *changed = mac_asprintf("macula.pub.%s.config.changed", realm);
+    mac_autofree char *paired = mac_asprintf("macula.pub.%s.node.paired", realm);
+    int r = mac_bus_subscribe(manager->bus, changed, on_config_changed, manager, &manager->changes);
+    if (r == 0)
+        r = mac_bus_subscribe(manager->bus, paired, on_configured, manager, &manager->paired);
+    return r < 0 ? mac_error_from_errno(r, "%s and %s cannot be subscribed to", changed, paired) : NULL;
 }
 
 void netd_manager_stop(mac_service *service, void *object) {
@@ -225,6 +236,8 @@ void netd_manager_free(void *object) {
     netd_manager *manager = object;
     if (manager->changes)
         mac_bus_unsubscribe(manager->changes);
+    if (manager->paired)
+        mac_bus_unsubscribe(manager->paired);
     netd_avahi_free(manager->avahi);
     netd_filter_free(manager->filter);
     netd_gateways_free(manager->gateways);
@@ -298,7 +311,7 @@ mac_error *netd_manager_start(mac_service *service, void **ret_object) {
                                                                  .network = manager->network,
                                                                  .use = on_keeper_use,
                                                                  .data = manager});
-        manager->filter = netd_filter_new(manager->root, manager->sys);
+        manager->filter = netd_filter_new(manager->root, manager->loop, manager->sys);
         manager->document = load_document(manager);
         meet_avahi(manager);
         netd_filter_set(manager->filter, manager->document, on_first_firewall, manager);

@@ -32,6 +32,7 @@ typedef struct netd_manager {
     bool hook_again, stopping;
     struct netd_asked *asked[NETD_DIAGS_MAX]; /* diagnoses that run */
     mac_subscription *changes;                /* of the configuration that other services apply */
+    mac_subscription *paired;                 /* to the end of the set-up, whose port is open until then */
 } netd_manager;
 
 /* For mac_service_definition. */

@@ -1,6 +1,10 @@
 #!/usr/bin/python3
 """The firewall: what comes in and what does not, over IPv4 and IPv6, from each side; and who must not be locked out."""
 import json
+import os
+import pathlib
+import shutil
+import tempfile
 import threading
 import unittest
 
@@ -154,6 +158,34 @@ class Firewall(NetTest):
         result = self.set({"rules": [{"direction": "output", "action": "drop", "protocol": "icmp"}]}).exits(9)
         self.assertIn("192.168.77.1", result.err)
         self.assertTrue(self.node.space.reaches("192.168.77.1"))
+
+    def test_the_port_of_the_set_up_closes_with_it_without_a_restart(self):
+        node = self.lan.node(NODE, interfaces=("eth0",), services=("confd", "netd", "firstboot"))
+        self.addCleanup(node.stop)
+        node.wait_net(lambda net: any(c["name"] == "setup" for c in net.status["firewall"].get("counters", [])))
+        key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl3dIeudNqd0DPMRD6OIh65tjkxFNOtbnvj4WVzUCrF me"
+        node.cli("setup", "--answers", "-", "--finish", "--no-reboot", stdin=f"hostname=edge-7\nssh_keys={key}\n").ok()
+        node.wait_net(lambda net: net.status["firewall"]["state"] == "loaded"
+                      and not any(c["name"] == "setup" for c in net.status["firewall"]["counters"]))
+
+    def test_what_cannot_be_loaded_is_tried_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            broken = pathlib.Path(folder, "broken")
+            broken.write_text("")
+            stub = pathlib.Path(folder, "nft")
+            stub.write_text(f'#!/bin/sh\n[ ! -e {broken} ] || {{ echo "no memory" >&2; exit 1; }}\nexec {shutil.which("nft")} "$@"\n')
+            stub.chmod(0o755)
+            node = self.lan.node(NODE, interfaces=("eth0",), env={"PATH": f"{folder}:{os.environ['PATH']}"})
+            self.addCleanup(node.stop)
+            node.wait_net(lambda net: "no memory" in net.status["firewall"].get("problem", ""))
+            broken.unlink()
+            node.wait_net(lambda net: net.status["firewall"]["state"] == "loaded")
+            broken.write_text("")
+            node.space.exec("nft", "flush", "ruleset")
+            node.runner.wait('msg="the firewall could not be loaded')
+            broken.unlink()
+            node.wait_net(lambda net: net.status["firewall"]["state"] == "loaded")
+            self.assertIn("table inet macula", node.space.exec("nft", "list", "tables").stdout)
 
     def test_what_somebody_flushes_comes_back(self):
         self.node.space.exec("nft", "flush", "ruleset")

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from node_harness import BIN, SOURCE, NodeCase
+from node_harness import BIN, SOURCE, Node, NodeCase
 
 MACULAOS = str(BIN / "maculaos")
 
@@ -199,6 +199,14 @@ class WithANode(NodeCase):
             self.node.cli("config", "set", "hostname", "edge-2").ok()
             line = json.loads(events.wait(r"^(\{.*)").group(1))
         self.assertEqual(line["subject"], "macula.sub.io.macula.config.changed")
+
+    def test_what_diag_says_to_set_can_be_set(self):
+        with Node() as node:
+            checks = node.cli("net", "diag", "-o", "json").exits(1).json()["checks"]
+            remedies = [remedy.split() for check in checks if "maculaos config set" in (remedy := check.get("remedy", ""))]
+            self.assertTrue(remedies)
+            for remedy in remedies:
+                node.cli(*remedy[remedy.index("maculaos") + 1:]).ok()
 
     def test_edit_applies_what_the_editor_saved(self):
         editor = "sed -i s/hostname:.*/hostname:\\ edited/"

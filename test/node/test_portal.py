@@ -210,6 +210,19 @@ class Pairing(unittest.TestCase):
             node.runner.wait("pairing.*state=paired")
             self.assertIn("Ada Lovelace", page.get("/pairing").text)
 
+    def test_a_paired_node_can_be_paired_with_another_account(self):
+        with Node(env=self.env) as node:
+            page = entered(node)
+            self.assertEqual(pair(page, "GOOD-mine"), PAIRED)
+            page.get("/pairing")
+            self.assertIn("Pair with another account", page.last.text)
+            self.assertEqual(page.request("POST", "/pairing", "action=leave").status, 403)  # of another page
+            self.assertEqual(page.status()["pairing"], PAIRED)
+            self.assertIn("Pairing code from the Portal", page.post("/pairing", action="leave").text)
+            self.assertFalse(node.path(CREDENTIALS).exists())
+            self.assertEqual(pair(page, "GOOD-yours"), PAIRED)
+            self.assertTrue(node.path(CREDENTIALS).exists())
+
     def test_a_power_cut_before_the_credentials_are_stored_lets_the_same_code_pair_again(self):
         for fault in ("fs.write.temporary", "firstboot.credentials"):
             with self.subTest(fault), tempfile.TemporaryDirectory() as folder:
@@ -245,6 +258,18 @@ class Pairing(unittest.TestCase):
             self.assertTrue(node.path(CREDENTIALS).exists())
             self.assertTrue(node.path("/var/lib/maculaos/.configured").exists())
             self.assertEqual(node.generation(), 1)
+
+
+    def test_unattended_goes_on_when_the_disk_takes_its_end_again(self):
+        config = "hostname: alone\nmaculaos:\n  first_boot:\n    unattended: true\n"
+        with tempfile.TemporaryDirectory() as folder:
+            notice = pathlib.Path(folder, "var/lib/maculaos/firstboot/paired")
+            (notice / "in the way").mkdir(parents=True)
+            with Node(root=folder, config=config, env={"MACULA_FIRSTBOOT_LINGER_MS": "0"}) as node:
+                node.runner.wait_once('msg="the set-up could not be finished"')
+                shutil.rmtree(notice)
+                node.runner.wait_once('msg="the node is configured"')
+                self.assertTrue(node.path("/var/lib/maculaos/.configured").exists())
 
 
 class Faults(unittest.TestCase):

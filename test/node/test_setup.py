@@ -183,6 +183,33 @@ class Setup(unittest.TestCase):
             self.assertEqual(node.get("hostname"), "edge-9")
             process.stop()
 
+    def test_a_code_takes_the_place_of_waiting_and_a_paired_node_says_so_until_it_is_to_be_paired_anew(self):
+        process, env = portal()
+        with process, Node(env=env) as node:
+            node.cli("setup", "--answers", "-", stdin=f"hostname=edge-9\nssh_keys={KEY}\n").ok()
+            person = Terminal(node, "setup", "--pair", "")
+            person.expect(r"Open https://\S+ and authorise")
+            os.kill(person.pid, signal.SIGINT)
+            person.end()
+            self.assertIn("waiting for an authorisation", node.cli("setup", "status").ok().out)
+            self.assertIn("Paired: this node belongs to Ada", node.cli("setup", "--pair", "GOOD-first").ok().out)
+            self.assertIn("Paired already: this node belongs to Ada", node.cli("setup", "--pair", "EXPIRED-2").ok().out)
+
+            person = Terminal(node, "setup")
+            person.answer(r"Connection\n(?s:.*)\[dhcp\] ", "")
+            self.answer_system(person, "")
+            person.answer(r"Password of the user macula(?s:.*?)\n  (?=\Z)", "")
+            person.answer(r"SSH keys(?s:.*?)> ", "")
+            self.answer_mesh(person)
+            person.expect(r"Paired already: this node belongs to Ada Lovelace")
+            person.answer(r"Pair with another account\?.*\] ", "y")
+            person.answer(r"Pairing code of the Portal.*?: ", "EXPIRED-2")
+            person.answer(r"expired(?s:.*)Pairing code of the Portal.*?: ", "")
+            person.answer(r"Write this configuration now\?.*\] ", "y")
+            self.assertEqual(person.end(), 0)
+            self.assertFalse(node.path("/var/lib/maculaos/credentials/portal").exists())
+            process.stop()
+
     def test_what_the_page_changed_meanwhile_is_not_overwritten(self):
         with Node() as node:
             person = Terminal(node, "setup")
