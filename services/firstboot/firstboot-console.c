@@ -11,25 +11,37 @@
 #define CONSOLE_FILE CONSOLE_DIR "/console"
 #define SCREENS "/usr/libexec/macula/screens"
 
-/* By name where the name can be found (mDNS), else by address. A sandbox is reached by the loopback only. */
-static char *find_url(const firstboot_manager *manager) {
+/* Whether others reach the page; else the loopback alone does. */
+static bool is_outside(const firstboot_manager *manager) {
+    return mac_root_is_system(manager->root) || getenv("MACULA_FIRSTBOOT_OUTSIDE");
+}
+
+static char *url_of(const firstboot_manager *manager, const char *host) {
     unsigned port = firstboot_server_port(manager->server);
     mac_autofree char *suffix = port == 80 ? mac_strdup("") : mac_asprintf(":%u", port);
-    if (!mac_root_is_system(manager->root))
-        return mac_asprintf("http://127.0.0.1%s", suffix);
-    return mac_asprintf("http://%s.local%s", manager->facts.hostname, suffix);
+    bool six = strchr(host, ':') != NULL;
+    return mac_asprintf("http://%s%s%s%s", six ? "[" : "", host, six ? "]" : "", suffix);
+}
+
+/* By name where names can be found (mDNS), else by address: the name that is in use, which another machine's is not. */
+static char *find_url(const firstboot_manager *manager) {
+    mac_autofree char *own = mac_asprintf("%s.local", manager->facts.hostname);
+    if (!is_outside(manager))
+        return url_of(manager, "127.0.0.1");
+    if (manager->naming.host)
+        return url_of(manager, manager->naming.host);
+    return url_of(manager, manager->naming.none && *manager->facts.address ? manager->facts.address : own);
 }
 
 /* QR code and three lines: with the greeting it fits a screen of 25 lines. */
 static char *console_text(const firstboot_manager *manager) {
     mac_autofree char *target = mac_asprintf("%s/?code=%s", manager->url, manager->door.code);
     mac_autofree char *qr = firstboot_qr_console(target);
-    const char *address = manager->facts.address;
-    bool six = strchr(address, ':') != NULL;
+    mac_autofree char *address = url_of(manager, manager->facts.address);
     mac_buffer text = {0};
     mac_buffer_printf(&text, "%s  Set this node up: scan the code, or open %s", qr ? qr : "", manager->url);
-    if (mac_root_is_system(manager->root) && *address)
-        mac_buffer_printf(&text, "\n  or http://%s%s%s", six ? "[" : "", address, six ? "]" : "");
+    if (is_outside(manager) && *manager->facts.address && !mac_streq(address, manager->url))
+        mac_buffer_printf(&text, "\n  or %s", address);
     mac_buffer_printf(&text, "\n  Code: %s\n", manager->door.code);
     return mac_buffer_take(&text);
 }

@@ -277,6 +277,8 @@ static void init_timer(firstboot_manager *manager, uv_timer_t *timer) {
     manager->handles++;
 }
 
+static void on_network(void *data);
+
 static mac_error *start_all(firstboot_manager *manager) {
     mac_error *error = firstboot_draft_open(manager->root, &manager->draft);
     if (error)
@@ -285,6 +287,10 @@ static mac_error *start_all(firstboot_manager *manager) {
     take_proxies(manager);
     firstboot_facts_init(&manager->facts, manager->root);
     firstboot_air_init(&manager->air, manager->bus, &manager->facts);
+    int named =
+        firstboot_naming_init(&manager->naming, manager->bus, mac_service_realm(manager->service), on_network, manager);
+    if (named < 0)
+        return mac_error_from_errno(named, "the name of the node in the local network cannot be asked for");
     firstboot_door_init(&manager->door, mac_now_ms());
     error = start_pairing(manager);
     if (error)
@@ -348,6 +354,8 @@ static void on_told(void *data) {
 void firstboot_manager_connected(mac_service *service, void *object, bool connected) {
     firstboot_manager *manager = object;
     (void)service;
+    if (connected && !manager->only_tells)
+        firstboot_naming_look(&manager->naming);
     if (connected && manager->only_tells && !firstboot_notice_tell(manager->root, manager->bus, on_told, manager))
         on_told(manager);
     if (connected && !manager->only_tells && manager->draft.phase == FIRSTBOOT_DONE)
@@ -394,6 +402,7 @@ void firstboot_manager_stop(mac_service *service, void *object) {
     firstboot_finish_close(&manager->finish);
     firstboot_console_remove(manager);
     firstboot_air_stop(&manager->air);
+    firstboot_naming_stop(&manager->naming);
     uv_close((uv_handle_t *)&manager->end, on_closed);
     uv_close((uv_handle_t *)&manager->again, on_closed);
     firstboot_watch_stop(&manager->watch, on_watch_closed);
@@ -409,6 +418,7 @@ void firstboot_manager_free(void *object) {
     firstboot_pairing_deinit(&manager->pairing);
     firstboot_finish_deinit(&manager->finish);
     firstboot_draft_close(&manager->draft);
+    firstboot_naming_deinit(&manager->naming);
     firstboot_facts_deinit(&manager->facts);
     if (manager->document)
         macula__v1__document__free_unpacked(manager->document, NULL);

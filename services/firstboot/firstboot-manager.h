@@ -7,6 +7,7 @@
 #include "bus/mac-bus.h"
 #include "firstboot-air.h"
 #include "firstboot-finish.h"
+#include "firstboot-naming.h"
 #include "firstboot-pairing.h"
 #include "firstboot-server.h"
 #include "firstboot-view.h"
@@ -26,6 +27,7 @@ typedef struct firstboot_manager {
     Macula__V1__Document *document; /* in force at the start; NULL: none could be read */
     firstboot_facts facts;
     firstboot_air air;
+    firstboot_naming naming;
     firstboot_draft draft;
     firstboot_door door;
     firstboot_server *server;

@@ -28,9 +28,9 @@ class NamesTest(NetTest):
         if reason:
             raise unittest.SkipTest(reason)
 
-    def node(self, number, host=None, start=True, daemons=True):
+    def node(self, number, host=None, start=True, daemons=True, **more):
         """A node edge-NUMBER whose avahi-daemon calls itself `host` at first."""
-        node = self.lan.node(CONFIG.format(number=number, address=11 + self.lan.nodes), start=False)
+        node = self.lan.node(CONFIG.format(number=number, address=11 + self.lan.nodes), start=False, **more)
         node.names = Names(node.space, node.root)
         node.env.update(node.names.env)
         if daemons:
@@ -169,6 +169,20 @@ class OwnName(NamesTest):
         # When the other machine has gone the name is asked for again.
         first.names.stop_avahi()
         self.naming(second, lambda naming: naming["state"] == "announced" and naming["host"] == "edge-1.local", PATIENCE + 60)
+
+    def test_the_set_up_page_is_shown_under_the_name_in_use_or_the_address(self):
+        def shown(node, wanted):
+            self.assertTrue(node.until(lambda: wanted in node.read("/run/macula/firstboot/console")),
+                            node.read("/run/macula/firstboot/console"))
+
+        more = {"services": ("confd", "netd", "firstboot"), "env": {"MACULA_FIRSTBOOT_OUTSIDE": "1", "MACULA_FIRSTBOOT_PORT": "8080"}}
+        first, second = self.node(1, **more), self.node(1, host="edge-1", **more)
+        shown(first, "open http://edge-1.local:8080\n  or http://192.168.77.11:8080\n")
+        shown(second, "open http://edge-2.local:8080\n  or http://192.168.77.12:8080\n")
+        self.assertIn("http://edge-2.local:8080", second.cli("setup", "status").ok().out)
+        first.names.stop_avahi()
+        shown(first, "open http://192.168.77.11:8080\n  Code: ")
+        shown(second, "open http://edge-1.local:8080\n")
 
     def test_avahi_calls_the_node_as_the_configuration_does(self):
         node = self.node(1, host="something-else")
