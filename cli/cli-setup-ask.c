@@ -13,6 +13,7 @@
 
 #define SHOWN_MAX 15 /* of the matches of a search */
 #define LINE_MAX_BYTES 8192
+#define NOTHING "-" /* empties what stands there */
 
 /* ---- answers ---- */
 
@@ -105,8 +106,10 @@ bool cli_setup_line(const char *prompt, bool secret, char **ret_line) {
     fflush(stdout);
     bool got = fgets(line, sizeof line, stdin) != NULL;
     end_line();
-    if (!got)
+    if (!got) {
+        printf("\n");
         return false;
+    }
     line[strcspn(line, "\r\n")] = '\0';
     *ret_line = mac_strdup(line);
     mac_wipe(line, sizeof line);
@@ -157,17 +160,20 @@ static const char *choose(const Macula__V1__FirstbootField *field, const char *t
 
 static bool ask_lines(const Macula__V1__FirstbootField *field, cli_answers *answers) {
     mac_autobuffer text = {0};
+    const char *now = field->value ? field->value : "";
+    for (const char *line = now; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        cli_print(CLI_PLAIN, "  [%.*s]\n", (int)strcspn(line, "\n"), line);
     cli_print(CLI_DIM, "  End with an empty line.\n");
     for (;;) {
         mac_autofree char *line = NULL;
         if (!cli_setup_line("  > ", false, &line))
             return false;
-        if (!*line)
-            break;
+        if (!*line || mac_streq(line, NOTHING)) {
+            cli_answers_set(answers, field->name, text.length ? text.data : *line ? "" : now);
+            return true;
+        }
         mac_buffer_printf(&text, "%s\n", line);
     }
-    cli_answers_set(answers, field->name, text.length ? text.data : field->value ? field->value : "");
-    return true;
 }
 
 static bool ask_secret(const Macula__V1__FirstbootField *field, cli_answers *answers) {
@@ -209,10 +215,14 @@ static bool ask_line(const Macula__V1__FirstbootField *field, cli_answers *answe
         if (!cli_setup_line(prompt, false, &line))
             return false;
         const char *chosen = !*line ? now : field->n_options > 0 ? choose(field, line) : line;
+        if (!choice && mac_streq(line, NOTHING))
+            chosen = "";
         if (chosen) {
             cli_answers_set(answers, field->name, chosen);
             return true;
         }
+        if (choice)
+            cli_print(CLI_YELLOW, "  Choose one by its number, 1 to %zu, or by its word.\n", field->n_options);
     }
 }
 
@@ -234,4 +244,38 @@ bool cli_setup_ask(const Macula__V1__FirstbootField *field, cli_answers *answers
         break;
     }
     return ask_line(field, answers);
+}
+
+/* ---- what was answered ---- */
+
+static const char *shown_value(const Macula__V1__FirstbootField *field) {
+    bool is_set = field->value && *field->value;
+    if (field->kind == MACULA__V1__FIRSTBOOT_FIELD__KIND__check)
+        return is_set ? "yes" : "no";
+    if (field->kind == MACULA__V1__FIRSTBOOT_FIELD__KIND__password)
+        return is_set ? "set" : "not set";
+    return is_set ? field->value : "not set";
+}
+
+static void review_field(const Macula__V1__FirstbootField *field) {
+    const char *value = shown_value(field);
+    size_t first = strcspn(value, "\n");
+    cli_print(CLI_PLAIN, "  %s: %.*s\n", field->label, (int)first, value);
+    for (const char *line = value + first; *line; line += strcspn(line, "\n"))
+        if (*++line && *line != '\n')
+            cli_print(CLI_PLAIN, "    %.*s\n", (int)strcspn(line, "\n"), line);
+}
+
+void cli_setup_review(const Macula__V1__FirstbootSteps *steps) {
+    const cli_answers none = {0};
+    cli_print(CLI_PLAIN, "\n");
+    cli_print(CLI_BOLD, "--- Review ---\n");
+    for (size_t i = 0; i < steps->n_steps; i++) {
+        const Macula__V1__FirstbootStep *step = steps->steps[i];
+        for (size_t j = 0; j < step->n_fields; j++)
+            if (cli_setup_counts(step, step->fields[j], &none))
+                review_field(step->fields[j]);
+        for (size_t j = 0; j < step->n_warnings; j++)
+            cli_print(CLI_YELLOW, "  %s\n", step->warnings[j]);
+    }
 }

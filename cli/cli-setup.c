@@ -337,13 +337,18 @@ static int leave(void) {
 static int interview(cli_session *session, const steps_answer *steps, bool reboot) {
     uint64_t revision = steps->revision;
     cli_setup_signals();
-    cli_print(CLI_PLAIN, "Set up this node. Enter keeps what stands in brackets.\n");
+    cli_print(CLI_PLAIN, "Set up this node. Enter keeps what stands in brackets, - empties it.\n");
     for (size_t i = 0; i < steps->n_steps; i++) {
         int code = ask_step(session, steps->steps[i], &revision);
         if (code != CLI_OK)
             return leave();
     }
     ask_pairing(session);
+    mac_autoptr(steps_answer) answered = NULL;
+    mac_error *error = get_steps(session, &answered);
+    if (error)
+        return fail(error);
+    cli_setup_review(answered);
     return cli_ask("Write this configuration now?") == 1 ? finish(session, reboot) : leave();
 }
 

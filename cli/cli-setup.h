@@ -26,6 +26,8 @@ bool cli_setup_counts(const Macula__V1__FirstbootStep *step, const Macula__V1__F
                       const cli_answers *answers);
 /* Asks for one field until there is an answer. False when the terminal has ended. */
 bool cli_setup_ask(const Macula__V1__FirstbootField *field, cli_answers *answers);
+/* What the node would be, as it was answered. */
+void cli_setup_review(const Macula__V1__FirstbootSteps *steps);
 /* From here on Ctrl-C and the like end the program at once, also between two questions: the loop, which takes them
  * otherwise, does not run while a line is read. The terminal is left as it was. */
 void cli_setup_signals(void);

@@ -111,6 +111,30 @@ class Setup(unittest.TestCase):
             self.assertTrue(node.get("maculaos.mesh.roles.gateway"))
             self.assertTrue(node.path("/var/lib/maculaos/.configured").exists())
 
+    def test_what_stands_in_brackets_can_be_emptied_and_everything_is_shown_before_it_is_written(self):
+        with Node() as node:
+            answers = f"hostname=edge-7\nssh_keys={KEY}\\ngithub:octocat\nrealm=com.example.plant\nbootstrap_peers=https://a.example\n"
+            node.cli("setup", "--answers", "-", stdin=answers).ok()
+            person = Terminal(node, "setup")
+            person.answer(r"Connection\n(?s:.*)\[dhcp\] ", "7")
+            person.answer(r"Choose one by its number, 1 to 3(?s:.*)\[dhcp\] ", "")
+            self.answer_system(person, "")
+            person.answer(r"Password of the user macula(?s:.*?)\n  (?=\Z)", "")
+            person.answer(r"\[ssh-ed25519 (?s:.*)\[github:octocat\](?s:.*?)> ", "")
+            person.answer(r"Bootstrap(?s:.*?)\[y/N\] ", "")
+            person.answer(r"Gateway(?s:.*?)\[y/N\] ", "y")
+            person.answer(r"Realm(?s:.*?)\[com.example.plant\] ", "-")
+            person.answer(r"\[https://a.example\](?s:.*?)> ", "-")
+            person.answer(r"Pairing code of the Portal.*?: ", "")
+            person.expect(r"--- Review ---(?s:.*)Name of the node: edge-7\s+Time zone: UTC(?s:.*)Password of the user macula: not set\s+"
+                          r"SSH keys: ssh-ed25519 .*\s+github:octocat\s+Bootstrap.*: no\s+Gateway.*: yes\s+Realm: not set\s+"
+                          r"Entry points: not set")
+            person.answer(r"Write this configuration now\?.*\] ", "y")
+            person.expect("The node is configured")
+            self.assertEqual(person.end(), 0)
+            self.assertEqual(node.get("ssh_authorized_keys")[1], "github:octocat")
+            self.assertNotIn("com.example.plant", node.read("/var/lib/maculaos/config.yaml"))
+
     def answer_system(self, person, name):
         person.answer(r"Name of the node(?s:.*?)\] ", name)
         person.answer(r"Time zone(?s:.*?)\] ", "UTC")
