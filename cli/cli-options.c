@@ -246,6 +246,11 @@ static int arguments_check(const cli_invocation *invocation) {
     const cli_command *command = invocation->command;
     if (invocation->argument_count >= command->least && invocation->argument_count <= command->most)
         return CLI_OK;
+    if (command->most == 0 && !strchr(command->name, ' ')) {
+        cli_error("maculaos %s has no command %s; see: maculaos %s --help", command->name, invocation->arguments[0],
+                  command->name);
+        return CLI_USAGE;
+    }
     cli_error("%s: maculaos %s%s%s",
               invocation->argument_count < command->least ? "an argument is missing" : "too many arguments",
               command->name, *command->arguments ? " " : "", command->arguments);

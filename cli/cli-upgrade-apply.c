@@ -79,7 +79,9 @@ int cli_upgrade_follow(cli_session *session, const char *id) {
         if (status)
             seen = mac_now_ms();
         if (status && !ours)
-            code = cli_fail(mac_error_new(MACULA__V1__ERROR_CODE__NOT_FOUND, NULL, "there is no such job (any more)"));
+            code = cli_fail(
+                id ? mac_error_new(MACULA__V1__ERROR_CODE__NOT_FOUND, NULL, "there is no job %s (any more)", id)
+                   : mac_error_new(MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "no upgrade is under way"));
         else if (status && !open)
             code = job_end(status);
         else if (status) {

@@ -26,6 +26,16 @@ static void put(mac_boot_running *running, const char *key, const char *value) {
         text = &running->data;
     else if (strcmp(key, "watchdog") == 0)
         text = &running->watchdog;
+    else if (strcmp(key, "trial_slot") == 0)
+        running->tried = slot_of(value);
+    else if (strcmp(key, "trial_id") == 0)
+        text = &running->tried_id;
+    else if (strcmp(key, "trial_stage") == 0)
+        text = &running->tried_stage;
+    else if (strcmp(key, "trial_cause") == 0)
+        text = &running->tried_cause;
+    else if (strcmp(key, "trial_text") == 0)
+        text = &running->tried_text;
     if (!text || !*value || !mac_utf8_valid(value, strlen(value)))
         return;
     free(*text);
@@ -50,7 +60,7 @@ static void unquote(char *value) {
 void mac_boot_running_parse(const char *text, mac_boot_running *ret_running) {
     mac_autofree char *copy = mac_strdup(text);
     char *rest = copy;
-    *ret_running = (mac_boot_running){.slot = '-', .failed = '-'};
+    *ret_running = (mac_boot_running){.slot = '-', .failed = '-', .tried = '-'};
     for (char *line; (line = strsep(&rest, "\n"));) {
         char *equals = strchr(line, '=');
         if (!equals || line[0] == '#')
@@ -71,6 +81,10 @@ int mac_boot_running_read(mac_root *root, mac_boot_running *ret_running) {
 void mac_boot_running_deinit(mac_boot_running *running) {
     free(running->mode);
     free(running->watchdog);
+    free(running->tried_id);
+    free(running->tried_stage);
+    free(running->tried_cause);
+    free(running->tried_text);
     free(running->version);
     free(running->disk);
     free(running->esp);

@@ -18,6 +18,12 @@ typedef struct mac_boot_running {
     char *esp;
     char *data;
     char *watchdog; /* that the initramfs has armed */
+    /* The version that was tried last, as the initramfs has noted it at each of its starts. */
+    char tried;        /* its slot, or '-': none was ever tried */
+    char *tried_id;    /* the first 16 digits of its root hash */
+    char *tried_stage; /* how far its last start got: initramfs, system */
+    char *tried_cause; /* why it ended: verity, panic, hang, start, restart; NULL: without a trace */
+    char *tried_text;  /* in words */
 } mac_boot_running;
 
 void mac_boot_running_parse(const char *text, mac_boot_running *ret_running);

@@ -126,12 +126,15 @@ static mac_error *play(mac_root *root, mac_boot *boot, const char *version) {
     if (error)
         return error;
     mac_error_free(mac_boot_slot_read(path, &content)); /* a slot that does not say has the version that runs */
-    mac_autofree char *text = mac_asprintf("mode=disk\nslot=%c\npending=%d\nfailed=%s\nversion=%s\npersistent=1\n",
+    mac_autofree char *note = NULL;
+    if (mac_fs_read(root, MAC_BOOT_SANDBOX_NOTE, MAC_BOOT_ENVIRONMENT_MAX / 2, &note, NULL) < 0)
+        note = mac_strdup("");
+    mac_autofree char *text = mac_asprintf("mode=disk\nslot=%c\npending=%d\nfailed=%s\nversion=%s\npersistent=1\n%s",
                                            choice.slot, choice.pending,
                                            choice.failed == 'a'   ? "a"
                                            : choice.failed == 'b' ? "b"
                                                                   : "",
-                                           content.version[0] ? content.version : version);
+                                           content.version[0] ? content.version : version, note);
     int result = mac_fs_mkdirs(root, "/run/initramfs", 0755);
     if (result == 0)
         result = mac_fs_write(root, MAC_BOOT_ENVIRONMENT, text, strlen(text), MAC_FS_KEEP);

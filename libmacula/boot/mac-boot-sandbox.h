@@ -10,6 +10,8 @@
 
 /* Size of a slot in a sandbox; sparse. */
 #define MAC_BOOT_SANDBOX_SLOT (256ull << 20)
+/* Lines that stand for what an initramfs would have noted of a trial: the next starts find them in the environment. */
+#define MAC_BOOT_SANDBOX_NOTE "/boot/trial-note"
 
 typedef struct mac_boot_choice {
     char slot;

@@ -11,6 +11,7 @@
 #include "upgrader-judge.h"
 #include "upgrader-signature.h"
 #include "upgrader-source.h"
+#include "upgrader-why.h"
 #include "upgrader-window.h"
 
 /* ---- judging ---- */
@@ -80,6 +81,48 @@ static void a_version_that_failed_is_not_tried_again_by_itself(void **state) {
     assert_int_equal(judge(present, found_version("1.3.0", 1)), REJECTED);
     present.force = true;
     assert_int_equal(judge(present, found_version("1.3.0", 1)), OK);
+}
+
+/* ---- why a version came back ---- */
+
+#define CAUSE(name) MACULA__V1__UPGRADE_OUTCOME__CAUSE__##name
+
+static void expect_why(const char *environment, bool started, Macula__V1__UpgradeOutcome__Cause cause,
+                       const char *reason) {
+    mac_autorunning running = {0};
+    mac_boot_verity verity = {.blocks = 1};
+    memset(verity.hash, '7', sizeof verity.hash - 1);
+    mac_boot_running_parse(environment, &running);
+    upgrader_autowhy why = upgrader_why_returned(&running, 'b', &verity, started);
+    assert_int_equal(why.cause, cause);
+    assert_non_null(strstr(why.reason, reason));
+}
+
+static void what_the_initramfs_has_noted_says_why_a_version_came_back(void **state) {
+    (void)state;
+    expect_why("trial_slot=b\ntrial_id=7777777777777777\ntrial_stage=system\ntrial_cause=panic\n"
+               "trial_text='Kernel panic - it'\\''s over'\n",
+               false, CAUSE(panic), "panic: the kernel stopped: Kernel panic - it's over");
+    expect_why("trial_slot=b\ntrial_cause=hang\n", true, CAUSE(hang), "hang");
+    expect_why("trial_slot=b\ntrial_cause=verity\ntrial_text='data block 7'\n", false, CAUSE(verity), "data block 7");
+    expect_why("trial_slot=b\ntrial_cause=start\ntrial_text='no /sbin/init'\n", false, CAUSE(start), "no /sbin/init");
+    expect_why("trial_slot=b\ntrial_cause=restart\ntrial_text='by hand'\n", true, CAUSE(restart), "by hand");
+}
+
+static void without_a_word_of_why_it_says_how_far_a_version_got(void **state) {
+    (void)state;
+    expect_why("trial_slot=b\ntrial_stage=initramfs\ntrial_cause=\n", false, CAUSE(unknown), "in its initramfs");
+    expect_why("trial_slot=b\ntrial_stage=system\ntrial_cause=nonsense\n", false, CAUSE(unknown),
+               "its system was started");
+    expect_why("trial_slot=b\ntrial_stage=system\n", true, CAUSE(unknown), "before it was confirmed");
+    expect_why("", false, CAUSE(start), "boot loader");
+}
+
+static void a_note_of_another_version_says_nothing(void **state) {
+    (void)state;
+    expect_why("trial_slot=a\ntrial_cause=panic\n", false, CAUSE(start), "boot loader");
+    expect_why("trial_slot=b\ntrial_id=7777777777777778\ntrial_cause=panic\n", false, CAUSE(start), "boot loader");
+    expect_why("trial_slot=-\ntrial_cause=panic\n", true, CAUSE(unknown), "before it was confirmed");
 }
 
 /* ---- windows ---- */
@@ -210,6 +253,9 @@ int main(void) {
         cmocka_unit_test(only_a_good_signature_by_a_known_key_counts),
         cmocka_unit_test(a_second_signature_by_an_unknown_key_does_no_harm_but_a_bad_one_does),
         cmocka_unit_test(the_highest_release_that_fits_the_channel_is_chosen),
+        cmocka_unit_test(what_the_initramfs_has_noted_says_why_a_version_came_back),
+        cmocka_unit_test(without_a_word_of_why_it_says_how_far_a_version_got),
+        cmocka_unit_test(a_note_of_another_version_says_nothing),
         cmocka_unit_test(assets_with_hostile_names_or_places_are_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

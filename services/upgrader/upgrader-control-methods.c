@@ -121,7 +121,8 @@ static void upgrade_rollback(Macula__V1__UpgradeControl_Service *service,
         const char *author = author_of(request, input->author);
         mac_autofree char *reason = mac_asprintf("rolled back by %s%s%s", author, input->reason ? ": " : "",
                                                  input->reason ? input->reason : "");
-        answer(manager, request, upgrader_trial_reject(manager, reason, author));
+        answer(manager, request,
+               upgrader_trial_reject(manager, MACULA__V1__UPGRADE_OUTCOME__CAUSE__user, reason, author));
         return;
     }
     if (!error)

@@ -163,8 +163,10 @@ static mac_error *check_id(const upgrader_manager *manager, const char *id) {
     const Macula__V1__UpgradeJobRecord *record = manager->job.record;
     if (record && (!id || !*id || mac_streq(id, record->job->id)))
         return NULL;
-    return mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, "job", "%s is under way; see: maculaos upgrade status",
-                         record ? "another job" : "no upgrade");
+    if (!record)
+        return mac_error_new(MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "no upgrade is under way");
+    return mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, "job",
+                         "another job is under way; see: maculaos upgrade status");
 }
 
 /* Ends the worker if one runs; what follows is in was_wanted. */

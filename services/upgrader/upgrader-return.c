@@ -8,6 +8,7 @@
 #include "fs/mac-fs.h"
 #include "log/mac-log.h"
 #include "upgrader-trial.h"
+#include "upgrader-why.h"
 
 #define STAGE(name) MACULA__V1__UPGRADE_TRIAL_RECORD__STAGE__##name
 #define RETRY_MS 2000u
@@ -22,6 +23,8 @@ void upgrader_return_note(upgrader_manager *manager, const Macula__V1__UpgradeTr
     Macula__V1__UpgradeRefused note = MACULA__V1__UPGRADE_REFUSED__INIT;
     note.version = trial->version;
     note.reason = trial->reason;
+    note.has_cause = trial->has_cause;
+    note.cause = trial->cause;
     note.has_time_ms = true;
     note.time_ms = mac_unix_ms();
     size_t length = 0;
@@ -37,32 +40,34 @@ void upgrader_return_forget_note(upgrader_manager *manager) {
         mac_log_warning("the noted reason cannot be removed", "error=" MAC_LOG_Q("%s"), strerror(-result));
 }
 
-/* NULL when there is none of this version. */
-static char *noted(upgrader_manager *manager, const char *version) {
+/* False when there is none of this version. */
+static bool find_note(upgrader_manager *manager, const char *version, upgrader_why *ret_why) {
     mac_autofree char *data = NULL;
     size_t length = 0;
     if (mac_fs_read(manager->root, NOTE_FILE, NOTE_MAX, &data, &length) < 0)
-        return NULL;
+        return false;
     Macula__V1__UpgradeRefused *note = macula__v1__upgrade_refused__unpack(NULL, length, (const uint8_t *)data);
-    char *reason = note && mac_streq(note->version, version) ? mac_strdup(note->reason) : NULL;
+    bool found = note && note->reason && mac_streq(note->version, version);
+    if (found)
+        *ret_why = (upgrader_why){note->cause, mac_strdup(note->reason)};
     if (note)
         macula__v1__upgrade_refused__free_unpacked(note, NULL);
-    return reason;
+    return found;
 }
 
-static char *find_reason(upgrader_manager *manager, const Macula__V1__UpgradeTrialRecord *record) {
+static upgrader_why find_why(upgrader_manager *manager, const upgrader_slots *slots) {
+    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    upgrader_why why = {.cause = MACULA__V1__UPGRADE_OUTCOME__CAUSE__unknown};
+    mac_autorunning running = {0};
+    mac_boot_verity unknown = mac_boot_verity_none();
     if (record->stage == STAGE(unwanted))
-        return mac_strdup(record->reason);
-    char *reason = noted(manager, record->version);
-    if (reason)
-        return reason;
-    if (record->stage == STAGE(started))
-        return mac_strdup(
-            "it started, but the machine stopped before it was confirmed: a crash of the system, a hang that "
-            "the watchdog ended, or the power");
-    return mac_strdup(
-        "it did not get as far as its services in three starts: the kernel, the verification of the slot or "
-        "the start of the system failed");
+        return (upgrader_why){record->cause, mac_strdup(record->reason ? record->reason : "it may not stay")};
+    if (find_note(manager, record->version, &why))
+        return why;
+    (void)mac_boot_running_read(manager->root, &running);
+    return upgrader_why_returned(&running, *record->slot,
+                                 slots->other == *record->slot ? &slots->other_verity : &unknown,
+                                 record->stage == STAGE(started));
 }
 
 /* A return without a record: the slot itself says which version failed. */
@@ -79,6 +84,15 @@ static void adopt(upgrader_manager *manager, const upgrader_slots *slots) {
     manager->trial.record = record;
 }
 
+static int refuse(upgrader_manager *manager, const Macula__V1__UpgradeTrialRecord *record) {
+    Macula__V1__UpgradeRefused refused = MACULA__V1__UPGRADE_REFUSED__INIT;
+    refused.version = record->version;
+    refused.reason = record->reason;
+    refused.has_cause = record->has_cause;
+    refused.cause = record->cause;
+    return upgrader_store_refuse(manager->store, &refused);
+}
+
 static int record_return(upgrader_manager *manager) {
     Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     record->stage = STAGE(returned);
@@ -87,7 +101,7 @@ static int record_return(upgrader_manager *manager) {
         return result;
     result = upgrader_trial_persist(manager);
     if (result == 0)
-        result = upgrader_store_refuse(manager->store, record->version, record->reason);
+        result = refuse(manager, record);
     return upgrader_store_end(manager->store, result);
 }
 
@@ -95,8 +109,10 @@ void upgrader_return_begin(upgrader_manager *manager, const upgrader_slots *slot
     adopt(manager, slots);
     Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     if (record->stage != STAGE(returned)) {
-        mac_autofree char *reason = find_reason(manager, record);
-        upgrader_trial_set(&record->reason, reason);
+        upgrader_autowhy why = find_why(manager, slots);
+        upgrader_trial_set(&record->reason, why.reason);
+        record->has_cause = true;
+        record->cause = why.cause;
         int result = record_return(manager);
         if (result < 0)
             mac_log_error("the return cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
@@ -121,6 +137,8 @@ static int record_outcome(upgrader_manager *manager) {
     outcome.version = event.version = record->version;
     outcome.from_version = event.from_version = record->from_version;
     outcome.reason = event.reason = record->reason;
+    outcome.has_cause = event.has_cause = record->has_cause;
+    outcome.cause = event.cause = record->cause;
     outcome.author = event.author = record->author;
     outcome.job = event.job = record->job;
     outcome.has_generation = event.has_generation = record->has_generation;

@@ -186,16 +186,13 @@ void upgrader_outcomes_free(Macula__V1__UpgradeOutcome **outcomes, size_t count)
 
 /* ---- refused versions ---- */
 
-int upgrader_store_refuse(upgrader_store *store, const char *version, const char *reason) {
-    Macula__V1__UpgradeRefused refused = MACULA__V1__UPGRADE_REFUSED__INIT;
+int upgrader_store_refuse(upgrader_store *store, Macula__V1__UpgradeRefused *refused) {
     size_t length;
-    refused.version = (char *)(uintptr_t)version;
-    refused.reason = (char *)(uintptr_t)reason;
-    refused.has_time_ms = true;
-    refused.time_ms = mac_unix_ms();
-    mac_autofree void *data = mac_codec_pack(&refused.base, &length);
+    refused->has_time_ms = true;
+    refused->time_ms = mac_unix_ms();
+    mac_autofree void *data = mac_codec_pack(&refused->base, &length);
     int result = mac_store_exec(store->base, "INSERT OR REPLACE INTO refused(version, data) VALUES(?, ?)", "sb",
-                                version, data, length);
+                                refused->version, data, length);
     if (result == 0)
         result =
             mac_store_exec(store->base, "DELETE FROM refused WHERE number <= (SELECT max(number) FROM refused) - ?",

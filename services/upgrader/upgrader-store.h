@@ -53,7 +53,8 @@ Macula__V1__UpgradeOutcome **upgrader_store_history(upgrader_store *store, size_
                                                     size_t *ret_count);
 void upgrader_outcomes_free(Macula__V1__UpgradeOutcome **outcomes, size_t count);
 
-int upgrader_store_refuse(upgrader_store *store, const char *version, const char *reason) MAC_MUST_USE;
+/* `refused` needs its version; its time becomes now. */
+int upgrader_store_refuse(upgrader_store *store, Macula__V1__UpgradeRefused *refused) MAC_MUST_USE;
 int upgrader_store_forgive(upgrader_store *store, const char *version) MAC_MUST_USE;
 /* Newest first. */
 Macula__V1__UpgradeRefused **upgrader_store_refused(upgrader_store *store, size_t *ret_count);

@@ -218,9 +218,12 @@ mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author)
 
 /* ---- going back ---- */
 
-mac_error *upgrader_trial_reject(upgrader_manager *manager, const char *reason, const char *author) {
+mac_error *upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeOutcome__Cause cause, const char *reason,
+                                 const char *author) {
     Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     record->stage = STAGE(unwanted);
+    record->has_cause = true;
+    record->cause = cause;
     upgrader_trial_set(&record->reason, reason);
     upgrader_gate_stop(manager);
     int result = upgrader_trial_persist(manager);

@@ -30,7 +30,8 @@ mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author)
 /* Whether somebody has confirmed it meanwhile (maculaos boot confirm): then that is recorded, and the trial is over. */
 bool upgrader_trial_settled(upgrader_manager *manager);
 /* The version that runs on trial may not stay: back by a restart. */
-mac_error *upgrader_trial_reject(upgrader_manager *manager, const char *reason, const char *author);
+mac_error *upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeOutcome__Cause cause, const char *reason,
+                                 const char *author);
 
 void upgrader_trial_reboot(upgrader_manager *manager, const char *reason, const char *author);
 void upgrader_trial_reboot_failed(upgrader_manager *manager);

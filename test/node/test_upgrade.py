@@ -51,23 +51,41 @@ class Upgrades(UpgradeTest):
             node.wait_for_outcome("confirmed", 3)
             self.assertEqual(node.status()["version"], "0.2.0")
 
+    @staticmethod
+    def use_up_the_tries(node):
+        node.stop()
+        tries = node.path("/boot/esp/grub/tries").read_bytes()
+        seq = node.boot()["seq"]
+        for name in (b"t1", b"t2", b"t3"):
+            at = tries.index(name + b"=") + 3
+            tries = tries[:at] + b"%010d" % seq + tries[at + 10:]
+        node.path("/boot/esp/grub/tries").write_bytes(tries)
+
+    def test_why_a_version_never_got_to_its_services_is_told_as_the_initramfs_has_noted_it(self):
+        for cause, text, reason in (("panic", "Fatal exception", "panic: .*: Fatal exception"), ("hang", "", "^hang$"),
+                                    ("verity", "data block 7 is corrupted", "verity: .*data block 7"), ("", "", "in its initramfs, without")):
+            with self.subTest(cause), self.node() as node:
+                node.upgrade("apply").exits(4)
+                self.use_up_the_tries(node)
+                node.write("/boot/trial-note", f"trial_slot=b\ntrial_stage=initramfs\ntrial_cause={cause}\ntrial_text='{text}'\n")
+                node.reboot()
+                node.wait_for_outcome("rolled_back")
+                status = node.status()
+                for said in (status["last"], status["refused"][0]):
+                    self.assertRegex(said["reason"], reason)
+                    self.assertEqual(said["cause"], cause or "unknown")
+
     def test_a_version_that_never_gets_to_its_services_comes_back_and_is_remembered(self):
         with self.node() as node:
             node.upgrade("apply").exits(4)
-            node.stop()
-            tries = node.path("/boot/esp/grub/tries").read_bytes()
-            seq = node.boot()["seq"]
-            used = tries
-            for name in (b"t1", b"t2", b"t3"):
-                at = used.index(name + b"=") + 3
-                used = used[:at] + b"%010d" % seq + used[at + 10:]
-            node.path("/boot/esp/grub/tries").write_bytes(used)
+            self.use_up_the_tries(node)
             node.reboot()
             node.wait_for_outcome("rolled_back")
             status = node.status()
             self.assertEqual(status["version"], FIRST)
             self.assertEqual(status["refused"][0]["version"], "0.2.0")
             self.assertIn("did not get as far as its services", status["last"]["reason"])
+            self.assertEqual(status["last"]["cause"], "start")
             self.assertNotIn("pending", node.boot())
             self.assertIn("was tried here and came back", node.upgrade("apply").exits(5).err)
             node.upgrade("apply", "--force").exits(4)
@@ -88,7 +106,7 @@ class Upgrades(UpgradeTest):
             status = node.status()
             self.assertEqual(status["version"], FIRST)
             self.assertRegex(status["last"]["reason"], "rolled back by .*: it is too slow")
-            self.assertEqual(node.get("hostname"), "before")
+            self.assertEqual((status["last"]["cause"], node.get("hostname")), ("user", "before"))
 
     def test_a_version_that_changed_the_stores_comes_back_to_those_of_before(self):
         """With a table more the version before goes on; with anything else changed it gets the copies."""
@@ -139,6 +157,7 @@ class Upgrades(UpgradeTest):
             status = node.status()
             self.assertEqual(status["version"], FIRST)
             self.assertRegex(status["last"]["reason"], "unhealthy: .*shop")
+            self.assertEqual(status["last"]["cause"], "unhealthy")
             self.assertIn("was tried here and came back", node.upgrade("apply").exits(5).err)
 
     def test_the_keys_of_the_image_are_trusted_and_a_new_one_comes_with_an_image_that_the_old_one_signed(self):
@@ -183,6 +202,14 @@ class Upgrades(UpgradeTest):
             self.assertEqual(node.upgrade("check", "-o", "json").ok().json()["version"], "0.3.0-rc.1")
             node.upgrade("apply").exits(4)
             self.assertEqual(node.status()["other"]["version"], "0.3.0-rc.1")
+
+    def test_where_nothing_is_under_way_there_is_nothing_to_do(self):
+        with self.node() as node:
+            for verb in ("pause", "resume", "cancel", "wait"):
+                self.assertIn("no upgrade is under way", node.upgrade(verb).exits(3).err, verb)
+            node.upgrade("set-channel", "beta").ok()
+            self.assertEqual(node.status()["channel"], "beta")
+            self.assertIn("has no command fly; see", node.upgrade("fly").exits(2).err)
 
     def test_pause_resume_and_cancel(self):
         self.server.fault("*.slot", cut=500000, stall=60)

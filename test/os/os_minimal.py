@@ -59,9 +59,7 @@ class Minimal:
         keys = self.root / "usr/share/maculaos/keys"  # where IMAGE_KEYS puts them
         keys.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.signer.public, keys / "release.asc")
-        script = self.root / "usr/libexec/macula/stand-in"
-        script.write_text(STAND_IN)
-        script.chmod(0o755)
+        (self.root / "usr/libexec/macula/stand-in").touch(0o755)
 
     def release(self, name, version, more=lambda root: None):
         """A signed release in a directory of that name; one that is there already makes room."""
@@ -71,6 +69,7 @@ class Minimal:
         os_release = self.root / "usr/lib/os-release"
         os_release.write_text(re.sub(r"(?m)^((?:IMAGE_VERSION|VERSION_ID|VERSION)=).*$", rf'\g<1>"{version}"', os_release.read_text()))
         (self.root / "usr/share/unlike-others").write_bytes(os.urandom(4 << 20))
+        (self.root / "usr/libexec/macula/stand-in").write_text(STAND_IN)
         more(self.root)
         image, slot = self.folder / "image", directory / f"macula-os-{version}-{self.arch}.slot"
         image.unlink(missing_ok=True)
@@ -84,9 +83,9 @@ class Minimal:
         directory.rename(self.folder / name)
         return self.folder / name, facts, said
 
-    def install(self, version):
+    def install(self, version, more=lambda root: None):
         """Puts that version into slot A of the disk, as if it had come with it."""
-        directory, facts, said = self.release(f"v{version}", version)
+        directory, facts, said = self.release(f"v{version}", version, more)
         part = self.disk["rootfs-A"]
         self.disk.write(part.start, next(directory.glob("*.slot")).read_bytes())
         self.disk.write(part.start + part.size - TRAILER, said.encode().ljust(TRAILER, b"\0"))

@@ -1,9 +1,10 @@
 """Upgrades whose power is cut at any moment, over and over on one machine.
 
-Each upgrade is one from version N to N+1 over HTTP; its power is cut once, at a random moment from the wish to the confirmation, both
-restarts included. Checked each time, on the disk before it is started again: all that the boot state names was signed, and is there
-to the last byte. Then: the machine starts with one of the two versions, its configuration is the one that was confirmed, no job is
-stuck, and the upgrade comes to its end without force."""
+Each upgrade is one from version N to N+1 over HTTP; its power is cut at a random moment from the wish to the confirmation, both
+restarts included, and while it starts again and goes on with what was cut, and once more, until it is through or somebody would have to
+ask for it anew. Checked after each cut, on the disk before it is started again: all that the boot state names was signed, and is there
+to the last byte. In the end: the machine starts with one of the two versions, its configuration is the one that was confirmed, no job
+is stuck, and the upgrade comes to its end without force."""
 import collections
 import contextlib
 import hashlib
@@ -11,25 +12,20 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import sqlite3
 import subprocess
 import tempfile
 import time
 
 from os_bootstate import EMPTY, state_on, tries_of
-from os_case import OsTest
 from os_console import Ended
 from os_disk import tool
 from os_machine import seeded
-from os_minimal import ADDRESS, BIN, Minimal
 from os_powercut import Recording
+from os_upgrading import Upgrading
 
-from release_maker import Signer
-from release_server import ReleaseServer
-
-HOST = "10.0.3.2"
-TURN = 10  # so many cuts before another machine may run
+CHAIN = 8  # so many cuts of one upgrade at most
+TURN = 3   # so many upgrades before another machine may run
 RECORDED_SET, RECORDED_STARTS = 200, 3
 FULL_SET = int(os.environ.get("MACULA_OS_CUTS", "200"))
 
@@ -53,21 +49,7 @@ class Clock:
         return machine.wait_end(10)
 
 
-class PowerCuts(OsTest):
-    def setUp(self):
-        super().setUp()
-        if not (BIN / "macula-release").exists():
-            self.skipTest(f"{BIN}/macula-release was not built (make build)")
-        if os.geteuid():
-            self.skipTest("files of the slot keep their owners: needs root")
-        self.work = pathlib.Path(tempfile.mkdtemp(prefix="macula-os-cuts-"))
-        self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
-        self.signer = Signer(self.work)
-        self.addCleanup(self.signer.close)
-        self.server = ReleaseServer(self.work)
-        self.server.__enter__()
-        self.addCleanup(self.server.__exit__, None, None, None)
-
+class PowerCuts(Upgrading):
     # ---- the machine ----
     def switched_on(self):
         """Starts it and waits for its node; what the initramfs has said."""
@@ -75,28 +57,10 @@ class PowerCuts(OsTest):
         for _ in range(4):
             machine.start()
             try:
-                said = machine.console.expect(r"stand-in: slot=(\w) pending=(\d) failed=(\w?) version=(\S*) problem=(.*) lost=(\d\d)", 240)
-                machine.console.line()
-                machine.console.expect(r"# ?$", 60)
-                machine.console.take_shell()
-                machine.console.ok("until maculaos upgrade status >/dev/null 2>&1; do sleep 0.3; done", 180)
-                return dict(zip(("slot", "pending", "failed", "version", "problem", "lost"), said.groups()))
+                return self.node_answers()
             except Ended:
                 self.assertEqual(machine.wait_end(30), "reset")
         raise machine.console.failed("did not come up in four starts")
-
-    def asked(self, *words):
-        return json.loads(self.one.console.ok(f"maculaos {' '.join(words)} -o json | tr -d '\\n'; echo", 120))
-
-    def prepared(self):
-        disk = self.disk()
-        self.minimal = Minimal(disk, self.work, self.signer)
-        self.minimal.install("1.0.0")
-        medium = self.medium(more=f"  upgrade:\n    url: http://{HOST}:{self.server.port}/next/\n    auto_check: false\n"
-                                  f"    health_hold: 1s\n    health_timeout: 300s\n")
-        self.one = self.machine(disk, medium, network=False, options=[
-            "-netdev", f"user,id=wide,net=10.0.3.0/24,dhcpstart={ADDRESS}", "-device", "virtio-net-pci,netdev=wide,romfile="])
-        return disk
 
     # ---- what holds at every moment ----
     def check_disk(self, disk):
@@ -155,15 +119,16 @@ class PowerCuts(OsTest):
                 self.one.console.run("maculaos upgrade apply --progress none --timeout 200s >/tmp/apply 2>&1; cat /tmp/apply", 240)
         self.fail(f"the next upgrade does not come to its end: {status}")
 
-    def upgrade(self, version, seconds, full):
-        """Has it upgrade itself; its power goes after so many seconds unless it is through before. How it ended, and the clock."""
+    def until_cut(self, seconds):
+        """Lets it run and restart itself as it likes until its power goes after so many seconds; how long that was."""
         clock = Clock(seconds)
-        self.one.console.line(f"maculaos upgrade apply --reboot --no-wait --progress none {'--full' if full else ''} >/dev/null 2>&1")
         while True:
+            if not self.one.process:
+                self.one.start()
             how = clock.run(self.one)
-            if how != "reset":
-                return how, clock
-            self.one.start()
+            if how == "cut":
+                return clock.spent
+            self.assertEqual(how, "reset")
 
     def measured(self, version):
         """One upgrade that nobody disturbs: how long it takes until it is confirmed, its two starts included."""
@@ -176,38 +141,52 @@ class PowerCuts(OsTest):
         self.one.console.ok("until [ -z \"$(maculaos upgrade status -o json | grep '\"trial\"')\" ]; do sleep 0.3; done", 200)
         return spent + self.one.seconds()
 
+    def may_be_cut_again(self, disk, where):
+        """Something is under way, and the version on trial has another start than the one that the cut would use up."""
+        if where in ("confirmed", "not begun"):
+            return False
+        state, tries = state_on(disk), tries_of(disk.esp_read("/grub/tries"))
+        return state.pending == "-" or tries[:3].count(state.seq) < 2
+
+    def chain(self, disk, version, whole, most):
+        """One upgrade whose power goes again and again, also while it starts again after the cut before. Where the cuts fell."""
+        fell = []
+        full = " --full" if self.generator.random() < 0.5 else ""  # all of it has to be fetched, now and then
+        self.one.console.line(f"maculaos upgrade apply --reboot --no-wait --progress none{full} >/dev/null 2>&1")
+        while len(fell) < most:
+            spent = self.until_cut(self.generator.uniform(0, whole * (0.6 if fell else 1.0)))
+            fell.append(self.check_disk(disk) or ("confirmed" if self.version_on(disk) == version else "not begun"))
+            print(f"        {version}: cut after {spent:.1f} s, {fell[-1]}", flush=True)
+            if not self.may_be_cut_again(disk, fell[-1]):
+                break
+        return fell
+
     def cuts(self, count):
-        generator, disk = seeded(), self.prepared()
-        seen = collections.Counter()
+        self.generator, disk = seeded(), self.prepared()
+        seen, chains = collections.Counter(), 0
         self.one.keeps_turn = True
         self.switched_on()
         generation = self.asked("config", "status")["generation"]
-        before, whole = "1.0.0", None
-        for number in range(1, count + 2):
-            version = f"1.0.{number}"
+        self.minimal.release("next", "1.0.1")
+        whole = self.measured("1.0.1")
+        print(f"        an upgrade takes {whole:.0f} s", flush=True)
+        while sum(seen.values()) < count:
+            chains += 1
+            before, version = f"1.0.{chains}", f"1.0.{chains + 1}"
             self.minimal.release("next", version)
-            if whole is None:
-                whole = self.measured(version)
-                print(f"        an upgrade takes {whole:.0f} s", flush=True)
-                before = version
-                continue
-            moment = generator.uniform(0, 1.2 * whole)  # all of it has to be fetched, now and then
-            self.one.keeps_turn = number % TURN != 0
-            how, clock = self.upgrade(version, moment, generator.random() < 0.5)
-            self.one.keeps_turn = True
-            self.assertEqual(how, "cut")
-            where = self.check_disk(disk) or ("confirmed" if self.version_on(disk) == version else "not begun")
-            seen[where] += 1
-            environment = self.switched_on()
-            print(f"        {number - 1}: cut after {clock.spent:.1f} s, {where}; started {environment['version']}", flush=True)
-            self.come_to_its_end(version, before, generation, environment)
-            before = version
-            if number % 10 == 0:
-                self.one.power_cut()
+            seen.update(self.chain(disk, version, whole, min(CHAIN, count - sum(seen.values()))))
+            if chains % TURN == 0:
                 self.check_data(disk, generation)
-                self.switched_on()
+                self.one.keeps_turn = False
+                self.one.stop()
+                self.one.keeps_turn = True
+            environment = self.switched_on()
+            self.come_to_its_end(version, before, generation, environment)
+            print(f"        {sum(seen.values())} cuts, {chains} upgrades; started {environment['version']}", flush=True)
         self.one.power_cut()
-        print(f"        {sum(seen.values())} cuts: " + ", ".join(f"{count} {where}" for where, count in seen.most_common()), flush=True)
+        self.check_data(disk, generation)
+        print(f"        {sum(seen.values())} cuts of {chains} upgrades: "
+              + ", ".join(f"{count} {where}" for where, count in seen.most_common()), flush=True)
         (self.folder / "cuts.json").write_text(json.dumps(seen, indent=1) + "\n")
 
     # ---- the same upgrade, cut again and again ----

@@ -32,7 +32,7 @@ problem() {
     data_problem="${data_problem:+$data_problem; }$1"
 }
 
-# fatal TEXT: this system cannot be started. A slot on trial is given back to the boot loader, which counts the try; the
+# fatal TEXT [CAUSE]: this system cannot be started. A slot on trial is given back to the boot loader, which counts the try; the
 # others would fail the same way each time, so a person gets the recovery.
 fatal() {
     tell "cannot start: $1"
@@ -41,6 +41,7 @@ fatal() {
     *) modes_shell "$1" ;;
     esac
     if [ "$mode" = disk ] && [ "$pending" = 1 ]; then
+        trial_end "${2:-start}" "$1"
         tell "slot $slot is on trial: restarting in 5 seconds"
         sleep 5
         reboot -f
@@ -53,6 +54,7 @@ quoted() { printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"; }
 # What the system is told; each line may be evaluated by a shell.
 report_hand_over() {
     problem_line=$(quoted "$data_problem")
+    trial_line=$(quoted "$trial_text")
     cat >/run/initramfs/boot.env <<END
 mode=$mode
 slot=$slot
@@ -70,5 +72,12 @@ state_lost=$state_lost
 tries_lost=$tries_lost
 medium=${medium:-}
 starts=${starts_device:+$starts_device:$starts_sector}
+trial=${trial_device:+$trial_device:$trial_sector}
+trial_slot=$trial_slot
+trial_id=$trial_id
+trial_starts=$trial_starts
+trial_stage=$trial_stage
+trial_cause=$trial_cause
+trial_text=$trial_line
 END
 }

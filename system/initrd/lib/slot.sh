@@ -39,7 +39,7 @@ slot_verify() {
         eval "$found"
         token=$trailer_verity
     fi
-    found=$(macula-initrd verity "$slot_device" "$token" 2>>"$log") || fatal "slot $slot cannot be verified ($(tail -n 1 "$log"))"
+    found=$(macula-initrd verity "$slot_device" "$token" 2>>"$log") || fatal "slot $slot cannot be verified ($(tail -n 1 "$log"))" verity
     eval "$found"
     slot_device=$verified
     verity_state=on
@@ -56,11 +56,12 @@ slot_version() {
 
 slot_mount() {
     slot_find
+    trial_count
     starts_count
     watchdog_arm
     slot_verify
     mount -t squashfs -o ro,nodev "$slot_device" /sysroot 2>>"$log" ||
-        fatal "slot $slot on $slot_device is no file system of ours, or damaged"
+        fatal "slot $slot on $slot_device is no file system of ours, or damaged" verity
     [ -x /sysroot/sbin/init ] || [ -L /sysroot/sbin/init ] || fatal "slot $slot has no /sbin/init"
     slot_version
     clock_floor /sysroot/usr/lib/os-release
