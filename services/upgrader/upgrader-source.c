@@ -120,17 +120,18 @@ static void sha256_hex(const mac_buffer *data, char ret_hex[65]) {
         snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
 }
 
-/* The manifest must be the one that was signed, and speak of the files that were. */
-static mac_error *match(const files *f, const mac_release *release, const mac_release_image *image) {
-    mac_autoptr(mac_sums) sums = NULL;
-    char manifest[65];
-    mac_error *error = mac_sums_parse(f->sums.data ? f->sums.data : "", f->sums.length, &sums);
-    if (error)
-        return error;
-    sha256_hex(&f->manifest, manifest);
-    if (!mac_streq(mac_sums_get(sums, MAC_RELEASE_MANIFEST), manifest))
+/* The manifest must be the one that was signed; until that is known nobody reads it. */
+static mac_error *read_manifest(files *f, const mac_sums *sums, mac_release *ret_release) {
+    char digest[65];
+    sha256_hex(&f->manifest, digest);
+    if (!mac_streq(mac_sums_get(sums, MAC_RELEASE_MANIFEST), digest))
         return mac_error_new(REJECTED, NULL,
                              MAC_RELEASE_MANIFEST " is not the one that " MAC_RELEASE_SUMS " speaks of");
+    return mac_release_parse(f->manifest.data ? f->manifest.data : "", f->manifest.length, ret_release);
+}
+
+/* It must speak of the files that were signed. */
+static mac_error *match(const mac_sums *sums, const mac_release *release, const mac_release_image *image) {
     if (!mac_streq(mac_sums_get(sums, image->slot), image->sha256))
         return mac_error_new(REJECTED, NULL,
                              "version %s: " MAC_RELEASE_MANIFEST " and " MAC_RELEASE_SUMS
@@ -167,20 +168,23 @@ typedef struct offer {
 } offer;
 
 static mac_error *read_offer(const find_request *request, const char *url, files *f, offer *ret_offer) {
+    mac_autoptr(mac_sums) sums = NULL;
     mac_error *error = locate(request, url, &ret_offer->base, f);
     if (!error)
         error = verify(request, &ret_offer->base, f, &ret_offer->fingerprint);
     if (!error)
         error = get(request, &ret_offer->base, MAC_RELEASE_MANIFEST, MAC_RELEASE_MANIFEST_MAX, &f->manifest);
     if (!error)
-        error = mac_release_parse(f->manifest.data ? f->manifest.data : "", f->manifest.length, &ret_offer->release);
+        error = mac_sums_parse(f->sums.data ? f->sums.data : "", f->sums.length, &sums);
+    if (!error)
+        error = read_manifest(f, sums, &ret_offer->release);
     if (error)
         return error;
     ret_offer->image = mac_release_find(&ret_offer->release, request->arch);
     if (!ret_offer->image)
         return mac_error_new(REJECTED, NULL, "version %s has no image for this machine (%s)",
                              ret_offer->release.version, request->arch);
-    return match(f, &ret_offer->release, ret_offer->image);
+    return match(sums, &ret_offer->release, ret_offer->image);
 }
 
 static void offer_deinit(offer *o) {

@@ -50,6 +50,7 @@ class Refusals(UpgradeTest):
         (self.release("garbage") / "SHA256SUMS.txt.asc").write_text("-----BEGIN PGP SIGNATURE-----\nnonsense\n")
         sums = self.release("other-files") / "SHA256SUMS.txt"
         sums.write_text(sums.read_text().replace(SLOT, "x.slot"))
+        (self.release("other-manifest") / "release.json").write_text("not even JSON")  # nor read, before its digest is known to be signed
         with self.node() as node:
             for signer in (expired, revoked):
                 node.write(f"/etc/macula/{signer.home.name}.asc", signer.public.read_text())
@@ -61,6 +62,7 @@ class Refusals(UpgradeTest):
             self.refused(node, "unsigned", "is not signed")
             self.refused(node, "garbage", "not trusted")
             self.refused(node, "other-files", "changed after it was signed")
+            self.refused(node, "other-manifest", "is not the one that SHA256SUMS.txt speaks of")
             self.refused(node, "v0.2.0/nowhere", "no such thing", code=1)
             # The key in the configuration as text, and the first release after all.
             node.cli("config", "set", "maculaos.upgrade.signing_keys", json.dumps([self.signer.public.read_text()])).ok()
