@@ -12,6 +12,7 @@
 #define CONFIRM_MS 6000 /* the same when somebody will look for himself */
 #define LOOK_MS 2000    /* of one look */
 #define PAUSE_MS 200
+#define HAD_MS 60000 /* that a network has which came back, until it reaches again what it did */
 
 struct netd_change {
     netd_manager *manager;
@@ -68,6 +69,8 @@ static void on_measured(netd_probe *probe, const netd_probe_item *items, size_t 
     (void)probe;
     change->probe = NULL;
     netd_reach_make(items, count, &change->before);
+    if (mac_now_ms() < change->manager->had_until_ms)
+        netd_reach_join(&change->before, &change->manager->had);
     mac_error *duplicate = find_duplicate(items, count);
     if (duplicate)
         mac_flow_fail(change->flow, duplicate);
@@ -215,11 +218,25 @@ static void on_closed(uv_handle_t *handle) {
     free(change);
 }
 
+/* What the network had before the change. When it comes back it may need a moment to have it again (DHCP), and another
+ * change in that moment must not take it for one that has nothing to lose. */
+static void remember(netd_manager *manager, const netd_reach *before, bool is_back) {
+    if (!is_back || mac_now_ms() >= manager->had_until_ms)
+        netd_reach_deinit(&manager->had);
+    netd_reach_join(&manager->had, before);
+    manager->had_until_ms = is_back ? mac_now_ms() + HAD_MS : 0;
+}
+
+void netd_change_undone(netd_manager *manager) {
+    manager->had_until_ms = mac_now_ms() + HAD_MS;
+}
+
 static void on_flow_end(mac_flow *flow, const mac_error *error, void *data) {
     netd_change *change = data;
     (void)flow;
     change->flow = NULL;
     netd_probe_cancel(mac_take(&change->probe));
+    remember(change->manager, &change->before, error != NULL);
     change->on_end(change, error, change->warning, change->data);
     uv_close((uv_handle_t *)&change->pause, on_closed);
 }

@@ -20,6 +20,8 @@ netd_change *netd_change_start(netd_manager *manager, Macula__V1__Document *docu
                                void (*on_end)(netd_change *change, const mac_error *error, const char *warning,
                                               void *data),
                                void *data);
+/* The network before the last change is about to come back (nobody confirmed, or another service could not follow). */
+void netd_change_undone(netd_manager *manager);
 /* The change is taken back, if it has begun; on_end comes with CANCELLED. */
 void netd_change_cancel(netd_change *change, const char *reason);
 

@@ -5,6 +5,7 @@
 #include "netd-wish.h"
 
 #define PATH "maculaos.network.interfaces."
+#define IPV6_MTU_LEAST 1280u /* RFC 8200: below that the kernel has no IPv6 */
 
 typedef struct checking {
     const netd_wish *wish;
@@ -54,15 +55,35 @@ static void check_gateways(checking *c, const netd_wish_link *link) {
     }
 }
 
+/* The last address of an IPv4 network that has one. */
+static bool is_broadcast(const netd_net *address) {
+    if (address->ip.family != AF_INET || address->prefix >= 31)
+        return false;
+    for (unsigned bit = address->prefix; bit < 32; bit++)
+        if (!(address->ip.bytes[bit / 8] & (0x80 >> bit % 8)))
+            return false;
+    return true;
+}
+
 static void check_addresses(checking *c, const netd_wish_link *link) {
     char net[NETD_NET_TEXT];
     for (size_t i = 0; i < link->address_count; i++) {
         const netd_net *address = &link->addresses[i];
         netd_net masked = netd_net_masked(address);
-        if (address->prefix == 0 || !netd_ip_is_host(&address->ip))
+        if (address->prefix == 0)
+            problem(c, link, "addresses",
+                    "a prefix length of 0 is the whole world, not a network; such as /24 expected");
+        else if (!netd_ip_is_host(&address->ip))
             problem(c, link, "addresses", "%s is no address that one machine can have", netd_net_format(address, net));
         else if (address->ip.family == AF_INET && address->prefix < 31 && netd_ip_equal(&masked.ip, &address->ip))
             problem(c, link, "addresses", "%s is the network itself; the address of this machine in it expected",
+                    netd_net_format(address, net));
+        else if (is_broadcast(address))
+            problem(c, link, "addresses",
+                    "%s is the broadcast address of its network; the address of this machine in it expected",
+                    netd_net_format(address, net));
+        if (address->ip.family == AF_INET6 && link->mtu && link->mtu < IPV6_MTU_LEAST)
+            problem(c, link, "mtu", "IPv6 needs an MTU of at least %u, and %s is asked for", IPV6_MTU_LEAST,
                     netd_net_format(address, net));
         if (address->ip.family == AF_INET6 && !link->ipv6)
             problem(c, link, "ipv6", "IPv6 is switched off here, yet %s is asked for", netd_net_format(address, net));

@@ -57,13 +57,17 @@ static void on_timer(uv_timer_t *timer) {
         uv_timer_stop(timer);
 }
 
+/* The kernel says the same when an answer is thrown away to ask anew, as a probe does; then it is not silent now. */
 static void on_silent(int index, const netd_ip *ip, void *data) {
     netd_gateways *gateways = data;
+    uint8_t mac[6];
     if (gateways->count == SILENT_MAX || !is_gateway(gateways, index, ip))
         return;
     for (size_t i = 0; i < gateways->count; i++)
         if (gateways->silent[i].index == index && netd_ip_equal(&gateways->silent[i].ip, ip))
             return;
+    if (netd_sys_neighbour(gateways->options.sys, index, ip, mac) != NETD_NEIGHBOUR_SILENT)
+        return;
     gateways->silent[gateways->count] = (silent_gateway){index, *ip};
     tell(gateways, &gateways->silent[gateways->count++], "silent");
     uv_timer_start(&gateways->timer, on_timer, ASK_MS, ASK_MS);

@@ -247,6 +247,7 @@ void netd_manager_free(void *object) {
     netd_sys_free(manager->sys);
     if (manager->document)
         macula__v1__document__free_unpacked(manager->document, NULL);
+    netd_reach_deinit(&manager->had);
     free(manager->returned_why);
     free(manager);
 }

@@ -5,6 +5,7 @@
 #include "macula/v1/config.pb-c.h"
 #include "macula/v1/net.pb-c.h"
 #include "netd-network.h"
+#include "netd-probe.h"
 #include "service/mac-service.h"
 
 #define NETD_DIAGS_MAX 4 /* at once; more are answered EXHAUSTED */
@@ -23,6 +24,8 @@ typedef struct netd_manager {
     struct netd_avahi *avahi;       /* NULL: none of this machine's */
     struct netd_change *change;     /* runs; NULL: none */
     Macula__V1__Document *document; /* in force; NULL: the defaults */
+    netd_reach had;                 /* by the network before the last change */
+    uint64_t had_until_ms;          /* that one is back, and has so long to reach it again; 0: it is not back */
     char *returned_why;             /* the last time that a previous network came back */
     int64_t returned_ms;
     Macula__V1__Net_Service net;

@@ -124,6 +124,7 @@ static void participant_apply(Macula__V1__Participant_Service *service, const Ma
         return;
     }
     if (input->revert) {
+        netd_change_undone(manager);
         netd_manager_take(manager, document);
         netd_manager_judge(manager, false);
         answer(&now, NULL);

@@ -30,6 +30,15 @@ void netd_reach_deinit(netd_reach *reach) {
     *reach = (netd_reach){0};
 }
 
+void netd_reach_join(netd_reach *to, const netd_reach *more) {
+    to->gateway4 |= more->gateway4;
+    to->gateway6 |= more->gateway6;
+    to->dns |= more->dns;
+    for (size_t i = 0; i < more->targets.count; i++)
+        if (!mac_strings_contain(&to->targets, more->targets.items[i]))
+            mac_strings_add(&to->targets, more->targets.items[i]);
+}
+
 char *netd_reach_lost(const netd_reach *before, const netd_reach *now) {
     mac_autostrings lost = {0};
     mac_autobuffer text = {0};

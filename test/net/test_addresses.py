@@ -204,6 +204,18 @@ class Refused(NetTest):
         self.assertEqual(node.generation(), generation)
         self.assertTrue(node.space.reaches("192.168.77.1"))
 
+    def test_addresses_that_no_machine_can_have_are_refused(self):
+        node = self.lan.node("maculaos: {network: {interfaces: {eth0: {addresses: [192.168.77.2/24]}}}}")
+        for interface, why in (({"addresses": ["192.168.77.255/24"]}, "192.168.77.255/24 is the broadcast address"),
+                               ({"addresses": ["10.1.3.255/22"]}, "10.1.3.255/22 is the broadcast address"),
+                               ({"addresses": ["192.168.77.0/24"]}, "is the network itself"),
+                               ({"addresses": ["0.0.0.0/0"]}, "a prefix length of 0"),
+                               ({"addresses": ["fd77::2/64"], "mtu": 1000}, "IPv6 needs an MTU of at least 1280")):
+            refused = node.cli("config", "set", "maculaos.network.interfaces.eth0", json.dumps(interface)).exits(5)
+            self.assertIn(why, refused.err)
+        for good in ("192.168.77.255/31", "192.168.77.255/32", "10.1.2.255/22"):
+            node.cli("config", "set", "maculaos.network.interfaces.eth0", json.dumps({"addresses": [good]}), "--dry-run").ok()
+
 
 class Claims(NetTest):
     """Another machine takes an address of the node, long after it was found free."""

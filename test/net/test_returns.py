@@ -36,6 +36,25 @@ class Change(NetTest):
         self.assertIn("no longer reaches", self.node.net().status["last_return"]["reason"])
         self.assertLess(generation, self.node.generation() + 1)
 
+    def test_a_network_that_is_just_coming_back_is_no_node_without_a_network(self):
+        self.node.cli("config", "patch", json.dumps({"maculaos": {"network": {"probe_targets": None, "interfaces": {"eth0": {
+            "addresses": None, "gateway": None, "dns": None, "dhcp": True}}}}})).ok()
+        self.node.wait_net(lambda net: net.gateway() and net.address("eth0", "dhcp"))
+        dead = json.loads(DEAD)
+        dead["maculaos"]["network"]["interfaces"]["eth0"]["dhcp"] = False
+        dead = json.dumps(dead)
+        for more in ((), ("--confirm", "2s")):
+            if more:
+                with self.node.events("config.reverted", count=1) as events:
+                    self.node.cli("config", "patch", dead, *more).ok()
+                    events.wait("generation")
+            else:
+                self.node.cli("config", "patch", dead).exits(9)
+            # DHCP has not answered yet: nothing can be reached, but that was so on purpose of nobody.
+            result = self.node.cli("config", "patch", dead).exits(9)
+            self.assertIn("the IPv4 gateway and the name servers", result.err)
+            self.node.wait_net(lambda net: net.gateway() and net.address("eth0", "dhcp"))
+
     def test_name_servers_that_do_not_answer_are_a_loss(self):
         result = self.node.cli("config", "set", "maculaos.network.interfaces.eth0.dns", '["192.168.77.200"]').exits(9)
         self.assertIn("the name servers", result.err)
@@ -95,6 +114,13 @@ class Change(NetTest):
             self.lan.replug(self.router, "lan0")
             events.wait('"answers".*"192.168.77.1"')
         self.assertNotIn("does not answer", self.node.net().notes())
+
+    def test_a_gateway_that_is_asked_and_answers_is_not_told_of(self):
+        self.node.runner.lines.drain()
+        for _ in range(3):
+            self.node.cli("net", "diag").ok()
+            self.assertNotIn("does not answer", self.node.net().notes())
+        self.assertNotIn("topic=net.gateway", "\n".join(self.node.runner.lines.drain()))
 
     def test_a_death_in_the_middle_of_a_change_leaves_the_previous_network(self):
         with self.node.events("net.address") as events:
