@@ -9,6 +9,7 @@
 
 #define CONSOLE_DIR "/run/macula/firstboot"
 #define CONSOLE_FILE CONSOLE_DIR "/console"
+#define PORT_FILE CONSOLE_DIR "/port" /* netd opens it in the firewall */
 #define SCREENS "/usr/libexec/macula/screens"
 
 /* Whether others reach the page; else the loopback alone does. */
@@ -46,6 +47,29 @@ static char *console_text(const firstboot_manager *manager) {
     return mac_buffer_take(&text);
 }
 
+/* ---- telling ---- */
+
+void firstboot_console_tell(firstboot_manager *manager) {
+    Macula__V1__FirstbootStatus status = MACULA__V1__FIRSTBOOT_STATUS__INIT;
+    if (!manager->url)
+        return;
+    status.has_phase = true;
+    status.phase = manager->draft.phase;
+    status.n_urls = 1;
+    status.urls = &manager->url;
+    (void)!mac_bus_publish(manager->bus, "firstboot.page", &status.base); /* again when the bus is there */
+}
+
+static void keep_port(firstboot_manager *manager) {
+    mac_autofree char *text = mac_asprintf("%u\n", firstboot_server_port(manager->server));
+    int result = mac_fs_mkdirs(manager->root, CONSOLE_DIR, 0700);
+    if (result == 0)
+        result = mac_fs_write(manager->root, PORT_FILE, text, strlen(text), MAC_FS_PRIVATE_AS(MAC_FS_RELAXED));
+    if (result < 0)
+        mac_log_error("the firewall is not told of the port of the page", "file=" PORT_FILE " error=" MAC_LOG_Q("%s"),
+                      strerror(-result));
+}
+
 /* ---- showing it ---- */
 
 static void show(firstboot_manager *manager);
@@ -78,13 +102,18 @@ void firstboot_console_update(firstboot_manager *manager) {
     if (!manager->server)
         return;
     char *url = find_url(manager);
-    if (!mac_streq(url, manager->url)) {
+    bool moved = !mac_streq(url, manager->url);
+    if (moved) {
         mac_log_info("the page for the set-up", "url=%s", url);
         mac_autofree char *status = mac_asprintf("set this node up at %s", url);
         mac_service_status(status);
     }
     free(manager->url);
     manager->url = url;
+    if (moved) {
+        keep_port(manager);
+        firstboot_console_tell(manager);
+    }
     firstboot_door_tick(&manager->door, mac_now_ms());
     char *text = manager->draft.phase == FIRSTBOOT_DONE ? mac_strdup("") : console_text(manager);
     if (mac_streq(text, manager->shown)) {
@@ -104,6 +133,7 @@ void firstboot_console_update(firstboot_manager *manager) {
 }
 
 void firstboot_console_remove(firstboot_manager *manager) {
+    (void)!mac_fs_remove_relaxed(manager->root, PORT_FILE);
     int result = mac_fs_remove_relaxed(manager->root, CONSOLE_FILE);
     if (result < 0 && result != -ENOENT)
         mac_log_warning("what the consoles show stays", "file=" CONSOLE_FILE " error=" MAC_LOG_Q("%s"),

@@ -354,8 +354,10 @@ static void on_told(void *data) {
 void firstboot_manager_connected(mac_service *service, void *object, bool connected) {
     firstboot_manager *manager = object;
     (void)service;
-    if (connected && !manager->only_tells)
+    if (connected && !manager->only_tells) {
         firstboot_naming_look(&manager->naming);
+        firstboot_console_tell(manager);
+    }
     if (connected && manager->only_tells && !firstboot_notice_tell(manager->root, manager->bus, on_told, manager))
         on_told(manager);
     if (connected && !manager->only_tells && manager->draft.phase == FIRSTBOOT_DONE)

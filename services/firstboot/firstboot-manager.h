@@ -66,6 +66,8 @@ int firstboot_manager_finish(firstboot_manager *manager, bool reboot) MAC_MUST_U
 /* ---- firstboot-console.c: what the node's own screen shows ---- */
 /* Looks whether address or code changed, and then writes the screens anew. */
 void firstboot_console_update(firstboot_manager *manager);
+/* Tells, by an event, where the page is. */
+void firstboot_console_tell(firstboot_manager *manager);
 void firstboot_console_remove(firstboot_manager *manager);
 
 /* ---- firstboot-methods.c ---- */

@@ -7,7 +7,8 @@
 
 #define NFT_MS 10000
 #define CONFIGURED "/var/lib/maculaos/.configured"
-#define JOBS_MAX 8 /* that wait; more are refused */
+#define SETUP_PORT "/run/macula/firstboot/port" /* where something else has port 80 */
+#define JOBS_MAX 8                              /* that wait; more are refused */
 #define AGAIN_MS 1000u
 #define AGAIN_MAX_MS 60000u
 
@@ -29,17 +30,28 @@ struct netd_filter {
     char *wanted; /* the last that was to be loaded; NULL: none was */
     char *problem;
     bool enabled;
-    uv_timer_t again; /* until what could not be loaded is tried again */
+    netd_firewall_facts facts; /* that `wanted` was made of */
+    uv_timer_t again;          /* until what could not be loaded is tried again */
     unsigned again_ms;
 };
 
 static void run_first(netd_filter *filter);
+
+static uint16_t setup_port(mac_root *root) {
+    mac_autofree char *text = NULL;
+    if (mac_fs_read(root, SETUP_PORT, 16, &text, NULL) < 0)
+        return 0;
+    unsigned long port = strtoul(text, NULL, 10);
+    return port <= UINT16_MAX ? (uint16_t)port : 0;
+}
 
 netd_firewall_facts netd_filter_facts(const netd_filter *filter) {
     static const char *const k3s[] = {"/usr/local/bin/k3s", "/usr/bin/k3s"};
     netd_firewall_facts facts = {0};
     struct stat status;
     facts.configured = mac_fs_stat(filter->root, CONFIGURED, &status) == 0;
+    if (!facts.configured)
+        facts.setup_port = setup_port(filter->root);
     for (size_t i = 0; i < MAC_ARRAY_SIZE(k3s); i++)
         facts.has_k3s |= mac_fs_stat(filter->root, k3s[i], &status) == 0;
     return facts;
@@ -159,6 +171,7 @@ static void enqueue(netd_filter *filter, const Macula__V1__Document *document, b
     if (!try_only) {
         free(filter->wanted);
         filter->wanted = mac_strdup(j->text);
+        filter->facts = facts;
     }
     add_job(filter, j);
 }
@@ -166,6 +179,13 @@ static void enqueue(netd_filter *filter, const Macula__V1__Document *document, b
 void netd_filter_set(netd_filter *filter, const Macula__V1__Document *document, netd_filter_end on_end, void *data) {
     filter->enabled = netd_firewall_enabled(document);
     enqueue(filter, document, false, on_end, data);
+}
+
+void netd_filter_refresh(netd_filter *filter, const Macula__V1__Document *document) {
+    const netd_firewall_facts now = netd_filter_facts(filter), *then = &filter->facts;
+    if (filter->wanted &&
+        (now.configured != then->configured || now.has_k3s != then->has_k3s || now.setup_port != then->setup_port))
+        netd_filter_set(filter, document, NULL, NULL);
 }
 
 void netd_filter_try(netd_filter *filter, const Macula__V1__Document *document, netd_filter_end on_end, void *data) {

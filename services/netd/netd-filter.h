@@ -19,6 +19,8 @@ netd_filter *netd_filter_new(mac_root *root, uv_loop_t *loop, netd_sys *sys);
 void netd_filter_free(netd_filter *filter);
 /* on_end (may be NULL) comes once, maybe before this returns. */
 void netd_filter_set(netd_filter *filter, const Macula__V1__Document *document, netd_filter_end on_end, void *data);
+/* Sets it again where something has changed on this machine that the document does not say: netd_filter_facts. */
+void netd_filter_refresh(netd_filter *filter, const Macula__V1__Document *document);
 /* Only asks nft whether it would take it. */
 void netd_filter_try(netd_filter *filter, const Macula__V1__Document *document, netd_filter_end on_end, void *data);
 /* Whether the table is netd's; loads it again when it should be and is not. */

@@ -78,7 +78,7 @@ size_t netd_firewall_services(const Macula__V1__Document *document, const netd_f
     if (firewall->allow_ssh)
         open_port(&list, "ssh", false, 22);
     if (!facts->configured)
-        open_port(&list, "setup", false, 80);
+        open_port(&list, "setup", false, facts->setup_port ? facts->setup_port : 80);
     open_port(&list, "mdns", true, 5353);
     open_bus(&list, document);
     if (section && firewall->allow_mesh)

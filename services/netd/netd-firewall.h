@@ -17,8 +17,9 @@
 
 /* What the document does not say. */
 typedef struct netd_firewall_facts {
-    bool configured; /* the set-up page is over */
-    bool has_k3s;    /* it is installed */
+    bool configured;     /* the set-up page is over */
+    bool has_k3s;        /* it is installed */
+    uint16_t setup_port; /* of the set-up page; 0: the usual one */
 } netd_firewall_facts;
 
 /* A port that is open because a service is on. */

@@ -121,11 +121,12 @@ static void on_config_changed(const mac_event *event, void *data) {
         macula__v1__document__free_unpacked(document, NULL); /* another network comes by Participant */
 }
 
-/* The port of the set-up page closes with it, also on a node that does not restart then. */
-static void on_configured(const mac_event *event, void *data) {
+/* The port of the set-up page opens with it, wherever that is, and closes with it, also on a node that does not restart
+ * then. */
+static void on_set_up(const mac_event *event, void *data) {
     netd_manager *manager = data;
     (void)event;
-    netd_filter_set(manager->filter, manager->document, NULL, NULL);
+    netd_filter_refresh(manager->filter, manager->document);
 }
 
 /* ---- events ---- */
@@ -195,6 +196,7 @@ static void on_network_change(void *data) {
         up += state->links[i].carrier && !state->links[i].loopback;
     mac_autofree char *status = mac_asprintf("%zu links up, %zu routes", up, state->route_count);
     mac_service_status(status);
+    netd_filter_refresh(manager->filter, manager->document);
     netd_filter_look(manager->filter);
     netd_claims_look(manager->claims);
     run_hook(manager);
@@ -213,10 +215,13 @@ static mac_error *serve(netd_manager *manager) {
     const char *realm = mac_service_realm(manager->service);
     mac_autofree char *changed = mac_asprintf("macula.pub.%s.config.changed", realm);
     mac_autofree char *paired = mac_asprintf("macula.pub.%s.node.paired", realm);
+    mac_autofree char *page = mac_asprintf("macula.pub.%s.firstboot.page", realm);
     int r = mac_bus_subscribe(manager->bus, changed, on_config_changed, manager, &manager->changes);
     if (r == 0)
-        r = mac_bus_subscribe(manager->bus, paired, on_configured, manager, &manager->paired);
-    return r < 0 ? mac_error_from_errno(r, "%s and %s cannot be subscribed to", changed, paired) : NULL;
+        r = mac_bus_subscribe(manager->bus, paired, on_set_up, manager, &manager->set_up[0]);
+    if (r == 0)
+        r = mac_bus_subscribe(manager->bus, page, on_set_up, manager, &manager->set_up[1]);
+    return r < 0 ? mac_error_from_errno(r, "%s, %s and %s cannot be subscribed to", changed, paired, page) : NULL;
 }
 
 void netd_manager_stop(mac_service *service, void *object) {
@@ -236,8 +241,9 @@ void netd_manager_free(void *object) {
     netd_manager *manager = object;
     if (manager->changes)
         mac_bus_unsubscribe(manager->changes);
-    if (manager->paired)
-        mac_bus_unsubscribe(manager->paired);
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(manager->set_up); i++)
+        if (manager->set_up[i])
+            mac_bus_unsubscribe(manager->set_up[i]);
     netd_avahi_free(manager->avahi);
     netd_filter_free(manager->filter);
     netd_gateways_free(manager->gateways);

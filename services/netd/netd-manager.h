@@ -35,7 +35,7 @@ typedef struct netd_manager {
     bool hook_again, stopping;
     struct netd_asked *asked[NETD_DIAGS_MAX]; /* diagnoses that run */
     mac_subscription *changes;                /* of the configuration that other services apply */
-    mac_subscription *paired;                 /* to the end of the set-up, whose port is open until then */
+    mac_subscription *set_up[2];              /* to the page of the set-up and its end: its port is open meanwhile */
 } netd_manager;
 
 /* For mac_service_definition. */

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 import threading
@@ -167,6 +168,16 @@ class Firewall(NetTest):
         node.cli("setup", "--answers", "-", "--finish", "--no-reboot", stdin=f"hostname=edge-7\nssh_keys={key}\n").ok()
         node.wait_net(lambda net: net.status["firewall"]["state"] == "loaded"
                       and not any(c["name"] == "setup" for c in net.status["firewall"]["counters"]))
+
+    def test_the_page_of_the_set_up_is_let_in_where_it_is(self):
+        config = NODE.replace(".10/", ".20/").replace("::10/", "::20/")
+        node = self.lan.node(config, services=("confd", "netd", "firstboot"), env={"MACULA_FIRSTBOOT_OUTSIDE": "1"})
+        self.addCleanup(node.stop)
+        node.wait_net(lambda net: net.address("eth0", "configured", "192.168.77.20"))
+        self.assertTrue(self.near.reaches("192.168.77.20"))
+        port = node.until(lambda: re.search(r"//192.168.77.20:(\d+)", node.read("/run/macula/firstboot/console"))).group(1)
+        self.assertTrue(node.until(lambda: self.state(self.near, "192.168.77.20", port) == "open"))
+        self.assertEqual(self.state(self.near, "192.168.77.20", 80), "silent")
 
     def test_what_cannot_be_loaded_is_tried_again(self):
         with tempfile.TemporaryDirectory() as folder:
