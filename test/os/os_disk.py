@@ -88,6 +88,12 @@ class Disk:
         """Changes one byte."""
         self.write(offset, bytes([self.read(offset, 1)[0] ^ 0xFF]))
 
+    def wipe(self, name):
+        """Garbage all over a partition, so also over copies that a file system keeps of what matters."""
+        part, step = self[name], 16 << 20
+        for offset in range(0, part.size, step):
+            self.write(part.start + offset, b"\xa5" * min(step, part.size - offset))
+
     # ---- partitions ----
     def partitions(self):
         """By name. The table must be whole: header and entries with their checksums."""

@@ -1,4 +1,5 @@
 """The data partition: full, damaged, read-only, cut off. The node comes up and says what is wrong."""
+import pathlib
 import re
 import struct
 import tempfile
@@ -17,25 +18,35 @@ class Data(OsTest):
         disk = self.disk()
         machine = self.machine(disk, self.medium())
         self.up(machine)
+        self.bus(machine).close()  # a node that has not made its keys has to make them
         machine.console.ok("sync")
         machine.stop()
         with disk.extracted("data", back=True) as file:
             self.fill(file)
         machine = self.machine(disk, name="full")
-        self.up(machine)
+        environment = self.up(machine)
+        self.assertEqual(environment["persistent"], "1")
+        self.assertIn("is full", environment["data_problem"])
         with self.bus(machine) as bus:
             bus.json(NODE)
 
-    @staticmethod
-    def fill(file):
+    def fill(self, file):
         """Files until there is no block left."""
         tool("e2fsck", "-y", file, check=False)
-        with tempfile.NamedTemporaryFile(dir=file.parent) as filler:
-            filler.write(b"x" * (1 << 20))
-            filler.flush()
-            for number in range(4096):
-                if b"o space" in tool("debugfs", "-w", "-R", f"write {filler.name} fill{number}", file, check=False):
-                    break
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            filler, commands = pathlib.Path(folder) / "filler", pathlib.Path(folder) / "commands"
+            for size in (1 << 20, 4096):
+                filler.write_bytes(b"x" * size)
+                commands.write_text("".join(f"write {filler} fill{size}.{number}\n" for number in range(self.free(file) // size + 1)))
+                tool("debugfs", "-w", "-f", commands, file)
+        tool("e2fsck", "-fy", file, check=False)
+        self.assertEqual(self.free(file), 0)
+
+    @staticmethod
+    def free(file):
+        said = tool("dumpe2fs", "-h", file).decode()
+        count, size = (int(re.search(rf"^{name}: +(\d+)", said, re.M)[1]) for name in ("Free blocks", "Block size"))
+        return count * size
 
     def test_a_damaged_superblock_is_mended_or_named(self):
         disk = self.disk()

@@ -113,6 +113,25 @@ class Recovery(OsTest):
         self.assertEqual(machine.wait_end(60), "reset")
         machine.start().console.expect(r"login: ?$", 240)
 
+    def test_format_makes_an_empty_file_system_of_what_is_beyond_repair(self):
+        disk, _ = self.node("hostname: before\n")
+        disk.wipe("data")
+        console = self.shell(self.asked_for(disk))
+        self.assertEqual(console.run("macula-recovery repair")[0], 1)
+        code, said = console.run("macula-recovery format </dev/null")
+        self.assertEqual(code, 2, said)
+        self.assertIn("--yes", said)
+        self.assertEqual(console.run("macula-recovery mount")[0], 1)
+        self.assertIn("a fresh node", console.ok("macula-recovery format --yes"))
+        self.assertIn("is in order", console.ok("macula-recovery check"))
+        console.line("macula-recovery restart")
+        machine = self.machines[-1]
+        self.assertEqual(machine.wait_end(60), "reset")
+        self.assertEqual(disk.read(disk["data"].start + 1024 + 120, 14), b"MACULAOS_STATE")
+        environment = self.up(machine)
+        self.assertEqual((environment["persistent"], environment["data_problem"]), ("1", ""))
+        self.assertNotIn("before", machine.console.ok("hostname"))
+
     def test_the_previous_version_starts_next(self):
         disk = self.disk()
         disk.copy_slot("a", "b")
@@ -145,9 +164,7 @@ class Recovery(OsTest):
 
     def test_data_that_cannot_be_mended_are_made_anew_by_a_reset_of_everything(self):
         disk = self.disk()
-        part = disk["data"]
-        for offset in range(0, part.size, 16 << 20):  # the copies of the superblock, too
-            disk.write(part.start + offset, b"\xa5" * min(16 << 20, part.size - offset))
+        disk.wipe("data")
         write_state(disk, reset="all")
         machine = self.machine(disk)
         machine.start()

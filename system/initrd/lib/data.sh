@@ -74,13 +74,12 @@ data_mount() {
         data_check forced
         data_mount_ext4
     fi
-    if grep -q ' /sysroot/data ext4 rw' /proc/mounts && touch /sysroot/data/.writable 2>>"$log"; then
-        persistent=1
-        rm -f /sysroot/data/.writable
+    # First, as a bigger disk may be what a full one was given; with a byte, as an empty file needs no block.
+    if grep -q ' /sysroot/data ext4 rw' /proc/mounts; then
         macula-initrd growfs "$data" /sysroot/data >>"$log" 2>&1 || problem "the file system on $data could not be extended"
-    else
-        data_refused
     fi
+    if { echo 1 >/sysroot/data/.writable; } 2>>"$log"; then persistent=1; else data_refused; fi
+    rm -f /sysroot/data/.writable 2>>"$log"
     clock_floor /sysroot/data/maculaos/clock
 }
 
