@@ -26,7 +26,7 @@ class Data(OsTest):
         machine = self.machine(disk, name="full")
         environment = self.up(machine)
         self.assertEqual(environment["persistent"], "1")
-        self.assertIn("is full", environment["data_problem"])
+        self.assertIn("is full, and what was kept back", environment["data_problem"])
         with self.bus(machine) as bus:
             bus.json(NODE)
 

@@ -56,6 +56,17 @@ data_rescue() {
 
 data_mount_ext4() { mount -t ext4 -o rw,noatime,nodev,nosuid "$data" /sysroot/data 2>>"$log"; }
 
+# With a byte: an empty file needs no block.
+data_writable() { { echo 1 >/sysroot/data/.writable; } 2>>"$log"; }
+
+# Some MiB are kept back while there is plenty: a node whose partition is full has to write before it can be told so.
+data_reserve=/sysroot/data/.reserve
+data_keep_back() {
+    [ ! -e "$data_reserve" ] || return 0
+    free=$(($(stat -f -c '%a * %S' /sysroot/data)))
+    [ "$free" -lt 67108864 ] || fallocate -l 8388608 "$data_reserve" 2>>"$log" || note "nothing could be kept back on $data"
+}
+
 data_mount() {
     case $mode in
     live | install)
@@ -74,11 +85,19 @@ data_mount() {
         data_check forced
         data_mount_ext4
     fi
-    # First, as a bigger disk may be what a full one was given; with a byte, as an empty file needs no block.
+    # First, as a bigger disk may be what a full one was given.
     if grep -q ' /sysroot/data ext4 rw' /proc/mounts; then
         macula-initrd growfs "$data" /sysroot/data >>"$log" 2>&1 || problem "the file system on $data could not be extended"
     fi
-    if { echo 1 >/sysroot/data/.writable; } 2>>"$log"; then persistent=1; else data_refused; fi
+    if data_writable; then
+        persistent=1
+        data_keep_back
+    elif [ -e "$data_reserve" ] && rm -f "$data_reserve" 2>>"$log" && data_writable; then
+        persistent=1
+        problem "the data partition $data is full, and what was kept back for that is in use now: make room, for instance in /var/lib/data"
+    else
+        data_refused
+    fi
     rm -f /sysroot/data/.writable 2>>"$log"
     clock_floor /sysroot/data/maculaos/clock
 }
