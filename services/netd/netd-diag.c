@@ -179,15 +179,23 @@ static const words *words_of(netd_probe_kind kind) {
     return &target;
 }
 
+static char *item_name(const netd_probe_item *item) {
+    const char *what = words_of(item->kind)->name;
+    if (item->kind != NETD_PROBE_TCP)
+        return mac_asprintf("%s %s", what, item->name);
+    bool six = strchr(item->name, ':') != NULL;
+    return mac_asprintf("%s %s%s%s:%u", what, six ? "[" : "", item->name, six ? "]" : "", item->port);
+}
+
 static void check_item(netd_diag *diag, const netd_probe_item *item) {
     const words *w = words_of(item->kind);
     bool warning = item->kind == NETD_PROBE_TCP;
-    Macula__V1__NetCheck *check = add(diag,
-                                      item->ok  ? OK
-                                      : warning ? WARNING
-                                                : FAILED,
-                                      mac_asprintf("%s %s", w->name, item->name),
-                                      mac_strdup(item->ok ? w->ok : item->reason), item->ok ? NULL : w->remedy);
+    Macula__V1__NetCheck *check =
+        add(diag,
+            item->ok  ? OK
+            : warning ? WARNING
+                      : FAILED,
+            item_name(item), mac_strdup(item->ok ? w->ok : item->reason), item->ok ? NULL : w->remedy);
     check->has_milliseconds = true;
     check->milliseconds = item->milliseconds;
 }
@@ -229,15 +237,17 @@ static void on_probed(netd_probe *probe, const netd_probe_item *items, size_t co
     netd_diag_cancel(diag);
 }
 
-/* scheme://host:port */
+/* scheme://host:port, scheme://[address]:port */
 static void add_bootstrap(netd_diag *diag, const char *url) {
     const char *host = strstr(url, "://");
     char name[256];
     host = host ? host + 3 : url;
-    size_t length = strcspn(host, ":/?#");
-    const char *port = host[length] == ':' ? host + length + 1 : "443";
-    unsigned long number = strtoul(port, NULL, 10);
-    if (!length || length >= sizeof name || host[0] == '[' || number == 0 || number > 65535)
+    bool six = *host == '[';
+    host += six;
+    size_t length = strcspn(host, six ? "]" : ":/?#");
+    const char *after = host + length + (six && host[length]);
+    unsigned long number = *after == ':' ? strtoul(after + 1, NULL, 10) : 443;
+    if (!length || length >= sizeof name || number == 0 || number > 65535)
         return;
     memcpy(name, host, length);
     name[length] = '\0';

@@ -16,6 +16,7 @@
 #define AGAIN_MS 1000 /* a question is repeated */
 #define FREE_MS 1200  /* nobody has answered for so long: the address is free */
 #define DNS_PORT 53
+#define DNS_SERVFAIL 2
 
 struct netd_probe {
     netd_sys *sys;
@@ -298,8 +299,9 @@ static void look_socket(netd_probe *probe, int which) {
             if (at[0] != (which == ICMP4 ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY) || (at[4] << 8 | at[5]) != probe->id)
                 continue;
         }
+        bool is_broken = which < ICMP4 && (at[3] & 0xf) == DNS_SERVFAIL;
         if (number < probe->count && probe->items[number].kind == (which < ICMP4 ? NETD_PROBE_DNS : NETD_PROBE_TARGET))
-            item_done(probe, &probe->items[number], true, NULL);
+            item_done(probe, &probe->items[number], !is_broken, "it answers that it cannot resolve names (SERVFAIL)");
     }
 }
 

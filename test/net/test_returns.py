@@ -16,6 +16,17 @@ maculaos:
 """
 DEAD = json.dumps({"maculaos": {"network": {"interfaces": {"eth0": {
     "addresses": ["10.9.9.2/24"], "gateway": "10.9.9.1", "dns": ["10.9.9.1"]}}}}})
+BROKEN_DNS = """
+import socket
+name, mesh = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET6)
+name.bind(("", 53))
+mesh.bind(("::", 8443))
+mesh.listen()
+print("ready", flush=True)
+while True:
+    asked, whom = name.recvfrom(512)
+    name.sendto(asked[:2] + bytes([0x81, 0x82]) + asked[4:], whom)
+"""
 QUICK = {"MACULA_NETD_PROVE_MS": "2500", "MACULA_NETD_START_MS": "4000"}
 
 
@@ -114,6 +125,28 @@ class Change(NetTest):
             self.lan.replug(self.router, "lan0")
             events.wait('"answers".*"192.168.77.1"')
         self.assertNotIn("does not answer", self.node.net().notes())
+
+    def test_diag_tells_a_broken_name_server_from_one_that_is_not_there_and_reaches_bootstraps_of_both_families(self):
+        server = self.lan.space("server")
+        self.lan.plug(server, "eth0")
+        for address in ("192.168.77.53/24", "fd77::53/64"):
+            server.ip("addr", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
+        server.ip("link", "set", "eth0", "up")
+        broken = server.background("python3", "-c", BROKEN_DNS)
+        self.addCleanup(broken.close)
+        broken.wait("ready")
+        self.assertTrue(self.router.reaches("192.168.77.53"))
+        self.node.cli("config", "patch", json.dumps({"maculaos": {
+            "mesh": {"bootstrap_peers": ["https://[fd77::53]:8443", "https://192.168.77.53:8443", "https://192.168.77.53"]},
+            "network": {"interfaces": {"eth0": {"addresses": ["192.168.77.10/24", "fd77::10/64"],
+                                                "dns": ["192.168.77.1", "192.168.77.53", "192.168.77.99"]}}}}})).ok()
+        checks = {check["name"]: check for check in self.node.cli("net", "diag", "-o", "json").exits(1).json()["checks"]}
+        self.assertEqual(checks["name server 192.168.77.1"]["result"], "ok")
+        self.assertIn("SERVFAIL", checks["name server 192.168.77.53"]["found"])
+        self.assertNotIn("SERVFAIL", checks["name server 192.168.77.99"]["found"])
+        for name in ("mesh bootstrap [fd77::53]:8443", "mesh bootstrap 192.168.77.53:8443"):
+            self.assertEqual(checks[name]["result"], "ok", checks)
+        self.assertEqual(checks["mesh bootstrap 192.168.77.53:443"]["result"], "warning", checks)
 
     def test_a_gateway_that_is_asked_and_answers_is_not_told_of(self):
         self.node.runner.lines.drain()
