@@ -256,10 +256,17 @@ static unsigned time_left(const request *r) {
     return now < r->deadline_ms ? (unsigned)(r->deadline_ms - now) : 0;
 }
 
+/* libcurl takes up to a hundred buffers before it looks at the limit: what comes at once is a quarter of a second's
+ * worth. */
+static long stream_buffer(uint64_t bandwidth) {
+    uint64_t size = bandwidth ? bandwidth / 400 : STREAM_BUFFER;
+    return size > STREAM_BUFFER ? STREAM_BUFFER : size < 1024 ? 1024 : (long)size;
+}
+
 static void set_up_stream(request *r) {
     const mac_http_options *o = r->options;
     unsigned stall_ms = o->stall_ms ? o->stall_ms : MAC_HTTP_STALL_MS;
-    curl_easy_setopt(r->curl, CURLOPT_BUFFERSIZE, STREAM_BUFFER);
+    curl_easy_setopt(r->curl, CURLOPT_BUFFERSIZE, stream_buffer(o->bandwidth));
     curl_easy_setopt(r->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(r->curl, CURLOPT_LOW_SPEED_TIME, (long)((stall_ms + 999) / 1000));
     if (o->bandwidth)

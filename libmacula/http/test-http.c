@@ -216,6 +216,23 @@ static void a_body_is_bounded_whether_announced_or_not(void **state) {
     assert_refused(get("/announced", (mac_http_options){.limit = 100000}), MACULA__V1__ERROR_CODE__EXHAUSTED, "bytes");
 }
 
+static bool count(const void *data, size_t length, void *counted) {
+    (void)data;
+    *(size_t *)counted += length;
+    return true;
+}
+
+/* It may take longer than the limit says, never much less. */
+static void a_limit_of_bandwidth_holds_from_the_first_second(void **state) {
+    (void)state;
+    need_server();
+    size_t length = 0;
+    uint64_t began = mac_now_ms();
+    assert_null(get("/size/600000", (mac_http_options){.on_body = count, .data = &length, .bandwidth = 400000}));
+    assert_int_equal(length, 600000);
+    assert_true(mac_now_ms() - began >= 700);
+}
+
 static void a_server_that_stalls_is_left(void **state) {
     (void)state;
     need_server();
@@ -359,6 +376,7 @@ int main(void) {
         cmocka_unit_test(redirects_lead_to_http_and_https_only),
         cmocka_unit_test(a_url_is_http_or_https),
         cmocka_unit_test(a_body_is_bounded_whether_announced_or_not),
+        cmocka_unit_test(a_limit_of_bandwidth_holds_from_the_first_second),
         cmocka_unit_test(a_server_that_stalls_is_left),
         cmocka_unit_test(each_refusal_has_its_code),
         cmocka_unit_test(what_may_pass_is_tried_again),
