@@ -74,6 +74,10 @@ static void add_memory(upgrader_manager *manager, Macula__V1__UpgradeStatus *sta
         manager->store, UPGRADER_FOUND, &macula__v1__upgrade_found__descriptor);
     if (found) {
         status->available = upgrader_release_message(manager, found, NULL);
+        if (!status->available->newer) { /* than what runs by now, from wherever that came */
+            macula__v1__upgrade_release__free_unpacked(status->available, NULL);
+            status->available = NULL;
+        }
         macula__v1__upgrade_found__free_unpacked(found, NULL);
     }
     status->checked_ms = (int64_t)upgrader_store_number(manager->store, UPGRADER_CHECKED);

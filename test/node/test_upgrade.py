@@ -203,6 +203,16 @@ class Upgrades(UpgradeTest):
             node.upgrade("apply").exits(4)
             self.assertEqual(node.status()["other"]["version"], "0.3.0-rc.1")
 
+    def test_what_was_found_before_is_not_offered_to_a_version_that_is_newer(self):
+        make_release(self.work / "stick", "0.9.0", self.signer)
+        with self.node(hold="10m") as node:
+            node.upgrade("check").ok()
+            self.assertEqual(node.status()["available"]["version"], "0.2.0")
+            node.upgrade("apply", "--from", self.work / "stick").exits(4)
+            node.reboot()
+            self.assertEqual(node.status()["trial"]["version"], "0.9.0")
+            self.assertNotIn("available", node.status())
+
     def test_where_nothing_is_under_way_there_is_nothing_to_do(self):
         with self.node() as node:
             for verb in ("pause", "resume", "cancel", "wait"):
