@@ -1,11 +1,8 @@
 /* config validate: the node's own checks of one file, without a node. */
-#include <string.h>
-
 #include "cli-config.h"
 #include "cli-output.h"
 #include "codec/mac-codec.h"
-#include "confd-document.h"
-#include "confd-parse.h"
+#include "confd-validate.h"
 
 int cli_config_validate(cli_invocation *invocation) {
     const char *file = cli_argument(invocation, 0);
@@ -15,16 +12,8 @@ int cli_config_validate(cli_invocation *invocation) {
     if (error)
         return cli_fail(error);
     mac_autoptr(mac_problems) problems = mac_problems_new();
-    confd_autosources sources = {0};
-    /* As config.yaml, the source that a person writes; the messages name the file that was given. */
     const char *name = mac_streq(file, "-") ? "standard input" : file;
-    confd_sources_put(&sources, name, text, length, NULL);
-    confd_names names = {.suffix = mac_strdup("0000"), .arch = mac_strdup("amd64"), .node_id = mac_strdup("UNODE")};
-    confd_document *document = NULL;
-    bool valid = confd_document_resolve(&sources, &names, problems, &document) == 0;
-    if (valid)
-        confd_document_free(document);
-    confd_names_deinit(&names);
+    bool valid = confd_validate(name, text, length, problems);
 
     if (cli_output_json() || cli_output_yaml()) {
         Macula__V1__ConfigValidation answer = MACULA__V1__CONFIG_VALIDATION__INIT;

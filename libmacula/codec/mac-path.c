@@ -101,6 +101,15 @@ char *mac_path_index(const char *path, size_t index) {
     return mac_asprintf("%s[%zu]", path ? path : "", index);
 }
 
+bool mac_path_cut(char *path) {
+    char *dot = strrchr(path, '.'), *bracket = strrchr(path, '[');
+    char *cut = dot > bracket ? dot : bracket;
+    if (!cut || cut == path)
+        return false;
+    *cut = '\0';
+    return true;
+}
+
 char *mac_path_label(const char *path) {
     mac_buffer label = {0};
     bool quoted = false;

@@ -14,6 +14,8 @@ char *mac_path_index(const char *path, size_t index);
 /* A canonical path without its list indices (maculaos.wifi[].passphrase): the label under which the secret that stands
  * there is sealed (crypto/mac-crypto.h), so that an item may move within its list. Caller frees. */
 char *mac_path_label(const char *path);
+/* Shortens a path to that of what it stands in; false: it stands in nothing. */
+bool mac_path_cut(char *path);
 /* Canonical spelling of a path for a message type (aliases, camelCase, [k] for map keys). -EINVAL with a problem:
  * unknown key, "did you mean". *ret_field is the descriptor of the last field, NULL for the whole message, an item of a
  * map or list gives its field. */

@@ -1,11 +1,14 @@
-/* hostname: /etc/hostname, the line of 127.0.1.1 in /etc/hosts, and the kernel's host name. */
+/* hostname: /etc/hostname, the line of 127.0.1.1 in /etc/hosts (unless write_files has all of that file), and the
+ * kernel's host name. */
 #include <string.h>
 
 #include "confd-applicator.h"
 #include "confd-files.h"
 #include "confd-sys.h"
+#include "confd-target.h"
 #include "log/mac-log.h"
 
+#define HOSTS "/etc/hosts"
 #define HOSTS_ADDRESS "127.0.1.1"
 
 static const char *const paths[] = {"hostname", NULL};
@@ -33,13 +36,15 @@ static char *render_hosts(const char *text, const char *name) {
     return mac_buffer_take(&out);
 }
 
+/* *ret_hosts NULL: there is no such file, and none is wanted. */
 static int wanted(const confd_context *context, char **ret_file, char **ret_hosts) {
     mac_autofree char *old = NULL;
-    int r = confd_text_read(context->root, "/etc/hosts", &old);
+    int r = confd_text_read(context->root, HOSTS, &old);
     if (r < 0)
         return r;
     *ret_file = mac_asprintf("%s\n", context->document->hostname);
-    *ret_hosts = render_hosts(old, context->document->hostname);
+    *ret_hosts =
+        confd_target_listed(context->document, HOSTS) ? mac_take(&old) : render_hosts(old, context->document->hostname);
     return 0;
 }
 
@@ -67,7 +72,8 @@ static int inspect(const confd_context *context, confd_findings *findings) {
             old[strcspn(old, "\n")] = '\0';
         confd_findings_add(findings, "hostname", "/etc/hostname", context->document->hostname, old ? old : "(absent)");
     }
-    confd_file_inspect(context->root, "hostname", "/etc/hosts", hosts, MAC_FS_KEEP, findings);
+    if (hosts)
+        confd_file_inspect(context->root, "hostname", HOSTS, hosts, MAC_FS_KEEP, findings);
     r = confd_sys_hostname(context->sys, &kernel);
     if (r < 0)
         return r;
@@ -101,13 +107,13 @@ static void apply(confd_run *run, const confd_context *context) {
     mac_autofree char *file = NULL, *hosts = NULL;
     int r = wanted(context, &file, &hosts);
     if (r < 0) {
-        confd_run_done(run, mac_error_from_errno(r, "cannot read /etc/hosts"));
+        confd_run_done(run, mac_error_from_errno(r, "cannot read " HOSTS));
         return;
     }
     mac_error *error =
         confd_run_write_file(run, "/etc/hostname", file, strlen(file), MAC_FS_KEEP_AS(MAC_FS_RELAXED), 0);
-    if (!error)
-        error = confd_run_write_file(run, "/etc/hosts", hosts, strlen(hosts), MAC_FS_KEEP_AS(MAC_FS_WHOLE), 0);
+    if (!error && hosts)
+        error = confd_run_write_file(run, HOSTS, hosts, strlen(hosts), MAC_FS_KEEP_AS(MAC_FS_WHOLE), 0);
     if (!error)
         error = set_kernel(run, context);
     confd_run_done(run, error);

@@ -80,7 +80,8 @@ static bool is_option_name(const char *name) {
     return *name && *name != '-' && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name);
 }
 
-/* One argument; *next is moved over a value that stands in an argument of its own. NULL, or what is wrong with it. */
+/* One argument; "--name value" as one text is two, as in k3OS. *next is moved over a value that stands in an argument
+ * of its own. NULL, or what is wrong with it. */
 static const char *add_argument(options *all, char *const *arguments, size_t count, size_t *next) {
     const char *argument = arguments[(*next)++];
     if (argument[0] != '-') {
@@ -91,14 +92,16 @@ static const char *add_argument(options *all, char *const *arguments, size_t cou
     }
     bool is_long = argument[1] == '-';
     const char *start = argument + (is_long ? 2 : 1);
-    mac_autofree char *name = mac_strndup(start, strcspn(start, "="));
-    const char *equals = strchr(start, '=');
+    size_t length = strcspn(start, "= ");
+    mac_autofree char *name = mac_strndup(start, length);
     const char *spelled = is_long ? name : strlen(name) == 1 ? long_name(name[0]) : NULL;
     if (!spelled || !is_option_name(spelled))
         return "expected an option of k3s as --name or --name=value";
     if (mac_streq(spelled, "config"))
         return "the configuration file of k3s is made by MaculaOS; write its keys here instead";
-    const char *value = equals ? equals + 1 : NULL;
+    const char *value = start[length] == '=' ? start + length + 1 : start[length] ? start + length : NULL;
+    if (value && start[length] == ' ')
+        value += strspn(value, " ");
     if (!value && *next < count && arguments[*next][0] != '-' && !mac_streq(arguments[*next], "server") &&
         !mac_streq(arguments[*next], "agent"))
         value = arguments[(*next)++];

@@ -103,8 +103,9 @@ static void check(const confd_context *context, mac_problems *problems) {
     if (section->password && !mac_password_is_hash(section->password) &&
         !mac_starts_with(section->password, MAC_SEAL_PREFIX))
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, "maculaos.password", "expected a crypt(5) hash");
-    if (mac_problems_errors(problems) > errors)
-        return;
+    struct stat st;
+    if (mac_problems_errors(problems) > errors || mac_fs_stat(context->root, "/etc/group", &st) == -ENOENT)
+        return; /* without any group there is nothing that the document could contradict */
     autowanted wanted = {0};
     if (prepare(context, &wanted) == 0 && wanted.error)
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, wanted.error->path, "%s", wanted.error->message);

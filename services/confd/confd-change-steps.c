@@ -33,8 +33,13 @@ static void note_error(confd_change *change, const mac_error *error) {
 
 void confd_step_check_own(mac_flow *flow, void *data) {
     confd_change *change = data;
+    mac_autoptr(mac_problems) found = mac_problems_new();
     mac_autoptr(mac_problems) problems = mac_problems_new();
-    confd_check_all(&change->context, problems);
+    confd_check_all(&change->context, found);
+    if (change->proposal)
+        confd_proposal_place(change->proposal, found, problems);
+    else
+        mac_problems_join(problems, found);
     if (mac_problems_errors(problems) == 0) {
         mac_problems_join(change->notes, problems);
         mac_flow_next(flow);

@@ -47,18 +47,19 @@ int confd_document_from_tree(const json_t *tree, const confd_names *names, mac_p
     return 0;
 }
 
-/* Problems of the merged document have a path but no place: the place is where the last source that sets the path does.
- */
-static void place_problems(const confd_sources *sources, const mac_problems *found, mac_problems *problems) {
+void confd_document_place(const confd_sources *sources, const mac_problems *found, mac_problems *problems) {
     for (size_t i = 0; i < mac_problems_count(found); i++) {
         const mac_problem *problem = mac_problems_get(found, i);
-        mac_place place = {.file = problem->path ? confd_document_origin(sources, problem->path) : NULL};
+        bool needs = !problem->file && problem->path;
+        mac_place place = {.file = needs ? confd_document_origin(sources, problem->path) : problem->file,
+                           .line = problem->line,
+                           .column = problem->column};
         confd_autoparsed parsed = {0};
         mac_autoptr(mac_problems) ignored = mac_problems_new();
-        const confd_source *source = place.file ? confd_sources_get(sources, place.file) : NULL;
+        const confd_source *source = needs && place.file ? confd_sources_get(sources, place.file) : NULL;
         const mac_mark *mark = NULL;
         if (source && confd_parse_text(source, ignored, &parsed) == 0)
-            mark = confd_parsed_mark(&parsed, problem->path);
+            mark = confd_parsed_mark_near(&parsed, problem->path);
         mac_problems_add(problems, problem->severity,
                          mark         ? &mark->place
                          : place.file ? &place
@@ -85,7 +86,7 @@ int confd_document_resolve(const confd_sources *sources, const confd_names *name
         return result;
     mac_autoptr(mac_problems) found = mac_problems_new();
     result = confd_document_from_tree(merged, names, found, ret_document);
-    place_problems(sources, found, problems);
+    confd_document_place(sources, found, problems);
     return result;
 }
 
@@ -96,16 +97,12 @@ static bool patch_touches(json_t *patch, const char *path) {
     if (mac_tree_get(patch, path))
         return true;
     mac_autofree char *above = mac_strdup(path);
-    for (;;) {
-        char *dot = strrchr(above, '.'), *bracket = strrchr(above, '[');
-        char *cut = dot > bracket ? dot : bracket;
-        if (!cut || cut == above)
-            return false;
-        *cut = '\0';
+    while (mac_path_cut(above)) {
         json_t *value = mac_tree_get(patch, above);
         if (value)
             return !json_is_object(value);
     }
+    return false;
 }
 
 const char *confd_document_origin(const confd_sources *sources, const char *path) {

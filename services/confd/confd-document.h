@@ -24,6 +24,10 @@ int confd_document_from_tree(const json_t *tree, const confd_names *names, mac_p
 void confd_document_free(confd_document *document);
 MAC_DEFINE_AUTOPTR(confd_document, confd_document_free)
 
+/* Adds what was found to `problems`. A problem of the merged document has a path but no place: it gets that of the
+ * path, or of what is above it, in the last source that sets it. */
+void confd_document_place(const confd_sources *sources, const mac_problems *found, mac_problems *problems);
+
 /* Name of the source a canonical path's value comes from: the last that sets it, something above or something below it;
  * NULL when none does. Borrowed from sources. */
 const char *confd_document_origin(const confd_sources *sources, const char *path);

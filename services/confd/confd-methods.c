@@ -227,7 +227,9 @@ static void config_validate(Macula__V1__Config_Service *service, const Macula__V
     if (!error) {
         confd_context context = confd_manager_context(manager, proposal->document, manager->document, CONFD_RUNTIME);
         mac_problems_join(problems, proposal->notes);
-        confd_check_all(&context, problems);
+        mac_autoptr(mac_problems) found = mac_problems_new();
+        confd_check_all(&context, found);
+        confd_proposal_place(proposal, found, problems);
         confd_autoconcern concern = {0};
         confd_concern_find(&proposal->changed, &manager->units, problems, &concern);
     } else if (error->problems) {

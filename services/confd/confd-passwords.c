@@ -31,6 +31,10 @@ confd_passwords *confd_passwords_new(bool only_looking) {
     return passwords;
 }
 
+bool confd_passwords_only_look(const confd_passwords *passwords) {
+    return passwords->only_looking;
+}
+
 static void entry_free(entry *one) {
     mac_wipe(one->wanted.password, strlen(one->wanted.password));
     free(one->wanted.password);

@@ -14,6 +14,7 @@ typedef struct confd_passwords confd_passwords;
 
 /* only_looking: stand-ins are enough, nothing is ever missing. */
 confd_passwords *confd_passwords_new(bool only_looking);
+bool confd_passwords_only_look(const confd_passwords *passwords);
 /* Wipes. */
 void confd_passwords_free(confd_passwords *passwords);
 MAC_DEFINE_AUTOPTR(confd_passwords, confd_passwords_free)

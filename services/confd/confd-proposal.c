@@ -21,6 +21,7 @@ void confd_proposal_free(confd_proposal *proposal) {
     mac_strings_deinit(&proposal->changed);
     mac_problems_free(proposal->notes);
     free(proposal->message);
+    free(proposal->name);
     free(proposal);
 }
 
@@ -37,17 +38,27 @@ static const confd_sources *recorded_sources(const confd_present *present) {
     return present->generation ? &present->generation->sources : &none;
 }
 
-/* Errors of one source under the name that the caller gave it. */
-static mac_error *problems_error(const mac_problems *problems, const char *from, const char *to) {
-    mac_problems *renamed = mac_problems_new();
-    for (size_t i = 0; i < mac_problems_count(problems); i++) {
-        const mac_problem *problem = mac_problems_get(problems, i);
-        mac_place place = {.file = to && mac_streq(problem->file, from) ? to : problem->file,
+/* Problems of config.yaml under the name that the caller gave it; NULL: it gave none. */
+static void rename_places(const mac_problems *found, const char *name, mac_problems *problems) {
+    for (size_t i = 0; i < mac_problems_count(found); i++) {
+        const mac_problem *problem = mac_problems_get(found, i);
+        mac_place place = {.file = name && mac_streq(problem->file, CONFD_FILE) ? name : problem->file,
                            .line = problem->line,
                            .column = problem->column};
-        mac_problems_add(renamed, problem->severity, &place, problem->path, "%s", problem->message);
+        mac_problems_add(problems, problem->severity, &place, problem->path, "%s", problem->message);
     }
+}
+
+static mac_error *problems_error(const mac_problems *found, const char *name) {
+    mac_problems *renamed = mac_problems_new();
+    rename_places(found, name, renamed);
     return mac_error_from_problems(renamed);
+}
+
+void confd_proposal_place(const confd_proposal *proposal, const mac_problems *found, mac_problems *problems) {
+    mac_autoptr(mac_problems) placed = mac_problems_new();
+    confd_document_place(&proposal->sources, found, placed);
+    rename_places(placed, proposal->name, problems);
 }
 
 /* Replaces the clear secrets of every source that is not as recorded. */
@@ -73,20 +84,20 @@ static int protect_sources(const confd_present *present, confd_proposal *proposa
 
 /* From texts as given to protected texts and the document. Checks the texts as they are first, so that lengths and
  * formats of secrets are checked on the secrets themselves. */
-static mac_error *proposal_resolve(const confd_present *present, confd_proposal *proposal, const char *from,
-                                   const char *to) {
+static mac_error *proposal_resolve(const confd_present *present, confd_proposal *proposal) {
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(confd_document) clear = NULL;
     if (confd_document_resolve(&proposal->sources, present->names, problems, &clear) < 0 ||
         protect_sources(present, proposal, proposal->notes) < 0) {
         mac_problems_join(problems, proposal->notes);
-        return problems_error(problems, from, to);
+        return problems_error(problems, proposal->name);
     }
     mac_autoptr(mac_problems) again = mac_problems_new();
     if (confd_document_resolve(&proposal->sources, present->names, again, &proposal->document) < 0)
-        return problems_error(again, from, to);
+        return problems_error(again, proposal->name);
     mac_problems_free(proposal->notes);
-    proposal->notes = mac_take(&problems);
+    proposal->notes = mac_problems_new();
+    rename_places(problems, proposal->name, proposal->notes);
     confd_sources_difference(recorded_sources(present), &proposal->sources, present->seal, &proposal->edited);
     if (present->document)
         confd_changed_paths(present->document->expanded, proposal->document->expanded, &proposal->changed);
@@ -114,7 +125,7 @@ mac_error *confd_propose_disk(const confd_present *present, confd_proposal **ret
         return mac_error_from_problems(mac_take(&problems));
     confd_sources_copy(&proposal->sources, &proposal->on_disk);
     proposal->has_disk = true;
-    mac_error *error = proposal_resolve(present, proposal, NULL, NULL);
+    mac_error *error = proposal_resolve(present, proposal);
     if (error)
         return error;
     proposal->message = join("changed on disk: ", &proposal->edited);
@@ -209,7 +220,8 @@ mac_error *confd_propose_text(const confd_present *present, const char *text, co
     mac_autofree char *yaml = as_yaml(text);
     confd_sources_put(&proposal->sources, CONFD_FILE, yaml, strlen(yaml), NULL);
     confd_sources_remove(&proposal->sources, CONFD_CHANGES_FILE);
-    error = proposal_resolve(present, proposal, CONFD_FILE, name && *name ? name : CONFD_FILE);
+    proposal->name = name && *name ? mac_strdup(name) : NULL;
+    error = proposal_resolve(present, proposal);
     if (error)
         return error;
     note_overruled(proposal);
@@ -332,7 +344,7 @@ static mac_error *propose_canonical_patch(const confd_present *present, json_t *
         mac_autofree char *text = mac_asprintf(CHANGES_HEADER "%s", yaml);
         confd_sources_put(&proposal->sources, CONFD_CHANGES_FILE, text, strlen(text), NULL);
     }
-    error = proposal_resolve(present, proposal, NULL, NULL);
+    error = proposal_resolve(present, proposal);
     if (!error)
         error = check_effect(proposal, patch);
     if (error)
@@ -421,7 +433,7 @@ mac_error *confd_propose_rollback(const confd_present *present, const confd_gene
         if (confd_source_writable(source->name))
             confd_sources_put(&proposal->sources, source->name, source->text, source->length, NULL);
     }
-    mac_error *error = proposal_resolve(present, proposal, NULL, NULL);
+    mac_error *error = proposal_resolve(present, proposal);
     if (error)
         return error;
     mac_autostrings lost = {0};

@@ -26,12 +26,15 @@ typedef struct confd_proposal {
     mac_strings changed;   /* paths that differ between the expanded documents */
     mac_problems *notes;   /* warnings and notes */
     char *message;         /* what it is, when the caller says nothing */
+    char *name;            /* what config.yaml is called by whoever gave it; NULL: config.yaml */
     confd_sources on_disk; /* as read; has_disk */
     bool has_disk;
     bool taken_back; /* a rollback */
 } confd_proposal;
 void confd_proposal_free(confd_proposal *proposal);
 MAC_DEFINE_AUTOPTR(confd_proposal, confd_proposal_free)
+/* Adds what was found in its document to `problems`, with the places in the texts, under the name that was given. */
+void confd_proposal_place(const confd_proposal *proposal, const mac_problems *found, mac_problems *problems);
 
 /* All return NULL and a proposal, or the error. */
 

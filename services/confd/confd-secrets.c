@@ -173,6 +173,8 @@ static char *protected_value(const secret_keeper *keeper, const char *canonical,
                          "quotes), or make a new one with mkpasswd -m sha-512");
         return NULL;
     }
+    if (!hashed && !keeper->seal && keeper->passwords && confd_passwords_only_look(keeper->passwords))
+        return NULL; /* nothing is kept, on no node */
     mac_autofree char *label = mac_path_label(canonical);
     known_search search = {.keeper = keeper, .canonical = canonical, .label = label, .value = value};
     if (keeper->present && !mac_starts_with(value, MAC_SEAL_PREFIX))

@@ -7,16 +7,20 @@
 #include <unistd.h>
 
 #include "confd-files.h"
+#include "confd-sources.h"
 
 static const char *const forbidden[] = {
-    "/proc",
-    "/sys",
-    "/dev",
-    "/run/macula",
-    "/var/lib/maculaos/identity",
-    "/var/lib/maculaos/generations",
-    "/var/lib/maculaos/credentials",
-    CONFD_APPLIED_DIR,
+    "/proc",         "/sys",          "/dev",
+    "/run/macula",   "/boot/esp",     "/data/maculaos", /* what is mounted elsewhere, as the data partition has it */
+    "/data/overlay", CONFD_STATE_DIR,
+};
+
+/* Directories in there that a person fills. */
+static const char *const permitted[] = {
+    CONFD_STATE_DIR "/ca",
+    CONFD_STATE_DIR "/functions",
+    CONFD_STATE_DIR "/models",
+    CONFD_STATE_DIR "/shared",
 };
 
 /* Files that another key makes: writing them here too, each apply would undo the other. */
@@ -29,7 +33,20 @@ static const struct {
     {"/etc/passwd", "maculaos.users"},
     {"/etc/shadow", "maculaos.users"},
     {"/etc/group", "maculaos.users"},
+    {"/etc/sudoers.d/maculaos-users", "maculaos.users"},
+    {"/home/" CONFD_LOGIN_USER "/.ssh/authorized_keys", "ssh_authorized_keys"},
+    {"/etc/environment", "maculaos.environment"},
     {"/etc/profile.d/maculaos.sh", "maculaos.environment"},
+    {"/etc/locale.conf", "maculaos.locale"},
+    {"/etc/default/locale", "maculaos.locale"},
+    {"/etc/vconsole.conf", "maculaos.keyboard"},
+    {"/etc/default/keyboard", "maculaos.keyboard"},
+    {"/etc/resolv.conf", "maculaos.dns_nameservers"},
+    {"/etc/chrony/sources.d/maculaos.sources", "maculaos.ntp_servers"},
+    {"/etc/rancher/k3s/config.yaml", "maculaos.k3s"},
+    {"/etc/rancher/k3s/role", "maculaos.k3s"},
+    {"/etc/rancher/k3s/airgap", "maculaos.k3s"},
+    {"/etc/avahi/services/macula.service", "maculaos.mesh"},
 };
 
 static bool is_below(const char *path, const char *directory) {
@@ -38,6 +55,9 @@ static bool is_below(const char *path, const char *directory) {
 }
 
 static bool is_forbidden(const char *path) {
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(permitted); i++)
+        if (is_below(path, permitted[i]) && path[strlen(permitted[i])])
+            return false;
     for (size_t i = 0; i < MAC_ARRAY_SIZE(forbidden); i++)
         if (is_below(path, forbidden[i]))
             return true;

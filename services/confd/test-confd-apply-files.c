@@ -150,6 +150,14 @@ static void paths_into_the_kernel_and_our_own_state_are_refused(void **state) {
                                 "/var/lib/maculaos/identity/admin.nk",
                                 "/var/lib/maculaos/generations/confd.db",
                                 "/var/lib/maculaos/applied/users",
+                                "/var/lib/maculaos/config.yaml",
+                                "/var/lib/maculaos/config.d/20-x.yaml",
+                                "/var/lib/maculaos/functions", /* the directory itself */
+                                "/data/maculaos/config.yaml",
+                                "/etc/resolv.conf",
+                                "/etc/locale.conf",
+                                "/etc/rancher/k3s/config.yaml",
+                                "/home/macula/.ssh/authorized_keys",
                                 "/etc/shadow",
                                 "/etc/hostname"};
     static char *const odd[] = {"etc/x", "/etc/../x", "/etc/./x", "/etc//x", "/etc/x/", "/", "", "/etc/a\nb"};
@@ -163,8 +171,12 @@ static void paths_into_the_kernel_and_our_own_state_are_refused(void **state) {
         files[0].path = odd[i];
         assert_true(is_refused(node, &confd_apply_files, "absolute path"));
     }
-    files[0].path = "/procession/x"; /* only looks like it */
-    assert_true(is_accepted(node, &confd_apply_files));
+    static char *const good[] = {"/procession/x" /* only looks like it */, "/var/lib/maculaos/functions/on-boot.py",
+                                 "/etc/hosts"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(good); i++) {
+        files[0].path = good[i];
+        assert_true(is_accepted(node, &confd_apply_files));
+    }
 }
 
 static void a_link_leads_neither_out_nor_into_what_is_forbidden(void **state) {

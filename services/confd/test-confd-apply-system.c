@@ -34,6 +34,23 @@ static void hostname_from_nothing(void **state) {
     assert_non_null(strstr(hosts, "127.0.1.1\tedge-7\n"));
 }
 
+static void hosts_is_left_to_whoever_writes_all_of_it(void **state) {
+    test_node *node = *state;
+    Macula__V1__WriteFile hosts = MACULA__V1__WRITE_FILE__INIT;
+    Macula__V1__WriteFile *files[] = {&hosts};
+    hosts.path = "/etc/hosts";
+    node->document.write_files = files;
+    node->document.n_write_files = 1;
+    node->document.hostname = "edge-7";
+    apply_well(node, &confd_apply_hostname);
+    assert_null(read_file(node, "/etc/hosts")); /* write_files comes later */
+    put_file(node, "/etc/hosts", "127.0.0.1 all.mine\n");
+    node->document.hostname = "edge-8";
+    exercise(node, &confd_apply_hostname);
+    assert_file(node, "/etc/hosts", "127.0.0.1 all.mine\n");
+    node->document.n_write_files = 0;
+}
+
 static void hostname_changes_only_its_own_line_of_hosts(void **state) {
     test_node *node = *state;
     put_file(node, "/proc/sys/kernel/hostname", "old\n");
@@ -419,6 +436,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, test_node_new, test_node_free)
         TEST(hostname_from_nothing),
+        TEST(hosts_is_left_to_whoever_writes_all_of_it),
         TEST(hostname_changes_only_its_own_line_of_hosts),
         TEST(hostname_drift_is_found),
         TEST(hostname_refuses_what_is_no_name),

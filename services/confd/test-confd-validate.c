@@ -1,0 +1,86 @@
+/* What is said about a text without a node. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "confd-validate.h"
+#include "test-confd-box.h"
+
+/* All problems, a line each; caller frees. */
+static char *problems_of(const char *text) {
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    bool valid = confd_validate("node.yaml", text, strlen(text), problems);
+    assert_int_equal(valid, mac_problems_errors(problems) == 0);
+    return mac_problems_format(problems);
+}
+
+static void assert_said(const char *text, const char *expected) {
+    mac_autofree char *found = problems_of(text);
+    if (!strstr(found, expected))
+        fail_msg("%s: expected %s, found %s", text, expected, found);
+}
+
+static void what_no_node_would_accept_is_told_with_its_place(void **state) {
+    (void)state;
+    assert_said("hostnam: a\n", "node.yaml:1:1: hostnam: unknown key");
+    assert_said("hostname: a\nwrite_files:\n- path: /etc/a\n  encoding: gzip\n  content: no\n",
+                "node.yaml:3:3: write_files[0]: the content is not what encoding");
+    assert_said("write_files:\n- path: /etc/a\n- path: /etc/a\n",
+                "node.yaml:3:3: write_files[1]: /etc/a is written by");
+    assert_said("write_files: [{path: /var/lib/maculaos/config.yaml}]\n", "node.yaml:1:15: write_files[0]: ");
+    assert_said("k3os:\n  k3s_args: [server, what]\n", "node.yaml:2:22: maculaos.k3s_args[1]: expected");
+    assert_said("maculaos:\n  password: $6$cut$off\n", "node.yaml:2:13: maculaos.password: ");
+    assert_said("maculaos: {password: '********'}\n", "maculaos.password: expected a secret");
+    assert_said("maculaos:\n  users:\n  - name: one\n    uid: 1500\n  - name: two\n    uid: 1500\n",
+                "node.yaml:5:5: maculaos.users[1]: uid 1500");
+    assert_said("{\"hostname\": \"a\",\t\"maculaos\": {\"timezone\": \"/etc\"}}", "maculaos.timezone: expected");
+    assert_said("hostname: [", "node.yaml:2:1: this is no valid YAML");
+}
+
+static void what_depends_on_the_node_is_left_to_it(void **state) {
+    (void)state;
+    static const char *const good[] = {
+        "",
+        "write_files: [{path: /etc/a, owner: 'somebody:else'}]\n",
+        "maculaos: {token: 'sealed:v1:of.another.node', password: clear, users: [{name: ops, groups: [video]}]}\n",
+        "maculaos: {k3s_args: [server, '--server https://10.0.0.1:6443', --disable, traefik]}\n",
+    };
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(good); i++) {
+        mac_autoptr(mac_problems) problems = mac_problems_new();
+        if (!confd_validate("node.yaml", good[i], strlen(good[i]), problems)) {
+            mac_autofree char *all = mac_problems_format(problems);
+            fail_msg("%s: %s", good[i], all);
+        }
+    }
+}
+
+static void nul_is_no_end(void **state) {
+    (void)state;
+    static const char text[] = "hostname: a\n\0hostnam: b\n";
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    assert_false(confd_validate("node.yaml", text, sizeof text - 1, problems));
+}
+
+static void nothing_is_left_behind(void **state) {
+    confd_box *box = *state;
+    setenv("TMPDIR", box->directory, 1);
+    free(problems_of("hostname: a\nmaculaos: {users: [{name: ops, groups: [x]}]}\n"));
+    unsetenv("TMPDIR");
+    DIR *directory = opendir(box->directory);
+    for (const struct dirent *entry; (entry = readdir(directory));)
+        assert_false(mac_starts_with(entry->d_name, "macula-validate"));
+    closedir(directory);
+    setenv("TMPDIR", "/dev/null", 1);
+    assert_said("hostname: a\n", "TMPDIR");
+    unsetenv("TMPDIR");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_no_node_would_accept_is_told_with_its_place),
+        cmocka_unit_test(what_depends_on_the_node_is_left_to_it),
+        cmocka_unit_test(nul_is_no_end),
+        cmocka_unit_test_setup_teardown(nothing_is_left_behind, box_setup, box_teardown),
+    };
+    return cmocka_run_group_tests_name("validation without a node", tests, NULL, NULL);
+}
