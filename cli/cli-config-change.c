@@ -49,7 +49,8 @@ void cli_change_settle(const cli_change *change, const Macula__V1__ConfigOutcome
         return;
     mac_sha256_hex(change->token, strlen(change->token), digest);
     bool unknown = error && (error->code == MACULA__V1__ERROR_CODE__TIMED_OUT ||
-                             error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE);
+                             error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE ||
+                             error->code == MACULA__V1__ERROR_CODE__EXHAUSTED); /* perhaps only its answer was */
     bool waits = outcome && outcome->pending && mac_streq(outcome->pending->confirm_digest, digest);
     if (!unknown && !waits)
         cli_token_forget(digest);
@@ -98,7 +99,7 @@ static int outcome_show(const Macula__V1__ConfigOutcome *outcome) {
                   (unsigned long long)outcome->generation);
         return code;
     }
-    cli_changes_show(outcome->changes, outcome->n_changes);
+    cli_changes_show(outcome->changes, outcome->n_changes, outcome->changes_left_out);
     services_show(outcome);
     if (outcome->dry_run)
         cli_print(CLI_YELLOW, "Dry run: nothing was changed.\n");

@@ -75,7 +75,7 @@ static char *short_value(const char *json) {
     return length > 200 ? mac_asprintf("%.*s… (%zu bytes)", 160, json, length) : mac_strdup(json);
 }
 
-void cli_changes_show(Macula__V1__ConfigChange *const *changes, size_t count) {
+void cli_changes_show(Macula__V1__ConfigChange *const *changes, size_t count, uint32_t left_out) {
     for (size_t i = 0; i < count; i++) {
         mac_autofree char *from = short_value(changes[i]->old_json), *to = short_value(changes[i]->new_json);
         if (from)
@@ -83,6 +83,8 @@ void cli_changes_show(Macula__V1__ConfigChange *const *changes, size_t count) {
         if (to)
             cli_print(CLI_GREEN, "+ %s: %s\n", changes[i]->path, to);
     }
+    if (left_out)
+        cli_print(CLI_DIM, "and %u more\n", left_out);
 }
 
 static int diff_show(const ProtobufCMessage *message) {
@@ -97,7 +99,7 @@ static int diff_show(const ProtobufCMessage *message) {
         return CLI_NOTHING_TO_DO;
     }
     cli_print(CLI_DIM, "generation %llu → %llu\n", (unsigned long long)diff->from, (unsigned long long)diff->to);
-    cli_changes_show(diff->changes, diff->n_changes);
+    cli_changes_show(diff->changes, diff->n_changes, diff->left_out);
     return CLI_OK;
 }
 

@@ -40,7 +40,7 @@ int cli_change_send(cli_invocation *invocation, const char *method, const Protob
                     const cli_change *change);
 /* Shows an outcome, and waits for the bus if it restarts for it; returns the exit code. */
 int cli_outcome_take(cli_session *session, const Macula__V1__ConfigOutcome *outcome);
-void cli_changes_show(Macula__V1__ConfigChange *const *changes, size_t count);
+void cli_changes_show(Macula__V1__ConfigChange *const *changes, size_t count, uint32_t left_out);
 /* The text of a file, or of standard input for "-". What cannot be read is a failure, more than CONFD_TEXT_MAX is
  * rejected as any wrong content. */
 mac_error *cli_read_text(const char *file, char **ret_text, size_t *ret_length) MAC_MUST_USE;

@@ -28,29 +28,47 @@ static json_t *masked_copy(const json_t *tree, unsigned flags) {
     return copy;
 }
 
-/* The masked value at a path; what the masked tree cannot say is not shown. */
-static char *masked_text(json_t *masked, const char *path) {
-    json_t *value = mac_tree_get(masked, path);
-    return value ? confd_json_text(value) : mac_strdup("\"" MAC_CODEC_MASKED "\"");
+/* The first bytes of a text, as text in JSON. */
+static char *beginning_of(const char *text) {
+    size_t length = strlen(text), cut = CONFD_CHANGE_VALUE_MAX / 16;
+    while (cut > 0 && ((unsigned char)text[cut] & 0xC0u) == 0x80u)
+        cut--; /* never within a character */
+    mac_autofree char *begin = mac_asprintf("%.*s... (%zu bytes)", (int)cut, text, length);
+    mac_autoptr(json_t) value = json_string(begin);
+    return confd_json_text(value);
 }
 
-Macula__V1__ConfigChange **confd_change_list(const json_t *from, const json_t *to, unsigned flags, size_t *ret_count) {
+/* The masked value at a path; what the masked tree cannot say is not shown. */
+static char *masked_text(json_t *masked, const char *path, Macula__V1__ConfigChange *change) {
+    json_t *value = mac_tree_get(masked, path);
+    mac_autofree char *text = value ? confd_json_text(value) : mac_strdup("\"" MAC_CODEC_MASKED "\"");
+    if (strlen(text) <= CONFD_CHANGE_VALUE_MAX)
+        return mac_take(&text);
+    change->has_shortened = change->shortened = true;
+    return beginning_of(text);
+}
+
+Macula__V1__ConfigChange **confd_change_list(const json_t *from, const json_t *to, unsigned flags, size_t *ret_count,
+                                             uint32_t *ret_left_out) {
     mac_autoptr(json_t) masked_from = masked_copy(from, flags);
     mac_autoptr(json_t) masked_to = masked_copy(to, flags);
     mac_changes changes = {0};
     mac_tree_diff(from, to, &changes);
     Macula__V1__ConfigChange **list = mac_calloc(changes.count + 1, sizeof *list);
-    for (size_t i = 0; i < changes.count; i++) {
-        const mac_change *change = &changes.items[i];
-        list[i] = mac_malloc(sizeof **list);
-        macula__v1__config_change__init(list[i]);
-        list[i]->path = mac_strdup(change->path);
+    size_t count = 0;
+    for (size_t bytes = 0; count < changes.count && bytes < CONFD_CHANGES_BYTES_MAX; count++) {
+        const mac_change *change = &changes.items[count];
+        Macula__V1__ConfigChange *one = list[count] = mac_malloc(sizeof *one);
+        macula__v1__config_change__init(one);
+        one->path = mac_strdup(change->path);
         if (change->old_value)
-            list[i]->old_json = masked_text(masked_from, change->path);
+            one->old_json = masked_text(masked_from, change->path, one);
         if (change->new_value)
-            list[i]->new_json = masked_text(masked_to, change->path);
+            one->new_json = masked_text(masked_to, change->path, one);
+        bytes += protobuf_c_message_get_packed_size(&one->base);
     }
-    *ret_count = changes.count;
+    *ret_count = count;
+    *ret_left_out = (uint32_t)(changes.count - count);
     mac_changes_deinit(&changes);
     return list;
 }
@@ -76,7 +94,8 @@ Macula__V1__ConfigOutcome *confd_outcome_new(uint64_t generation, uint64_t previ
 void confd_outcome_add_changes(Macula__V1__ConfigOutcome *outcome, const json_t *from, const json_t *to) {
     size_t count = 0;
     /* Outcomes are of procedures that only the administrator may call. */
-    Macula__V1__ConfigChange **list = confd_change_list(from, to, MAC_CODEC_MASK, &count);
+    Macula__V1__ConfigChange **list = confd_change_list(from, to, MAC_CODEC_MASK, &count, &outcome->changes_left_out);
+    outcome->has_changes_left_out = outcome->changes_left_out > 0;
     for (size_t i = 0; i < count; i++)
         APPEND(outcome, changes, list[i]);
     free(list);
@@ -95,8 +114,10 @@ void confd_outcome_add_service(Macula__V1__ConfigOutcome *outcome, const char *s
     Macula__V1__ServiceOutcome *one = mac_malloc(sizeof *one);
     macula__v1__service_outcome__init(one);
     one->service = mac_strdup(service);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && i < CONFD_ACTIONS_MAX; i++)
         APPEND(one, actions, mac_strdup(actions[i]));
+    if (count > CONFD_ACTIONS_MAX)
+        APPEND(one, actions, mac_asprintf("and %zu more", count - CONFD_ACTIONS_MAX));
     one->has_reboot_required = one->reboot_required = reboot;
     one->has_milliseconds = true;
     one->milliseconds = milliseconds;

@@ -16,8 +16,16 @@
 /* The flags for whoever asks. */
 unsigned confd_mask_for(const mac_request *request);
 
-/* What differs between two canonical documents, values masked. Free with confd_change_list_free. */
-Macula__V1__ConfigChange **confd_change_list(const json_t *from, const json_t *to, unsigned flags, size_t *ret_count);
+/* An answer must fit into a message whatever the documents hold, or a change that is made would be answered with an
+ * error: longer values are told as a text of how they begin, and what is more than all of this is only counted. */
+#define CONFD_CHANGE_VALUE_MAX 4096u
+#define CONFD_CHANGES_BYTES_MAX (256u << 10)
+#define CONFD_ACTIONS_MAX 200u /* of one service */
+
+/* What differs between two canonical documents, values masked. *ret_left_out: so many are not in the list. Free with
+ * confd_change_list_free. */
+Macula__V1__ConfigChange **confd_change_list(const json_t *from, const json_t *to, unsigned flags, size_t *ret_count,
+                                             uint32_t *ret_left_out);
 void confd_change_list_free(Macula__V1__ConfigChange **list, size_t count);
 
 /* Outcomes are owned messages: macula__v1__config_outcome__free_unpacked. */

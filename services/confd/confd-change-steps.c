@@ -92,7 +92,8 @@ static void on_checked(confd_round *round, void *data) {
 static void start_round(confd_change *change, size_t slot, enum confd_question question,
                         void (*on_end)(confd_round *round, void *data)) {
     confd_round_free(change->rounds[slot]);
-    change->rounds[slot] = confd_round_new(change->manager->bus, &change->concern.services, question, &change->request);
+    change->rounds[slot] =
+        confd_round_new(change->manager->bus, &change->concern.services, question, &change->others.request);
     confd_round_start(change->rounds[slot], on_end, change);
 }
 
@@ -319,9 +320,9 @@ void confd_step_bus(mac_flow *flow, void *data) {
 void confd_step_participants(mac_flow *flow, void *data) {
     confd_change *change = data;
     MAC_FAULT_POINT("confd.apply.participants");
-    change->request.has_generation = true;
-    change->request.generation = confd_manager_number(change->manager);
-    change->request.has_revert = change->request.revert = change->back;
+    change->others.request.has_generation = true;
+    change->others.request.generation = confd_manager_number(change->manager);
+    change->others.request.has_revert = change->others.request.revert = change->back;
     if (change->concern.services.count == 0)
         mac_flow_next(flow);
     else
@@ -344,10 +345,10 @@ void confd_undo_participants(mac_flow *flow, void *data) {
         mac_flow_next(flow);
         return;
     }
-    change->request.generation = change->outcome->previous;
-    change->request.has_revert = change->request.revert = true;
-    change->request.document = change->from ? change->from->message : NULL;
-    change->request.previous = change->to->message;
+    Macula__V1__ParticipantRequest *request = &change->others.request;
+    request->generation = change->outcome->previous;
+    request->has_revert = request->revert = true;
+    confd_case_documents(&change->others, change->from ? change->from->message : NULL, change->to->message);
     start_round(change, 2, CONFD_ASK_APPLY, on_applied_back);
 }
 

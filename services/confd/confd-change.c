@@ -142,17 +142,17 @@ static void change_begin(confd_change *change) {
     confd_manager *manager = change->manager;
     confd_concern_find(&change->changed, &manager->units, change->notes, &change->concern);
     change->context = confd_manager_context(manager, change->to, change->from, CONFD_RUNTIME);
-    macula__v1__participant_request__init(&change->request);
-    change->request.has_generation = true;
-    change->request.generation = change->kind == CONFD_CHANGE_NEW || change->kind == CONFD_CHANGE_DRY
-                                     ? confd_store_next_number(manager->store)
-                                     : confd_manager_number(manager);
-    change->request.document = change->to->message;
-    change->request.previous = change->from ? change->from->message : NULL;
-    change->request.changed = change->changed.items;
-    change->request.n_changed = change->changed.count;
-    change->request.has_confirm_s = change->confirm_s > 0;
-    change->request.confirm_s = change->confirm_s;
+    Macula__V1__ParticipantRequest *request = &change->others.request;
+    macula__v1__participant_request__init(request);
+    request->has_generation = true;
+    request->generation = change->kind == CONFD_CHANGE_NEW || change->kind == CONFD_CHANGE_DRY
+                              ? confd_store_next_number(manager->store)
+                              : confd_manager_number(manager);
+    request->changed = change->changed.items;
+    request->n_changed = change->changed.count;
+    request->has_confirm_s = change->confirm_s > 0;
+    request->confirm_s = change->confirm_s;
+    confd_case_documents(&change->others, change->to->message, change->from ? change->from->message : NULL);
     if (change->kind != CONFD_CHANGE_DRY) {
         manager->change = change;
         tell_status(manager);

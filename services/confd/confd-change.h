@@ -51,7 +51,7 @@ struct confd_change {
     uint64_t run_turn;
     uint64_t run_started_ms;
     confd_round *rounds[3]; /* check, apply, apply back */
-    Macula__V1__ParticipantRequest request;
+    confd_case others;      /* what the other services are asked and told */
     bool committed;
     bool bus_seen, awaits_bus; /* START */
     mac_problems *notes;

@@ -207,8 +207,9 @@ static void config_diff(Macula__V1__Config_Service *service, const Macula__V1__C
     answer.has_from = answer.has_to = true;
     answer.from = from;
     answer.to = to;
-    answer.changes =
-        confd_change_list(old ? old->document : empty, new->document, confd_mask_for(request), &answer.n_changes);
+    answer.changes = confd_change_list(old ? old->document : empty, new->document, confd_mask_for(request),
+                                       &answer.n_changes, &answer.left_out);
+    answer.has_left_out = answer.left_out > 0;
     closure(&answer, closure_data);
     confd_change_list_free(answer.changes, answer.n_changes);
 }

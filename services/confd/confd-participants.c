@@ -57,6 +57,26 @@ void confd_concern_deinit(confd_concern *concern) {
     *concern = (confd_concern){0};
 }
 
+/* ---- the case ---- */
+
+#define CASE_BYTES_MAX (1000u << 10) /* the server takes 1 MiB with subject and headers */
+
+static Macula__V1__Document *for_others(const Macula__V1__Document *document, Macula__V1__Document *copy) {
+    if (!document)
+        return NULL;
+    *copy = *document;
+    copy->n_write_files = copy->n_ssh_authorized_keys = 0;
+    copy->n_init_cmd = copy->n_boot_cmd = copy->n_run_cmd = 0;
+    return copy;
+}
+
+void confd_case_documents(confd_case *one, const Macula__V1__Document *document, const Macula__V1__Document *previous) {
+    one->request.document = for_others(document, &one->documents[0]);
+    one->request.previous = for_others(previous, &one->documents[1]);
+    if (protobuf_c_message_get_packed_size(&one->request.base) > CASE_BYTES_MAX)
+        one->request.previous = NULL;
+}
+
 /* ---- one round ---- */
 
 typedef struct round_call {

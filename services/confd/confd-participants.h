@@ -35,6 +35,16 @@ typedef struct confd_reply {
 } confd_reply;
 
 typedef struct confd_round confd_round;
+/* What they are asked, with copies of the documents that go without what only confd itself applies (files, commands,
+ * keys): texts that may be as long as a message. */
+typedef struct confd_case {
+    Macula__V1__ParticipantRequest request;
+    Macula__V1__Document documents[2]; /* borrow everything */
+} confd_case;
+/* Sets both documents; either may be NULL. They must outlive the case. Two that together are too long for a message go
+ * without the previous one, as at the first start: then more is applied again than would be needed. */
+void confd_case_documents(confd_case *one, const Macula__V1__Document *document, const Macula__V1__Document *previous);
+
 enum confd_question { CONFD_ASK_CHECK, CONFD_ASK_APPLY };
 
 /* The request must live until the round is freed. Nothing is sent before confd_round_start. */

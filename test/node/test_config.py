@@ -46,6 +46,23 @@ class Changes(NodeCase):
                     self.assertEqual("at most 1000000 bytes" in result.err, code == 5, result.err)
         self.node.cli("config", "apply", "-", stdin=self.CONFIG).ok()
 
+    def test_a_change_of_nearly_the_largest_document_is_answered_and_can_be_confirmed(self):
+        def document(size, name, *lines):
+            return "\n".join([f"hostname: {name}", f'run_cmd: ["true {"x" * size}"]', *lines]) + "\n"
+        self.node.cli("config", "apply", "-", stdin=document(900_000, "one")).ok()
+        self.node.cli("config", "apply", "-", stdin=document(960_000, "two")).ok()
+        self.assertEqual(self.node.get("hostname"), "two")
+        diff = self.node.cli("config", "diff", "-o", "json").ok().json()
+        self.assertTrue(any(change.get("shortened") for change in diff["changes"]), diff)
+        # Others are concerned, too: they are told of the document before and of that after.
+        large = document(950_000, "three", "maculaos:", "  watchdog: {enabled: false}")
+        self.node.cli("config", "apply", "-", "--confirm", "10m", stdin=large).ok()
+        self.node.cli("config", "confirm").ok()
+        many = "".join(f"- path: /etc/many/{i:05}\n" for i in range(1000))
+        result = self.node.cli("config", "apply", "-", "--dry-run", stdin=f"hostname: four\nwrite_files:\n{many}").ok()
+        self.assertRegex(result.out, r"and \d+ more")
+        self.node.cli("config", "apply", "-", stdin=self.CONFIG).ok()
+
     def test_a_misspelt_key_is_named_with_the_right_one(self):
         before = self.node.generation()
         result = self.node.cli("config", "set", "hostnane", "x").exits(5)
