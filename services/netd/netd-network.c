@@ -18,6 +18,7 @@ struct netd_network {
     netd_tunnel *tunnel;
     netd_routers *routers;
     netd_wifi *wifi;
+    netd_origins origins;
     netd_wish wish;
     netd_state state;
     netd_resolver resolver;
@@ -157,6 +158,10 @@ static void set_parameters(netd_network *network) {
 
 static void do_op(netd_network *network, const netd_op *op) {
     mac_autofree char *text = netd_op_text(op, &network->state);
+    const netd_link *before = netd_state_link(&network->state, op->index);
+    if (before && (op->kind == NETD_LINK_MTU || op->kind == NETD_LINK_MAC))
+        netd_origins_note(&network->origins, before, op->kind == NETD_LINK_MTU ? op->number : 0,
+                          op->kind == NETD_LINK_MAC ? op->mac : NULL);
     int r = netd_sys_do(network->options.sys, op);
     if (r == 0) {
         mac_log_info("network changed", "what=" MAC_LOG_Q("%s"), text);
@@ -170,7 +175,7 @@ static void do_op(netd_network *network, const netd_op *op) {
 /* One round; whether anything was tried. */
 static bool round_once(netd_network *network) {
     netd_plan plan;
-    const netd_plan_more more = {lease_of, lease6_of, held_down, network};
+    const netd_plan_more more = {lease_of, lease6_of, held_down, network, &network->origins};
     set_parameters(network);
     netd_plan_make(&network->wish, &network->state, &more, &plan);
     for (size_t i = 0; i < plan.notes.count; i++)
@@ -449,6 +454,7 @@ netd_wifi *netd_network_wifi(const netd_network *network) {
 netd_network *netd_network_new(const netd_network_options *options, mac_error **ret_error) {
     netd_network *network = mac_calloc(1, sizeof *network);
     network->options = *options;
+    netd_origins_init(&network->origins, options->root);
     network->dhcp =
         netd_dhcp_new(&(netd_dhcp_options){options->root, options->loop, options->sys, on_lease, network}, ret_error);
     if (network->dhcp)

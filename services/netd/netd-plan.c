@@ -4,6 +4,7 @@
 
 #define METRIC_FIRST 100u
 #define METRIC_WIFI 600u
+#define IPV6_MTU_LEAST 1280u
 
 typedef struct planning {
     const netd_wish *wish;
@@ -86,6 +87,30 @@ static const netd_lease *lease_of(const planning *p, const netd_wish_link *wish)
     return wish->dhcp && p->more->lease_of ? p->more->lease_of(wish, p->more->data) : NULL;
 }
 
+/* A server may not take IPv6 away from a link. */
+static uint32_t leased_mtu(planning *p, const netd_wish_link *wish) {
+    const netd_lease *lease = lease_of(p, wish);
+    if (!lease || !lease->mtu || lease->mtu >= IPV6_MTU_LEAST || !wish->ipv6)
+        return lease ? lease->mtu : 0;
+    mac_strings_addf(&p->plan->notes,
+                     "%s: the DHCP server asks for an MTU of %u, with which there is no IPv6; set mtu: %u "
+                     "and ipv6: false to have it",
+                     wish->name, lease->mtu, lease->mtu);
+    return 0;
+}
+
+/* MTU and hardware address, or what they were before anybody asked for others. */
+static void set_properties(planning *p, const netd_wish_link *wish, const netd_link *link) {
+    const netd_origin *origin = p->more->origins ? netd_origins_of(p->more->origins, link->index) : NULL;
+    uint32_t leased = leased_mtu(p, wish);
+    uint32_t mtu = wish->mtu ? wish->mtu : leased ? leased : origin ? origin->mtu : 0;
+    const uint8_t *mac = wish->has_mac ? wish->mac : origin && origin->has_mac ? origin->mac : NULL;
+    if (mtu && mtu != link->mtu)
+        add_op(p, NETD_LINK_MTU, link->index)->number = mtu;
+    if (mac && link->has_mac && memcmp(mac, link->mac, 6) != 0)
+        memcpy(add_op(p, NETD_LINK_MAC, link->index)->mac, mac, 6);
+}
+
 static void set_link(planning *p, const netd_wish_link *wish) {
     const netd_link *link = netd_state_link(p->state, wish->index);
     if (!link) {
@@ -98,12 +123,7 @@ static void set_link(planning *p, const netd_wish_link *wish) {
                              netd_kind_text(wish->kind));
         return;
     }
-    const netd_lease *lease = lease_of(p, wish);
-    uint32_t mtu = wish->mtu ? wish->mtu : lease ? lease->mtu : 0;
-    if (mtu && mtu != link->mtu)
-        add_op(p, NETD_LINK_MTU, link->index)->number = mtu;
-    if (wish->has_mac && link->has_mac && memcmp(wish->mac, link->mac, 6) != 0)
-        add_op(p, NETD_LINK_MAC, link->index)->link = wish;
+    set_properties(p, wish, link);
     set_master(p, wish, link);
     if (!link->up && !held(p, wish))
         add_op(p, NETD_LINK_UP, link->index);

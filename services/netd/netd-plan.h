@@ -7,6 +7,7 @@
 #define NETD_PLAN_H
 
 #include "netd-lease.h"
+#include "netd-origins.h"
 #include "netd-wish.h"
 
 typedef enum netd_op_kind {
@@ -26,8 +27,9 @@ typedef enum netd_op_kind {
 typedef struct netd_op {
     netd_op_kind kind;
     int index;                  /* the link; 0 for LINK_ADD */
-    const netd_wish_link *link; /* of LINK_ADD, LINK_MAC; lives as long as the wish */
+    const netd_wish_link *link; /* of LINK_ADD; lives as long as the wish */
     uint32_t number;            /* MTU, master; of LINK_ADD: index of the parent */
+    uint8_t mac[6];             /* of LINK_MAC */
     netd_address address;
     netd_route route;
 } netd_op;
@@ -40,6 +42,7 @@ typedef struct netd_plan_more {
     const netd_lease *(*lease6_of)(const netd_wish_link *link, void *data);
     bool (*held_down)(const netd_wish_link *link, void *data);
     void *data;
+    const netd_origins *origins; /* what links were like before; NULL: not known */
 } netd_plan_more;
 
 typedef struct netd_plan {

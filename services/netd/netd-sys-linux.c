@@ -105,7 +105,7 @@ static int linux_link_set(netd_netlink *netlink, const netd_op *op) {
     if (op->kind == NETD_LINK_MTU)
         mnl_attr_put_u32(message, IFLA_MTU, op->number);
     if (op->kind == NETD_LINK_MAC)
-        mnl_attr_put(message, IFLA_ADDRESS, sizeof op->link->mac, op->link->mac);
+        mnl_attr_put(message, IFLA_ADDRESS, sizeof op->mac, op->mac);
     if (op->kind == NETD_LINK_MASTER)
         mnl_attr_put_u32(message, IFLA_MASTER, op->number);
     int r = netd_netlink_talk(netlink, message, NULL, NULL);

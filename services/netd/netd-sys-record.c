@@ -88,7 +88,7 @@ static int set_link(sys_record *sys, const netd_op *op) {
     else if (op->kind == NETD_LINK_MASTER)
         link->master = (int)op->number;
     else if (op->kind == NETD_LINK_MAC)
-        memcpy(link->mac, op->link->mac, sizeof link->mac);
+        memcpy(link->mac, op->mac, sizeof link->mac);
     return 0;
 }
 

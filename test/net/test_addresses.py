@@ -84,6 +84,13 @@ class Dhcp(NetTest):
         self.assertIn("nameserver 192.168.77.1", text)
         self.assertEqual(node.net().link("eth0")["mtu"], 1500)
 
+    def test_a_server_takes_no_ipv6_away_by_its_mtu(self):
+        self.lan.router(dhcp=True, options=["--dhcp-option=option:mtu,576"])
+        node = self.lan.node()
+        net = node.wait_net(lambda net: net.address("eth0", "dhcp") and net.address("eth0", begins="fe80") and net)
+        self.assertEqual(net.link("eth0")["mtu"], 1500)
+        self.assertIn("asks for an MTU of 576, with which there is no IPv6", net.notes())
+
 
 class Fixed(NetTest):
     def test_fixed_addresses_of_both_families(self):
@@ -121,6 +128,25 @@ class Fixed(NetTest):
         link = node.net().link("eth0")
         self.assertEqual((link["mtu"], link["mac"]), (1400, "52:54:00:aa:bb:cc"))
         self.assertIn("10.20.0.0/16 via 192.168.77.1 dev eth0 proto 77 metric 7", node.space.ip("route").stdout)
+
+    def test_mtu_and_hardware_address_come_back_when_nobody_asks_for_others(self):
+        self.lan.router()
+        node = self.lan.node(FIXED)
+        node.wait_net(lambda net: net.gateway())
+        before = node.net().link("eth0")
+        for restart in (False, True):
+            node.cli("config", "patch", json.dumps({"maculaos": {"network": {"interfaces": {"eth0": {
+                "mtu": 1400, "mac": "52:54:00:aa:bb:cc"}}}}})).ok()
+            if restart:
+                node.kill_netd()
+            node.wait_net(lambda net: (net.link("eth0") or {}).get("mtu") == 1400 and net.link("eth0")["mac"] == "52:54:00:aa:bb:cc")
+            node.cli("config", "patch", json.dumps({"maculaos": {"network": {"interfaces": {"eth0": {"mtu": None, "mac": None}}}}})).ok()
+            node.wait_net(lambda net: all(net.link("eth0")[key] == before[key] for key in ("mtu", "mac")))
+            self.assertTrue(node.space.reaches("192.168.77.1"))
+        self.assertEqual(node.read("/run/macula/net/origins"), "")
+        node.space.ip("link", "set", "eth0", "mtu", "1450")  # somebody's own
+        node.cli("config", "set", "hostname", "other").ok()
+        self.assertEqual(node.net().link("eth0")["mtu"], 1450)
 
     def test_an_interface_that_is_renamed_keeps_its_address(self):
         self.lan.router()
