@@ -1,4 +1,5 @@
 """What every test here has: a folder, disks made from the built image, machines that end with the test, a console for --shell."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -116,6 +117,17 @@ class OsTest(unittest.TestCase):
         if not OPTIONS["keep"]:
             for file in [*self.folder.glob("*.img"), *self.folder.glob("*.qcow2"), *self.folder.glob("*.record")]:
                 file.unlink()
+
+    @contextlib.contextmanager
+    def subTest(self, *words, **more):
+        """One that fails leaves no machine running, for which the next one would wait."""
+        with super().subTest(*words, **more):
+            try:
+                yield
+            except BaseException:
+                for machine in self.machines:
+                    machine.stop()
+                raise
 
     def disk(self, name="disk", size=None, menu=False):
         """A disk with the built image on it, free to be ruined. Without `menu` the boot menu does not wait for a person."""

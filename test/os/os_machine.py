@@ -77,10 +77,15 @@ def missing_tools():
     return found
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count):
+    """Ports that nobody uses now, each another."""
+    with contextlib.ExitStack() as probes:
+        found = []
+        for _ in range(count):
+            probe = probes.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            found.append(probe.getsockname()[1])
+        return found
 
 
 @dataclasses.dataclass
@@ -141,8 +146,8 @@ class Machine:
     def _network_words(self):
         if not self.network:
             return ["-nic", "none"]
-        self.ports = {name: free_port() for name in ("ssh", "bus", "web")}
         guest = {"ssh": 22, "bus": 4222, "web": 80}
+        self.ports = dict(zip(guest, free_ports(len(guest)), strict=True))
         # restrict: the guest reaches nothing outside; the forwarded ports still work. Else this host's loopback is 10.0.2.2.
         forwards = ",".join(f"hostfwd=tcp:127.0.0.1:{self.ports[name]}-:{guest[name]}" for name in self.ports)
         restrict = "off" if self.outside else "on"
