@@ -80,6 +80,23 @@ class Trials(unittest.TestCase):
         self.start()
         self.assertEqual(self.back(hung=True, words=PANIC)[3], "panic")
 
+    def crash_memory(self, entries, iomem):
+        for number, (start, end, kind) in enumerate(entries):
+            folder = self.folder / "map" / str(number)
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in (("start", start), ("end", end), ("type", kind)):
+                (folder / name).write_text(text + "\n")
+        (self.folder / "iomem").write_text(iomem)
+        return subprocess.run(["sh", "-euc", f". {HERE}/lib/trial.sh; firmware_map={self.folder}/map iomem={self.folder}/iomem; "
+                               "crash_memory_is_free 0x6000000 65536"], check=False).returncode == 0
+
+    def test_the_kernels_last_words_are_kept_in_free_memory_only(self):
+        ram, kernel = ("0x100000", "0x3ea89fff", "System RAM"), "  19a00000-1a9fffff : Kernel code\n"
+        self.assertTrue(self.crash_memory([("0x0", "0x9ffff", "System RAM"), ram], f"00900000-05ffffff : System RAM\n{kernel}"))
+        self.assertFalse(self.crash_memory([("0x0", "0x9ffff", "System RAM"), ("0x100000", "0x6008000", "System RAM")], kernel), "not all of it")
+        self.assertFalse(self.crash_memory([("0x0", "0x9ffff", "System RAM"), ("0x5000000", "0x7000000", "Reserved")], kernel), "the firmware's")
+        self.assertFalse(self.crash_memory([ram], "  05a00000-063fffff : Kernel rodata\n"), "the kernel's")
+
     def test_another_trial_begins_anew(self):
         self.start(words=PANIC)
         self.start(words=PANIC)

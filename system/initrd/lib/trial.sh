@@ -10,10 +10,17 @@ trial_sector=
 trial_slot='' trial_id='' trial_starts='' trial_stage='' trial_cause='' trial_text='' trial_over=''
 
 # crash_memory: a piece of memory that no kernel and no firmware uses, so that it outlives a restart (grub.cfg names it).
-# Only where the firmware itself calls it free memory.
+# Only where the firmware itself calls it free memory, and nothing put the kernel there all the same.
+firmware_map=/sys/firmware/memmap
+iomem=/proc/iomem
+
 crash_memory_is_free() {
     first=$(($1)) last=$(($1 + $2 - 1))
-    for entry in /sys/firmware/memmap/*; do
+    while IFS=' -' read -r from to _ what _; do
+        [ "$what" = Kernel ] || continue
+        if [ $((0x$from)) -le "$last" ] && [ $((0x$to)) -ge "$first" ]; then return 1; fi
+    done <"$iomem"
+    for entry in "$firmware_map"/*; do
         read -r type <"$entry/type"
         read -r from <"$entry/start"
         read -r to <"$entry/end"
