@@ -208,8 +208,9 @@ struct watching {
 
 static void on_event(const mac_event *event, void *data) {
     struct watching *watching = data;
-    /* The protobuf form has a JSON twin on macula.sub. */
-    if (event->is_protobuf || watching->done)
+    /* The protobuf form has a JSON twin on macula.sub. What a stream delivers where events come has a subject of its
+     * own. */
+    if (event->is_protobuf || watching->done || !mac_starts_with(event->subject, "macula."))
         return;
     mac_autofree char *text = mac_strndup(event->data ? event->data : "", event->length);
     if (cli_output_json()) {

@@ -204,7 +204,14 @@ int cli_nats_permissions(cli_invocation *invocation) {
         json_array_append_new(rows, json_pack("{s:s, s:s}", "subject", list[i].subject, "access", access));
     }
     mac_nats_procedures_free(list, count);
-    json_t *tree = json_pack("{s:o}", "procedures", rows);
+    mac_autostrings making = {0};
+    mac_nats_stream_making(&making);
+    json_t *streams = json_array();
+    for (size_t i = 0; i < making.count; i++) {
+        cli_table_row(table, (const char *[]){making.items[i], "the admin key"});
+        json_array_append_new(streams, json_pack("{s:s, s:s}", "subject", making.items[i], "access", "admin"));
+    }
+    json_t *tree = json_pack("{s:o, s:o}", "procedures", rows, "streams", streams);
     if (cli_output_json() || cli_output_yaml()) {
         cli_print_tree(tree);
         cli_table_free(table);

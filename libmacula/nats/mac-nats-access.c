@@ -173,6 +173,39 @@ void mac_nats_rules_service(const char *realm, const char *process, mac_nats_rul
     }
 }
 
+/* What makes, changes or empties streams and consumers. A stream may repeat what it stores under any subject of its
+ * account, a consumer may deliver anywhere, and a stream over the node's procedures answers in its place: whoever makes
+ * them can imitate the node. So workloads use those that the admin has made. A direct answer comes from the stream
+ * itself under whatever reply subject it was asked with, an event's for example. */
+static const char *const stream_making[] = {
+    "$JS.API.STREAM.CREATE.>",
+    "$JS.API.STREAM.UPDATE.>",
+    "$JS.API.STREAM.DELETE.>",
+    "$JS.API.STREAM.PURGE.>",
+    "$JS.API.STREAM.RESTORE.>",
+    "$JS.API.STREAM.SNAPSHOT.>",
+    "$JS.API.STREAM.MSG.DELETE.>",
+    "$JS.API.STREAM.PEER.>",
+    "$JS.API.STREAM.LEADER.>",
+    "$JS.API.STREAM.TEMPLATE.>",
+    "$JS.API.CONSUMER.CREATE.>",
+    "$JS.API.CONSUMER.DURABLE.>",
+    "$JS.API.CONSUMER.DELETE.>",
+    "$JS.API.CONSUMER.LEADER.>",
+    "$JS.API.CONSUMER.PAUSE.>",
+    "$JS.API.CONSUMER.UNPIN.>",
+    "$JS.API.CONSUMER.RESET.>",
+    "$JS.API.META.>",
+    "$JS.API.SERVER.>",
+    "$JS.API.ACCOUNT.>",
+    "$JS.API.DIRECT.GET.>",
+};
+
+void mac_nats_stream_making(mac_strings *ret_subjects) {
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(stream_making); i++)
+        mac_strings_add(ret_subjects, stream_making[i]);
+}
+
 void mac_nats_rules_workload(const char *realm, mac_nats_rules *ret_rules) {
     mac_nats_rules *rules = ret_rules;
     mac_strings_add(&rules->publish_allow, ">");
@@ -190,6 +223,9 @@ void mac_nats_rules_workload(const char *realm, mac_nats_rules *ret_rules) {
         mac_strings_add(&rules->publish_deny, closed[i]);
         mac_strings_add(&rules->subscribe_deny, closed[i]);
     }
+    mac_nats_stream_making(&rules->publish_deny);
+    mac_strings_add(&rules->subscribe_deny, "$JS.API.>");
+    mac_strings_add(&rules->subscribe_deny, "_NODE.>");
     mac_strings_add(&rules->subscribe_deny, "app.>");
     mac_strings_addf(&rules->subscribe_deny, "macula.discover.%s", realm);
     mac_strings_addf(&rules->subscribe_deny, "macula.discover.%s.>", realm);

@@ -145,27 +145,41 @@ static void node_account(mac_nats_writer *writer, const mac_nats_input *input, c
     mac_nats_open(writer, "imports: [");
     mac_nats_line(writer, "{service: {account: \"APP\", subject: \"app.srv.>\"}}");
     mac_nats_line(writer, "{service: {account: \"APP\", subject: \"app.rpc.>\"}}");
+    if (settings->jetstream)
+        mac_nats_line(writer, "{service: {account: \"APP\", subject: \"$JS.API.>\"}}");
     mac_nats_close(writer, "]");
     mac_nats_close(writer, "}");
 }
 
+/* Where a request of a workload for a procedure of the node goes on inside APP. With streams it is an own place: a
+ * stream over macula.>, made to keep everything, would otherwise acknowledge the request in place of the node. */
+static char *asked_as(const mac_nats_settings *settings, const char *realm, const char *subject) {
+    size_t prefix = strlen("macula.rpc.") + strlen(realm) + 1;
+    return settings->jetstream ? mac_asprintf("_NODE.rpc.%s", subject + prefix) : mac_strdup(subject);
+}
+
 /* One account's import of each procedure: read-only ones as they are, the others onto the denial desk. `share` tells
  * the service who asks (the header Nats-Request-Info). */
-static void app_imports(mac_nats_writer *writer, const char *realm, const char *node) {
+static void import_procedures(mac_nats_writer *writer, const mac_nats_settings *settings, const char *realm) {
     mac_nats_procedure *procedures;
     size_t count = mac_nats_procedures(realm, &procedures);
     mac_autofree char *prefix = mac_asprintf("macula.rpc.%s.", realm);
-    mac_nats_open(writer, "imports: [");
     for (size_t i = 0; i < count; i++) {
         const char *subject = procedures[i].subject;
         if (procedures[i].internal)
             continue;
         mac_autofree char *denied = mac_asprintf("macula.denied.%s.%s", realm, subject + strlen(prefix));
-        if (procedures[i].control)
-            mac_nats_line(writer, "{service: {account: %Q, subject: %Q}, to: %Q, share: true}", node, denied, subject);
-        else
-            mac_nats_line(writer, "{service: {account: %Q, subject: %Q}, share: true}", node, subject);
+        mac_autofree char *asked = asked_as(settings, realm, subject);
+        mac_nats_line(writer, "{service: {account: %Q, subject: %Q}, to: %Q, share: true}", settings->node_account,
+                      procedures[i].control ? denied : subject, asked);
     }
+    mac_nats_procedures_free(procedures, count);
+}
+
+static void app_imports(mac_nats_writer *writer, const mac_nats_settings *settings, const char *realm) {
+    const char *node = settings->node_account;
+    mac_nats_open(writer, "imports: [");
+    import_procedures(writer, settings, realm);
     mac_nats_line(writer, "{service: {account: %Q, subject: \"$SRV.>\"}}", node);
     mac_nats_line(writer, "{service: {account: %Q, subject: \"macula.discover.%s\"}, share: true}", node, realm);
     mac_nats_line(writer, "{service: {account: %Q, subject: \"macula.discover.%s.>\"}, share: true}", node, realm);
@@ -175,7 +189,30 @@ static void app_imports(mac_nats_writer *writer, const char *realm, const char *
     for (size_t i = 0; i < events.count; i++)
         mac_nats_line(writer, "{stream: {account: %Q, subject: %Q}}", node, events.items[i]);
     mac_nats_close(writer, "]");
-    mac_nats_procedures_free(procedures, count);
+}
+
+static void app_mappings(mac_nats_writer *writer, const mac_nats_settings *settings, const char *realm) {
+    mac_nats_open(writer, "mappings: {");
+    mac_nats_line(writer, "\"app.srv.>\": \"$SRV.>\"");
+    mac_nats_line(writer, "\"app.rpc.>\": \"macula.rpc.%s.>\"", realm);
+    /* No answer of a service passes for an event of the node, whatever reply subject it was asked for under. Events
+     * themselves come as a stream's import, which is not mapped. */
+    mac_nats_line(writer, "\"macula.sub.%s.>\": \"macula.denied.%s.sub.>\"", realm, realm);
+    mac_nats_procedure *procedures;
+    size_t count = settings->jetstream ? mac_nats_procedures(realm, &procedures) : 0;
+    mac_autostrings services = {0};
+    for (size_t i = 0; i < count; i++) {
+        mac_autofree char *rest = asked_as(settings, realm, procedures[i].subject);
+        mac_autofree char *name = mac_strndup(rest + strlen("_NODE.rpc."), strcspn(rest + strlen("_NODE.rpc."), "."));
+        if (procedures[i].internal || mac_strings_contain(&services, name))
+            continue;
+        mac_strings_add(&services, name);
+        mac_nats_line(writer, "\"macula.rpc.%s.%s\": \"_NODE.rpc.%s\"", realm, name, name);
+        mac_nats_line(writer, "\"macula.rpc.%s.%s.>\": \"_NODE.rpc.%s.>\"", realm, name, name);
+    }
+    if (settings->jetstream)
+        mac_nats_procedures_free(procedures, count);
+    mac_nats_close(writer, "}");
 }
 
 static void app_users(mac_nats_writer *writer, const mac_nats_input *input, const mac_nats_settings *settings) {
@@ -204,17 +241,17 @@ static void app_account(mac_nats_writer *writer, const mac_nats_input *input, co
     mac_nats_open(writer, "\"APP\": {");
     if (settings->jetstream)
         mac_nats_line(writer, "jetstream: enabled");
-    mac_nats_open(writer, "mappings: {");
-    mac_nats_line(writer, "\"app.srv.>\": \"$SRV.>\"");
-    mac_nats_line(writer, "\"app.rpc.>\": \"macula.rpc.%s.>\"", input->realm);
-    mac_nats_close(writer, "}");
+    app_mappings(writer, settings, input->realm);
     app_users(writer, input, settings);
     mac_nats_open(writer, "exports: [");
     mac_nats_line(writer, "{service: \"app.srv.>\", response_type: \"stream\", accounts: [%Q]}",
                   settings->node_account);
     mac_nats_line(writer, "{service: \"app.rpc.>\", accounts: [%Q]}", settings->node_account);
+    if (settings->jetstream)
+        mac_nats_line(writer, "{service: \"$JS.API.>\", response_type: \"stream\", accounts: [%Q]}",
+                      settings->node_account);
     mac_nats_close(writer, "]");
-    app_imports(writer, input->realm, settings->node_account);
+    app_imports(writer, settings, input->realm);
     mac_nats_close(writer, "}");
 }
 

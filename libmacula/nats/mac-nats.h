@@ -6,9 +6,14 @@
  * there libmacula answers DENIED at once and writes the audit event, so a denied call can never reach the handler, not
  * even as the reply subject of another request, and nobody waits for a time-out.
  *
- * What it does not: workloads of one node are not protected from each other, and a workload that may make JetStream
- * streams can have the server store or repeat what it sees inside APP; what it can neither do is reach a …Control
- * procedure or disturb a call from NODE (the admin's, a service's). Several servers in a cluster share APP, never NODE,
+ * Streams (JetStream) live in APP and are made by the admin alone, who has the API of it imported in NODE; workloads use
+ * them. A request for a procedure of the node goes on inside APP as _NODE.rpc.> then, so that no stream over macula.>
+ * acknowledges it in place of the node; and nothing that is published, or answered, under macula.sub.> inside APP is
+ * delivered as such: events come from NODE alone.
+ *
+ * What it does not: workloads of one node are not protected from each other. What a stream itself sends to a reply
+ * subject is not mapped: an acknowledgement or a message that it hands out can be had under the subject of an event, the
+ * one with a body that is none of an event, the other with the subject that it was stored under. Several servers in a cluster share APP, never NODE,
  * which is named after the node's own key there.
  *
  * When a service of the node is down, nats-server tells its callers in NODE so at once ("no responders"), but not a
@@ -69,6 +74,9 @@ typedef struct mac_nats_procedure {
 } mac_nats_procedure;
 size_t mac_nats_procedures(const char *realm, mac_nats_procedure **ret_list);
 void mac_nats_procedures_free(mac_nats_procedure *list, size_t count);
+
+/* Subjects, with wildcards, of JetStream's procedures that make, change or empty streams and consumers: admin only. */
+void mac_nats_stream_making(mac_strings *ret_subjects);
 
 /* Whether a name in subjects ("config", "participant.netd": the first part counts) stands for the node itself, so that
  * no workload can serve it. */

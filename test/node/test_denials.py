@@ -90,6 +90,14 @@ class Denials(NodeCase):
         seen = [words[0] for kind, words, _, _ in said if kind == "MSG" and words[0].startswith(PREFIX)]
         self.assertEqual(seen, [])
 
+    def test_an_answer_cannot_be_had_under_the_subject_of_an_event(self):
+        with RawClient(self.node.url) as listener:
+            listener.subscribe("macula.sub.io.macula.config.>", "events")
+            listener.ping()
+            self.client.publish(PREFIX + "config.get", "{}", reply="macula.sub.io.macula.config.changed")
+            self.client.request(PREFIX + "config.patch", "{}")  # of which there is an event
+            self.assertEqual(listener.next()[1][0], "macula.sub.io.macula.config.audit")
+
     def test_nobody_can_spoof_an_event_of_the_node(self):
         for subject in ("macula.sub.io.macula.config.changed", "macula.pub.io.macula.config.changed",
                         "macula.pub.io.macula.node.stopping"):
@@ -117,6 +125,92 @@ class Denials(NodeCase):
                 RawClient(node.url).request(PREFIX + "node", "")
             node.cli("node", "info").ok()
             node.anonymous("node", "info").exits(6)
+
+
+class Streams(NodeCase):
+    """JetStream answers and repeats in the name of whoever asks: nothing of it may pass for the node."""
+    CONFIG = "hostname: safe\nmaculaos: {nats: {jetstream: {enabled: true}}}\n"
+    EVENT = "macula.sub.io.macula.config.changed"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.admin("STREAM.CREATE.ORDERS", name="ORDERS", subjects=["orders.>"], storage="memory", allow_direct=True)
+        cls.admin("CONSUMER.DURABLE.CREATE.ORDERS.till", stream_name="ORDERS",
+                  config={"durable_name": "till", "ack_policy": "explicit"})
+
+    @classmethod
+    def admin(cls, request, **body):
+        answer = cls.node.cli("call", f"$JS.API.{request}", json.dumps(body), "-o", "json").ok().json()
+        assert "error" not in answer, answer
+        return answer
+
+    def setUp(self):
+        self.client = RawClient(self.node.url)
+        self.addCleanup(self.client.close)
+
+    def test_a_workload_makes_no_stream_and_no_consumer_and_is_told_so(self):
+        attempts = {
+            "STREAM.CREATE.R": {"name": "R", "subjects": ["r.>"], "storage": "memory", "republish": {"src": "r.>", "dest": self.EVENT}},
+            "STREAM.CREATE.A": {"name": "A", "subjects": ["macula.>"], "storage": "memory"},
+            "STREAM.CREATE.M": {"name": "M", "mirror": {"name": "ORDERS"}, "storage": "memory"},
+            "STREAM.UPDATE.ORDERS": {"name": "ORDERS", "subjects": ["orders.>", PREFIX + "config.get"], "storage": "memory"},
+            "STREAM.PURGE.ORDERS": {},
+            "STREAM.DELETE.ORDERS": {},
+            "CONSUMER.CREATE.ORDERS": {"stream_name": "ORDERS", "config": {"deliver_subject": self.EVENT, "ack_policy": "none"}},
+            "CONSUMER.DURABLE.CREATE.ORDERS.d": {"stream_name": "ORDERS", "config": {"durable_name": "d", "deliver_subject": self.EVENT}},
+            "CONSUMER.CREATE.ORDERS.e.orders.>": {"stream_name": "ORDERS", "config": {"name": "e", "deliver_subject": self.EVENT}},
+        }
+        for request, body in attempts.items():
+            with self.subTest(request):
+                kind, said = self.client.request("$JS.API." + request, json.dumps(body))
+                self.assertEqual(kind, "-ERR")
+                self.assertIn("Permissions Violation", said)
+        for shown in self.node.cli("nats", "permissions", "-o", "json").ok().json()["streams"]:
+            kind, said = self.client.request(shown["subject"].replace(">", "x"), "{}")
+            self.assertEqual((kind, shown["access"]), ("-ERR", "admin"), said)
+        self.assertEqual(json.loads(self.client.request("$JS.API.STREAM.NAMES")[1])["streams"], ["ORDERS"])
+        self.assertEqual(json.loads(self.client.request("$JS.API.CONSUMER.NAMES.ORDERS")[1])["consumers"], ["till"])
+
+    def test_a_workload_uses_what_the_admin_has_made(self):
+        published = json.loads(self.client.request("orders.1", "tea")[1])
+        self.assertEqual(published["stream"], "ORDERS")
+        got = json.loads(self.client.request("$JS.API.STREAM.MSG.GET.ORDERS", json.dumps({"seq": published["seq"]}))[1])
+        self.assertEqual(got["message"]["subject"], "orders.1")
+        self.client.subscribe("_INBOX.next", "next")
+        self.client.publish("$JS.API.CONSUMER.MSG.NEXT.ORDERS.till", "", reply="_INBOX.next")
+        _, words, _, _ = self.client.next()
+        self.assertTrue(words[2].startswith("$JS.ACK.ORDERS.till."), words)
+        self.client.publish(words[2], "+ACK")
+        self.assertEqual([], self.client.ping())
+
+    def test_no_answer_passes_for_an_event_of_the_node(self):
+        seq = json.loads(self.client.request("orders.1", '{"spoofed":true}')[1])["seq"]
+        with RawClient(self.node.url) as listener, self.node.events("config.>", 1) as events:
+            listener.subscribe("macula.sub.io.macula.config.>", "events")
+            listener.ping()
+            for request, body in (("$JS.API.STREAM.MSG.GET.ORDERS", {"seq": seq}), ("$JS.API.DIRECT.GET.ORDERS", {"seq": seq}),
+                                  ("$JS.API.STREAM.INFO.ORDERS", {}), ("$JS.API.CONSUMER.MSG.NEXT.ORDERS.till", {}),
+                                  ("$SRV.INFO", {}), ("macula.discover.io.macula", {}),
+                                  (PREFIX + "config.get", {"path": "hostname"}), (PREFIX + "config.validate", {"text": "a: b"})):
+                self.client.publish(request, json.dumps(body), reply=self.EVENT)
+                self.client.request(PREFIX + "config.get", "{}")
+            self.node.anonymous("config", "set", "hostname", "pwned").exits(6)  # of which there is an event
+            self.assertEqual(json.loads(events.wait(r"^(\{.*)").group(1))["subject"], "macula.sub.io.macula.config.audit")
+            first = listener.next()
+            while first[1][0].startswith("orders."):  # what a consumer hands out keeps the subject that it has
+                first = listener.next()
+        self.assertEqual(first[1][0], "macula.sub.io.macula.config.audit", first)
+
+    def test_a_stream_over_everything_does_not_answer_for_the_node(self):
+        self.admin("STREAM.CREATE.ALL", name="ALL", subjects=["macula.>"], storage="memory")
+        self.addCleanup(self.admin, "STREAM.DELETE.ALL")
+        for procedure in ("config", "config.get", "node", "health"):
+            _, body = self.client.request(PREFIX + procedure, "")
+            self.assertNotIn('"stream"', body.decode(), procedure)
+        headers, _ = self.client.request(PREFIX + "config.patch", "{}")
+        self.assertIn(b"Nats-Service-Error-Code: 403", headers)
+        self.assertEqual(self.node.get("hostname"), "safe")
 
 
 class Absent(unittest.TestCase):
