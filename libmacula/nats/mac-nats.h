@@ -6,15 +6,15 @@
  * there libmacula answers DENIED at once and writes the audit event, so a denied call can never reach the handler, not
  * even as the reply subject of another request, and nobody waits for a time-out.
  *
- * Streams (JetStream) live in APP and are made by the admin alone, who has the API of it imported in NODE; workloads use
- * them. A request for a procedure of the node goes on inside APP as _NODE.rpc.> then, so that no stream over macula.>
- * acknowledges it in place of the node; and nothing that is published, or answered, under macula.sub.> inside APP is
- * delivered as such: events come from NODE alone.
+ * Streams (JetStream) live in APP and are made by the admin alone, who has the API of it imported in NODE; workloads
+ * use them. A request for a procedure of the node goes on inside APP as _NODE.rpc.> then, so that no stream over
+ * macula.> acknowledges it in place of the node; and nothing that is published, or answered, under macula.sub.> inside
+ * APP is delivered as such: events come from NODE alone.
  *
  * What it does not: workloads of one node are not protected from each other. What a stream itself sends to a reply
- * subject is not mapped: an acknowledgement or a message that it hands out can be had under the subject of an event, the
- * one with a body that is none of an event, the other with the subject that it was stored under. Several servers in a cluster share APP, never NODE,
- * which is named after the node's own key there.
+ * subject is not mapped: an acknowledgement or a message that it hands out can be had under the subject of an event,
+ * the one with a body that is none of an event, the other with the subject that it was stored under. Several servers in
+ * a cluster share APP, never NODE, which is named after the node's own key there.
  *
  * When a service of the node is down, nats-server tells its callers in NODE so at once ("no responders"), but not a
  * workload: it counts an import as somebody who listens. So the supervisor stands in for services that are down
