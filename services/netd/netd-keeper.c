@@ -179,7 +179,9 @@ void netd_keeper_configured(netd_keeper *keeper, const Macula__V1__Document *doc
     if (keeper->document)
         macula__v1__document__free_unpacked(keeper->document, NULL);
     keeper->document = netd_kept_part(document);
-    keeper->at_start = at_start;
+    /* A change before any network was found had nothing to lose, and is no more trusted than what the start found. */
+    bool searching = keeper->state != KEEPER_WORKS && keeper->state != KEEPER_USING;
+    keeper->at_start = at_start || (keeper->at_start && searching);
     free(keeper->reason);
     keeper->reason = NULL;
     run_for(keeper, KEEPER_JUDGING, keeper->start_ms);

@@ -189,6 +189,19 @@ class Start(NetTest):
                  '{"addresses": ["192.168.77.11/24"], "gateway": "192.168.77.1", "dns": ["192.168.77.1"]}').ok()
         node.wait_net(lambda net: net.address("eth0", "configured") == "192.168.77.11/24" and not net.notes())
 
+    def test_a_change_before_the_network_is_found_does_not_end_the_search_for_one_that_worked(self):
+        router = self.lan.router(dhcp=True)
+        node = self.lan.node(FIXED, env={**QUICK, "MACULA_NETD_START_MS": "12000"})
+        node.wait_net(lambda net: net.status.get("working"))
+        node.stop()
+        router.ip("link", "set", "lan0", "down")
+        node.start()
+        node.cli("config", "patch", DEAD).ok()  # nothing answers, so there is nothing to lose
+        router.ip("link", "set", "lan0", "up")
+        net = node.wait_net(lambda net: net.gateway() == "192.168.77.1" and net, PATIENCE + 30)
+        self.assertTrue(net.status["working"][0]["in_use"])
+        self.assertTrue(node.space.reaches("192.168.77.1"))
+
     def test_without_a_cable_nothing_is_tried(self):
         self.lan.router(dhcp=True)
         node = self.lan.node(FIXED, env=QUICK)
