@@ -187,6 +187,7 @@ static mac_error *make_store(const supervisor_apply *apply, const version *v) {
 
 static mac_error *write_version(const supervisor_apply *apply, const version *v) {
     MAC_FAULT_POINT("supervisor.conf.before");
+    supervisor_server_limit(apply->server, v->document);
     int result = supervisor_server_write(apply->server, v->text, v->listen);
     MAC_FAULT_POINT("supervisor.conf.written");
     return result < 0 ? mac_error_from_errno(result, SUPERVISOR_NATS_CONF " cannot be written") : NULL;

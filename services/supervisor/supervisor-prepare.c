@@ -12,6 +12,7 @@
 #include "boot/mac-boot-sandbox.h"
 #include "codec/mac-codec.h"
 #include "flow/mac-command.h"
+#include "log/mac-log.h"
 
 #define UNITS_MAX 24 /* and supervisor, admin, app: fewer than MAC_NATS_SERVICES_MAX */
 #define UNIT_FILE_MAX (64u << 10)
@@ -159,15 +160,19 @@ mac_error *supervisor_prepare_server(char **ret_program) {
         return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL,
                              "%s --version did not end within %d s: the machine is too busy, or its disk fails",
                              program, SERVER_VERSION_MS / 1000);
-    unsigned major = 0, minor = 0;
+    unsigned major = 0, minor = 0, patch = 0;
     const char *digits = strstr(said, "v");
-    while (digits && sscanf(digits, "v%u.%u", &major, &minor) != 2)
+    while (digits && sscanf(digits, "v%u.%u.%u", &major, &minor, &patch) < 2)
         digits = strstr(digits + 1, "v");
     said[strcspn(said, "\n")] = '\0';
     if (major < 2 || (major == 2 && minor < 9))
         return mac_error_new(MACULA__V1__ERROR_CODE__UNSUPPORTED, NULL,
                              "%s: version 2.9 or newer expected, found \"%s\"; install a newer package nats-server",
                              program, said);
+    /* One request with a wildcard for a reply subject, and minutes later it is gone. */
+    if (major == 2 && minor == 9 && patch < 15)
+        mac_log_warning("any client can end this version of nats-server with one message; use 2.9.15 or newer",
+                        "version=%u.%u.%u program=%s", major, minor, patch, program);
     *ret_program = mac_take(&program);
     return NULL;
 }

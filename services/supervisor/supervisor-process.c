@@ -88,6 +88,7 @@ __attribute__((noreturn)) static void run_child(const launch *start) {
     dup2(start->output_fd, STDOUT_FILENO);
     dup2(start->output_fd, STDERR_FILENO);
     limit(RLIMIT_AS, options->memory_max);
+    limit(RLIMIT_DATA, options->data_max);
     limit(RLIMIT_NOFILE, options->files_max);
     execve(options->program, options->arguments, options->environment);
     int error = errno;

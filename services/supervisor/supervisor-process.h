@@ -23,6 +23,7 @@ typedef struct supervisor_process_options {
     char *const *environment; /* ends with NULL */
     int death_signal;
     uint64_t memory_max; /* RLIMIT_AS in bytes; 0: as ours */
+    uint64_t data_max;   /* RLIMIT_DATA in bytes: what it can write to, not what it reserves; 0: as ours */
     uint64_t files_max;  /* RLIMIT_NOFILE; 0: as ours */
     /* A line of its output without line break, at most SUPERVISOR_LINE_MAX bytes; any bytes. May be NULL. */
     void (*on_line)(const char *line, size_t length, void *data);

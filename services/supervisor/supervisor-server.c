@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codec/mac-schema.h"
 #include "log/mac-log.h"
 #include "supervisor-port.h"
 
@@ -76,6 +77,30 @@ int supervisor_server_write(supervisor_server *server, const char *text, const c
     return result;
 }
 
+/* ---- memory ---- */
+
+/* Half of the machine: the rest is for its services and workloads. Counted is what may be written to, stacks of its
+ * threads included: some 120 MiB when it has nothing to do, 220 with 1,000 clients, 860 while 100 of those are 30 MB
+ * behind. One that wants 2 GiB and more is being filled by somebody. */
+#define MEMORY_IDLE (128ull << 20)
+#define MEMORY_MIN (384ull << 20)
+#define MEMORY_MAX (2048ull << 20)
+
+uint64_t supervisor_server_memory(uint64_t machine, uint64_t streams) {
+    uint64_t half = machine / 2;
+    return (half < MEMORY_MIN ? MEMORY_MIN : half > MEMORY_MAX ? MEMORY_MAX : half) + streams;
+}
+
+void supervisor_server_limit(supervisor_server *server, const Macula__V1__Document *document) {
+    static const Macula__V1__NatsSection__Jetstream defaults = MACULA__V1__NATS_SECTION__JETSTREAM__INIT;
+    const Macula__V1__MaculaosSection *section = document ? document->maculaos : NULL;
+    const Macula__V1__NatsSection__Jetstream *streams = section && section->nats ? section->nats->jetstream : NULL;
+    uint64_t kept = 0;
+    if (streams && streams->enabled && mac_value_size(streams->max_memory, &kept) < 0)
+        (void)!mac_value_size(defaults.max_memory, &kept);
+    server->task.data_max = supervisor_server_memory(uv_get_total_memory(), kept);
+}
+
 /* ---- readiness ---- */
 
 static void look_at_ports(supervisor_server *server) {
@@ -138,8 +163,6 @@ static void on_changed(supervisor_task *task, supervisor_state from, void *data)
 
 static int prepare(supervisor_task *task, char **ret_program, mac_strings *arguments, mac_strings *environment,
                    char **ret_message, void *data) {
-    (void)task;
-    (void)environment;
     (void)ret_message;
     supervisor_server *server = data;
     mac_autofree char *conf = mac_root_path(server->host->root, SUPERVISOR_NATS_CONF);
@@ -147,6 +170,9 @@ static int prepare(supervisor_task *task, char **ret_program, mac_strings *argum
     mac_strings_add(arguments, server->program);
     mac_strings_add(arguments, "-c");
     mac_strings_add(arguments, conf);
+    /* Go then collects its garbage in time: the limit is met by what is in use. */
+    if (task->data_max)
+        mac_strings_addf(environment, "GOMEMLIMIT=%llu", (unsigned long long)((task->data_max - MEMORY_IDLE) / 8 * 7));
     return 0;
 }
 
@@ -171,6 +197,7 @@ int supervisor_server_init(supervisor_server *server, supervisor_host *host, cha
     file->files_max = 0;
     *server = (supervisor_server){.host = host, .program = program, .hooks = *hooks};
     supervisor_task_init(&server->task, host, SUPERVISOR_SERVER_NAME, file, policy, &task);
+    supervisor_server_limit(server, NULL);
     server->task.death_signal = SIGTERM; /* it has streams to close */
     uv_timer_init(host->loop, &server->reload_timer);
     server->reload_timer.data = server;

@@ -45,6 +45,12 @@ char *supervisor_server_listen(const supervisor_server *server, const Macula__V1
 /* Chooses at the first start. A port that somebody asked for and that is taken is an error. */
 mac_error *supervisor_server_choose(supervisor_server *server, const Macula__V1__Document *document);
 
+/* Bytes of memory for a server on a machine with so much, of which streams may keep so much. */
+uint64_t supervisor_server_memory(uint64_t machine, uint64_t streams);
+/* How much memory the server may have for this document, from its next start on; above it the server ends and is
+ * started again, in place of the machine's memory ending. */
+void supervisor_server_limit(supervisor_server *server, const Macula__V1__Document *document);
+
 /* Writes the file, and what follows from the address that is in it. */
 int supervisor_server_write(supervisor_server *server, const char *text, const char *listen) MAC_MUST_USE;
 /* SIGHUP; hooks.reloaded comes within five seconds. */

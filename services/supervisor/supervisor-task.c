@@ -51,6 +51,7 @@ static int spawn(supervisor_unit *unit, pid_t *ret_pid, char **ret_message, void
         .environment = all,
         .death_signal = task->death_signal,
         .memory_max = unit->file->memory_max_bytes,
+        .data_max = task->data_max,
         .files_max = unit->file->files_max,
         .on_line = on_line,
         .on_exit = on_exit_,

@@ -209,6 +209,7 @@ static int start(supervisor_children *children, const char *script, run *r, supe
                                           .arguments = arguments,
                                           .environment = environment,
                                           .death_signal = SIGKILL,
+                                          .data_max = 64u << 20,
                                           .files_max = 77,
                                           .on_line = on_run_line,
                                           .on_exit = on_run_exit,
@@ -224,9 +225,10 @@ static void run_to_end(uv_loop_t *loop, run *r) {
 static void output_and_limits(supervisor_children *children, uv_loop_t *loop) {
     run r = {0};
     supervisor_process *process;
-    assert_int_equal(start(children, "echo $GREETING; ulimit -n; echo err >&2; printf end; exit 3", &r, &process), 0);
+    assert_int_equal(
+        start(children, "echo $GREETING; ulimit -n; ulimit -d; echo err >&2; printf end; exit 3", &r, &process), 0);
     run_to_end(loop, &r);
-    assert_string_equal(r.lines.data, "hello|77|err|end|");
+    assert_string_equal(r.lines.data, "hello|77|65536|err|end|");
     assert_int_equal(WEXITSTATUS(r.status), 3);
     mac_buffer_deinit(&r.lines);
 }
@@ -234,6 +236,15 @@ static void output_and_limits(supervisor_children *children, uv_loop_t *loop) {
 static void a_process_gives_its_output_before_its_end(void **state) {
     (void)state;
     with_children(output_and_limits);
+}
+
+static void the_bus_gets_half_of_a_machine_within_reason(void **state) {
+    (void)state;
+    const uint64_t mib = 1u << 20;
+    assert_int_equal(supervisor_server_memory(256 * mib, 0), 384 * mib);
+    assert_int_equal(supervisor_server_memory(1024 * mib, 0), 512 * mib);
+    assert_int_equal(supervisor_server_memory(64 * 1024 * mib, 0), 2048 * mib);
+    assert_int_equal(supervisor_server_memory(1024 * mib, 64 * mib), 576 * mib);
 }
 
 static void orphans(supervisor_children *children, uv_loop_t *loop) {
@@ -360,6 +371,7 @@ int main(void) {
         cmocka_unit_test(bytes_that_could_play_tricks_are_escaped),
         cmocka_unit_test(a_notification_comes_with_the_pid_that_the_kernel_knows),
         cmocka_unit_test(a_process_gives_its_output_before_its_end),
+        cmocka_unit_test(the_bus_gets_half_of_a_machine_within_reason),
         cmocka_unit_test(what_a_process_leaves_behind_is_killed),
         cmocka_unit_test(a_program_that_is_not_there_is_said_at_once),
         cmocka_unit_test(closing_kills_what_still_runs),

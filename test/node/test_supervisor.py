@@ -3,13 +3,16 @@
 import json
 import os
 import pathlib
+import re
+import resource
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import unittest
 
-from node_harness import BIN, SOURCE, Background, Node
+from node_harness import BIN, SOURCE, Background, Node, RawClient
 
 
 class WhichNode(unittest.TestCase):
@@ -143,6 +146,58 @@ class Run(unittest.TestCase):
                          "/var/lib/maculaos/identity/seal.key"):
                 self.assertEqual(node.path(name).stat().st_mode & 0o077, 0, name)
             self.assertEqual(node.path("/var/lib/maculaos/identity").stat().st_mode & 0o077, 0)
+
+
+class Memory(unittest.TestCase):
+    """A bus that somebody fills ends and comes back; the machine's memory is not its measure."""
+
+    @staticmethod
+    def limits(node):
+        server = pathlib.Path("/proc", str(node.pids()["nats-server"]))
+        soft = int(resource.prlimit(node.pids()["nats-server"], resource.RLIMIT_DATA)[0])
+        environment = (server / "environ").read_bytes().split(b"\0")
+        return soft, int(next(e for e in environment if e.startswith(b"GOMEMLIMIT=")).split(b"=")[1])
+
+    def test_the_bus_has_a_limit_that_counts_what_streams_keep_in_memory(self):
+        with Node() as node:
+            hard, garbage = self.limits(node)
+            self.assertGreaterEqual(hard, 384 << 20)
+            self.assertLessEqual(hard, 2 << 30)
+            self.assertLess(garbage, hard)
+            node.cli("config", "patch", '{"maculaos":{"nats":{"jetstream":{"enabled":true,"max_memory":"512M"}}}}').ok()
+            self.assertEqual(self.limits(node)[0], hard + (512 << 20))
+
+    def test_a_bus_that_is_filled_ends_and_comes_back(self):
+        with Node() as node:
+            server = node.pids()["nats-server"]
+            used = int(re.search(r"VmData:\s+(\d+)", pathlib.Path(f"/proc/{server}/status").read_text()).group(1)) << 10
+            resource.prlimit(server, resource.RLIMIT_DATA, (used + (48 << 20),) * 2)
+            clients = []
+            try:
+                while True:
+                    clients.append(RawClient(node.url))
+                    clients[-1].socket.sendall(b"".join(b"SUB a.%d.%d.%s %d\r\n" % (len(clients), i, b"x" * 200, i)
+                                                        for i in range(9000)))
+                    clients[-1].ping()
+            except (ConnectionError, OSError):
+                pass
+            finally:
+                for client in clients:
+                    client.close()
+            node.runner.wait("unit=nats-server state=ready")
+            self.assertNotEqual(node.pids()["nats-server"], server)
+            self.assertTrue(node.get("hostname"))
+
+    def test_a_server_that_any_client_can_end_is_said(self):
+        with tempfile.TemporaryDirectory() as directory:
+            server = pathlib.Path(directory, "nats-server")
+            real = shutil.which("nats-server", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+            for version, said in (("2.9.14", True), ("2.9.15", False), ("2.10.3", False)):
+                server.write_text(f"#!/bin/sh\n[ \"$1\" != --version ] || exec echo nats-server: v{version}\nexec {real} \"$@\"\n")
+                server.chmod(0o755)
+                with self.subTest(version), Node(env={"MACULA_NATS_SERVER": str(server)}) as node:
+                    lines = "\n".join(node.runner.lines.seen)
+                    self.assertEqual("use 2.9.15 or newer" in lines, said, lines)
 
 
 class Streams(unittest.TestCase):
