@@ -193,7 +193,7 @@ class Firewall(NetTest):
             node.wait_net(lambda net: net.status["firewall"]["state"] == "loaded")
             broken.write_text("")
             node.space.exec("nft", "flush", "ruleset")
-            node.runner.wait('msg="the firewall could not be loaded')
+            node.wait_net(lambda net: "no memory" in net.status["firewall"].get("problem", ""))
             broken.unlink()
             node.wait_net(lambda net: net.status["firewall"]["state"] == "loaded")
             self.assertIn("table inet macula", node.space.exec("nft", "list", "tables").stdout)

@@ -47,6 +47,12 @@ class Change(NetTest):
         self.assertIn("no longer reaches", self.node.net().status["last_return"]["reason"])
         self.assertLess(generation, self.node.generation() + 1)
 
+    def refused(self, change):
+        """What is said to a change that must not pass, as soon as the one before is over."""
+        result = self.node.cli("config", "patch", change)
+        self.assertNotEqual(result.code, 0, result.out)
+        return "is being applied" not in result.err and result
+
     def test_a_network_that_is_just_coming_back_is_no_node_without_a_network(self):
         self.node.cli("config", "patch", json.dumps({"maculaos": {"network": {"probe_targets": None, "interfaces": {"eth0": {
             "addresses": None, "gateway": None, "dns": None, "dhcp": True}}}}})).ok()
@@ -62,8 +68,8 @@ class Change(NetTest):
             else:
                 self.node.cli("config", "patch", dead).exits(9)
             # DHCP has not answered yet: nothing can be reached, but that was so on purpose of nobody.
-            result = self.node.cli("config", "patch", dead).exits(9)
-            self.assertIn("the IPv4 gateway and the name servers", result.err)
+            result = self.node.until(lambda: self.refused(dead))
+            self.assertIn("the IPv4 gateway and the name servers", result.exits(9).err)
             self.node.wait_net(lambda net: net.gateway() and net.address("eth0", "dhcp"))
 
     def test_name_servers_that_do_not_answer_are_a_loss(self):
