@@ -22,7 +22,8 @@ void confd_parsed_deinit(confd_parsed *parsed);
 /* The mark of what the moved tree has at a path (as the source spells it); NULL if there is none. */
 const mac_mark *confd_parsed_mark(const confd_parsed *parsed, const char *path);
 
-/* The mark of what a canonical path names, or of the nearest thing above it that the text has; NULL if there is none. */
+/* The mark of what a canonical path names, or of the nearest thing above it that the text has; NULL if there is none.
+ */
 const mac_mark *confd_parsed_mark_near(const confd_parsed *parsed, const char *canonical);
 
 /* Text → canonical patch. 0, or -EINVAL with at least one error in problems. */
