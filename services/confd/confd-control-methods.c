@@ -83,46 +83,35 @@ static mac_error *propose_rollback(const confd_wish *wish, const confd_present *
     return confd_propose_rollback(present, target, ret_proposal);
 }
 
-typedef struct revert_wait {
-    mac_request *request;
-} revert_wait;
-
 static void on_reverted(confd_change *change, const mac_error *error, void *data) {
-    mac_autofree revert_wait *wait = data;
-    if (error)
-        mac_request_fail_error(wait->request, mac_error_copy(error));
-    else {
+    confd_wish *wish = data;
+    if (!error)
         change->outcome->generation = confd_manager_number(change->manager);
-        mac_request_answer(wait->request, &change->outcome->base);
-    }
+    confd_wish_remember(wish, change->outcome, error);
+    confd_wish_answer(wish, change->outcome, error ? mac_error_copy(error) : NULL);
     if (error && !change->manager->stopping)
         confd_pending_arm(change->manager);
     confd_wishes_go_on(change->manager);
 }
 
-/* While a change waits to be confirmed, "back" means: do not wait any longer. True if that is what was asked for. */
-static bool revert_pending(confd_manager *manager, mac_request *request,
-                           const Macula__V1__ConfigRollbackRequest *input) {
+/* While a change waits to be confirmed, "back" means: do not wait any longer. */
+static bool means_pending(confd_manager *manager, const Macula__V1__ConfigRollbackRequest *input) {
     confd_autohead head = {0};
-    if (confd_store_head(manager->store, &head) < 0 || !head.pending || (input->options && input->options->dry_run) ||
-        (input->has_generation && input->generation != head.previous))
-        return false;
-    const char *author =
-        input->options && input->options->author ? input->options->author : mac_request_caller(request);
-    mac_error *error = confd_check_author(author);
-    if (error) {
-        mac_request_fail_error(request, error);
-        return true;
+    return confd_store_head(manager->store, &head) == 0 && head.pending &&
+           !(input->options && input->options->dry_run) &&
+           (!input->has_generation || input->generation == head.previous);
+}
+
+static void revert_pending(confd_wish *wish) {
+    if (confd_wish_known(wish))
+        return;
+    mac_error *error = confd_wish_begin(wish);
+    if (!error) {
+        mac_autofree char *reason = mac_asprintf("rolled back by %s before it was confirmed", wish->author);
+        error = confd_pending_revert(wish->manager, wish->author, reason, on_reverted, wish);
     }
-    mac_autofree char *reason = mac_asprintf("rolled back by %s before it was confirmed", author);
-    revert_wait *wait = mac_malloc(sizeof *wait);
-    wait->request = request;
-    error = confd_pending_revert(manager, author, reason, on_reverted, wait);
-    if (error) {
-        mac_request_fail_error(request, error);
-        free(wait);
-    }
-    return true;
+    if (error)
+        confd_wish_answer(wish, NULL, error);
 }
 
 static void config_rollback(Macula__V1__ConfigControl_Service *service, const Macula__V1__ConfigRollbackRequest *input,
@@ -130,8 +119,11 @@ static void config_rollback(Macula__V1__ConfigControl_Service *service, const Ma
     (void)closure;
     confd_manager *manager = confd_manager_of(service, config_control);
     mac_request *request = mac_request_from(closure_data);
-    if (!revert_pending(manager, request, input))
-        confd_wish_submit(confd_wish_new(manager, request, input->options, propose_rollback));
+    confd_wish *wish = confd_wish_new(manager, request, input->options, propose_rollback);
+    if (means_pending(manager, input))
+        revert_pending(wish);
+    else
+        confd_wish_submit(wish);
 }
 
 /* ---- Confirm ---- */

@@ -47,7 +47,7 @@ static void wish_free(confd_wish *wish) {
 
 /* ---- answers ---- */
 
-static void remember_outcome(confd_wish *wish, const Macula__V1__ConfigOutcome *outcome, const mac_error *error) {
+void confd_wish_remember(const confd_wish *wish, const Macula__V1__ConfigOutcome *outcome, const mac_error *error) {
     if (!wish->options->job || !*wish->options->job || wish->options->dry_run)
         return;
     Macula__V1__Error *wire = error ? mac_error_to_wire(error) : NULL;
@@ -122,7 +122,7 @@ static void on_changed(confd_change *change, const mac_error *error, void *data)
         add_edits(manager, change->proposal, change->outcome);
     if (change->kind == CONFD_CHANGE_NEW) {
         confd_pending_arm(manager);
-        remember_outcome(wish, change->outcome, error);
+        confd_wish_remember(wish, change->outcome, error);
         add_token(wish, change->outcome);
     }
     bool refused = error && error->code != MACULA__V1__ERROR_CODE__ROLLED_BACK && change->kind == CONFD_CHANGE_NEW;
@@ -399,9 +399,20 @@ static void begin(confd_wish *wish) {
     confd_change_new(manager, proposal, wish->options->dry_run, &options, on_changed, wish);
 }
 
+bool confd_wish_known(confd_wish *wish) {
+    return refuse_reuse(wish) || answer_again(wish) || join(wish);
+}
+
+mac_error *confd_wish_begin(confd_wish *wish) {
+    mac_error *error = check_options(wish);
+    if (!error)
+        remember_request(wish);
+    return error;
+}
+
 void confd_wish_submit(confd_wish *wish) {
     confd_manager *manager = wish->manager;
-    if (refuse_reuse(wish) || answer_again(wish) || join(wish))
+    if (confd_wish_known(wish))
         return;
     if (wish->options->dry_run) { /* touches nothing, so nothing is in its way */
         begin(wish);

@@ -37,7 +37,13 @@ confd_wish *confd_wish_new(confd_manager *manager, mac_request *request, const M
                                                  confd_proposal **ret_proposal));
 /* Takes the wish. It is answered now or later. */
 void confd_wish_submit(confd_wish *wish);
-/* Answers and frees; takes the error. */
+/* The parts of it, for a wish that is no new generation. Known: answered, refused or joined by what is remembered of
+ * its job; the wish is gone. Begin: checks its options, and remembers its request. */
+bool confd_wish_known(confd_wish *wish);
+mac_error *confd_wish_begin(confd_wish *wish) MAC_MUST_USE;
+/* Keeps what a repeated request of the same job is told. */
+void confd_wish_remember(const confd_wish *wish, const Macula__V1__ConfigOutcome *outcome, const mac_error *error);
+/* Answers and frees; takes the error. Without one the outcome is the answer. */
 void confd_wish_answer(confd_wish *wish, const Macula__V1__ConfigOutcome *outcome, mac_error *error);
 /* The next of those that wait; called when a change has ended. */
 void confd_wishes_go_on(confd_manager *manager);

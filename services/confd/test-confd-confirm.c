@@ -114,10 +114,16 @@ static void a_repeated_job_does_not_change_who_confirms(void **state) {
 static void a_pending_change_can_be_rolled_back_at_once(void **state) {
     (void)state;
     confd_node *node = node_started(no_units);
+    assert_done(node, "config.apply", "{\"text\":\"hostname: steady\\n\"}");
     assert_done(node, "config.apply", TRY_IT("tried", 60));
-    assert_done(node, "config.rollback", "{}");
-    assert_body(node, "generation", "1");
-    assert_file(node, "/etc/hostname", "macula-ab12\n");
+    assert_error(node, "config.rollback", "{\"options\":{\"expected_generation\":2}}", CONFLICT, "3 is in force");
+    const char *back = "{\"options\":{\"job\":\"back-1\"}}";
+    assert_done(node, "config.rollback", back);
+    assert_body(node, "generation", "2");
+    assert_file(node, "/etc/hostname", "steady\n");
+    assert_done(node, "config.rollback", back); /* the answer was late, so it is asked again: not one more back */
+    assert_body(node, "generation", "2");
+    assert_file(node, "/etc/hostname", "steady\n");
     node_free(node);
 }
 
