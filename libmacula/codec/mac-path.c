@@ -168,6 +168,19 @@ static int resolve_item(resolver *at, const codec_segment *segment) {
     return 0;
 }
 
+/* Below a key of a map of plain values nothing can be: dots that follow belong to the key, as in
+ * maculaos.sysctls.net.ipv4.ip_forward. One in brackets is complete. */
+static void take_dots(const resolver *at, codec_segment *segment, const char **cursor) {
+    const char *rest = *cursor;
+    bool dotted = *rest && rest[-1] == '.' && rest[-2] != ']' && !strpbrk(rest, "[]\"");
+    if (!dotted || !codec_is_map(at->owner, at->field) || codec_is_message(codec_map_value(at->field)))
+        return;
+    char *whole = mac_asprintf("%s.%s", segment->text, rest);
+    free(segment->text);
+    segment->text = whole;
+    *cursor += strlen(rest);
+}
+
 static int resolve_key(resolver *at, const codec_segment *segment) {
     const char *path = at->path.length ? at->path.data : "";
     if (!at->type) {
@@ -208,6 +221,8 @@ int mac_path_resolve(const ProtobufCMessageDescriptor *type, const char *path, m
                              "%s is no path: expected keys joined by dots such as maculaos.users[0].name", quoted);
             break;
         }
+        if (at.inside)
+            take_dots(&at, &segment, &cursor);
         int done = at.inside ? resolve_item(&at, &segment) : resolve_key(&at, &segment);
         free(segment.text);
         r = done < 0 ? done : 1;

@@ -49,6 +49,7 @@ static void paths_are_read_in_every_spelling(void **state) {
     resolves("network.interfaces[eth0.1].mtu", "network.interfaces[\"eth0.1\"].mtu", "mtu");
     resolves("network.interfaces[\"eth0.1\"].addresses[1]", "network.interfaces[\"eth0.1\"].addresses[1]", "addresses");
     resolves("sysctl[net.ipv4.ip_forward]", "sysctls[\"net.ipv4.ip_forward\"]", "sysctls");
+    resolves("sysctl.net.ipv4.ip_forward", "sysctls[\"net.ipv4.ip_forward\"]", "sysctls");
     resolves("sysctls[\"a\"]", "sysctls.a", "sysctls");
     resolves("sysctls[0]", "sysctls.0", "sysctls");
     resolves("tokens[\"a\\\"b\\\\c\"]", "tokens[\"a\\\"b\\\\c\"]", "tokens");
@@ -61,6 +62,7 @@ static void wrong_paths_say_what_was_meant(void **state) {
     does_not_resolve("network.dhpc", "network.dhpc: unknown key; did you mean \"dhcp\"?");
     does_not_resolve("dhcp", "dhcp: unknown key; did you mean \"network.dhcp\"?");
     does_not_resolve("users.name", "users: is a list: name one of its items as users[0]");
+    does_not_resolve("sysctls[\"a\"].b", "sysctls.a: is a group of keys and has no key \"b\" below it");
     does_not_resolve("hostname.x", "hostname: is text and has no key \"x\" below it");
     does_not_resolve("vault.q", "vault.q: unknown key; known here: text, number, list");
     static const char *const malformed[] = {".",    "a.",      ".a",         "a..b",  "a[",           "a[]",  "a]",

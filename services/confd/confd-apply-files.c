@@ -55,28 +55,41 @@ static int parse_mode(const char *text, mode_t *ret_mode) {
     return 0;
 }
 
-static void check_entry(const confd_context *context, const confd_accounts *accounts, const confd_manifest *manifest,
-                        size_t index, mac_problems *problems) {
-    const Macula__V1__WriteFile *file = context->document->write_files[index];
-    mac_autofree char *key = mac_asprintf(KEY "[%zu]", index);
+/* `*total` is of all that were checked before: an alias makes many large files of a short text. */
+static void check_content(const Macula__V1__WriteFile *file, const char *key, size_t *total, mac_problems *problems) {
     mac_autofree char *data = NULL;
     size_t length = 0;
-    mode_t mode;
-    uid_t uid;
-    gid_t gid;
-    mac_autofree char *obstacle = confd_target_obstacle(context, manifest, file->path ? file->path : "");
-    if (obstacle)
-        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "%s", obstacle);
+    if (*total > CONFD_CONTENTS_MAX)
+        return;
     int r = confd_content_decode(file->content, file->encoding, &data, &length);
+    *total += length;
     if (r == -EFBIG)
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "the content is larger than %u MiB when decoded",
                          CONFD_CONTENT_MAX >> 20);
     else if (r < 0)
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "the content is not what encoding \"%s\" says",
                          file->encoding);
+    else if (*total > CONFD_CONTENTS_MAX)
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key,
+                         "the contents up to this one are together larger than %u MiB when decoded: fetch such files "
+                         "in run_cmd",
+                         CONFD_CONTENTS_MAX >> 20);
+}
+
+static void check_entry(const confd_context *context, const confd_accounts *accounts, const confd_manifest *manifest,
+                        size_t index, size_t *total, mac_problems *problems) {
+    const Macula__V1__WriteFile *file = context->document->write_files[index];
+    mac_autofree char *key = mac_asprintf(KEY "[%zu]", index);
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+    mac_autofree char *obstacle = confd_target_obstacle(context, manifest, file->path ? file->path : "");
+    if (obstacle)
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "%s", obstacle);
+    check_content(file, key, total, problems);
     if (parse_mode(file->permissions, &mode) < 0)
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "expected permissions in octal, such as 0644");
-    r = confd_accounts_owner(accounts, file->owner, &uid, &gid);
+    int r = confd_accounts_owner(accounts, file->owner, &uid, &gid);
     if (r == -EINVAL || (r < 0 && accounts->passwd.lines.count > 0 && !is_future_user(context->document, file->owner)))
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "there is no user or group \"%s\" on this system",
                          file->owner);
@@ -116,8 +129,9 @@ static void check(const confd_context *context, mac_problems *problems) {
     if (r < 0)
         mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, KEY, "owners cannot be checked: %s", strerror(-r));
     r = confd_manifest_load(&manifest, context->root);
+    size_t total = 0;
     for (size_t i = 0; i < context->document->n_write_files; i++)
-        check_entry(context, &accounts, r == 0 ? &manifest : NULL, i, problems);
+        check_entry(context, &accounts, r == 0 ? &manifest : NULL, i, &total, problems);
     check_conflicts(context->document, problems);
 }
 

@@ -160,6 +160,10 @@ void confd_step_commit(mac_flow *flow, void *data) {
     }
     Macula__V1__ConfigEvent *event = confd_event_new(change->author, change->message, &change->changed);
     result = commit(change, event, &number);
+    if (result == -ENOSPC && change->proposal->taken_back) {
+        confd_store_release_reserve(manager->root); /* it is for ways back */
+        result = commit(change, event, &number);
+    }
     macula__v1__config_event__free_unpacked(event, NULL);
     if (result < 0) {
         fail(change, mac_error_from_errno(result, "the new generation cannot be stored"));

@@ -6,6 +6,8 @@
 
 /* Largest file, decoded: a run must be able to keep it in memory twice. */
 #define CONFD_CONTENT_MAX (8u << 20)
+/* All of a document together. */
+#define CONFD_CONTENTS_MAX (32u << 20)
 
 /* Decodes `content` by `encoding`: "" or text/plain as it is; b64, base64; gz, gzip and every pair of the two: base64
  * of gzip (RFC 1952, all members). -EBADMSG: not base64, not gzip, damaged or cut off; -EFBIG: more than

@@ -10,6 +10,7 @@
 #include "confd-edits.h"
 #include "confd-manager.h"
 #include "confd-schema.h"
+#include "confd-validate.h"
 #include "confd-wish.h"
 
 #define HISTORY_MAX 200u
@@ -216,9 +217,32 @@ static void config_diff(Macula__V1__Config_Service *service, const Macula__V1__C
 
 /* ---- Validate ---- */
 
+static void answer_validation(const mac_problems *problems, Macula__V1__ConfigValidation_Closure closure,
+                              void *closure_data) {
+    Macula__V1__ConfigValidation answer = MACULA__V1__CONFIG_VALIDATION__INIT;
+    answer.has_valid = true;
+    answer.valid = mac_problems_errors(problems) == 0;
+    answer.problems = mac_problems_to_list(problems, &answer.n_problems);
+    closure(&answer, closure_data);
+    mac_problem_list_free(answer.problems, answer.n_problems);
+}
+
+/* For anybody: what there is on the node is not told, neither its files nor its other sources. */
+static void validate_alone(const Macula__V1__ConfigValidateRequest *input, Macula__V1__ConfigValidation_Closure closure,
+                           void *closure_data) {
+    const char *text = input->text ? input->text : "";
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    confd_validate(input->name && *input->name ? input->name : CONFD_FILE, text, strlen(text), problems);
+    answer_validation(problems, closure, closure_data);
+}
+
 static void config_validate(Macula__V1__Config_Service *service, const Macula__V1__ConfigValidateRequest *input,
                             Macula__V1__ConfigValidation_Closure closure, void *closure_data) {
     confd_manager *manager = confd_manager_of(service, config);
+    if (mac_request_is_workload(mac_request_from(closure_data))) {
+        validate_alone(input, closure, closure_data);
+        return;
+    }
     confd_present present = confd_manager_present(manager);
     mac_autoptr(confd_passwords) none = confd_passwords_new(true); /* nothing is kept, and anybody may ask */
     present.passwords = none;
@@ -238,12 +262,7 @@ static void config_validate(Macula__V1__Config_Service *service, const Macula__V
     } else {
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, error->path, "%s", error->message);
     }
-    Macula__V1__ConfigValidation answer = MACULA__V1__CONFIG_VALIDATION__INIT;
-    answer.has_valid = true;
-    answer.valid = mac_problems_errors(problems) == 0;
-    answer.problems = mac_problems_to_list(problems, &answer.n_problems);
-    closure(&answer, closure_data);
-    mac_problem_list_free(answer.problems, answer.n_problems);
+    answer_validation(problems, closure, closure_data);
     mac_error_free(error);
 }
 

@@ -114,6 +114,17 @@ mac_error *confd_check_own(confd_manager *manager, const confd_document *documen
     return mac_problems_errors(problems) ? mac_error_from_problems(mac_take(&problems)) : NULL;
 }
 
+/* What is odd about the sources is logged too: whoever has only the console sees it there. */
+static void keep_notes(confd_manager *manager, const mac_problems *notes) {
+    mac_problems_join(manager->notes, notes);
+    for (size_t i = 0; i < mac_problems_count(notes); i++) {
+        const mac_problem *problem = mac_problems_get(notes, i);
+        mac_autofree char *text = mac_problem_format(problem);
+        if (problem->severity != MAC_PROBLEM_NOTE)
+            mac_log_warning("in the configuration", "what=" MAC_LOG_Q("%s"), text);
+    }
+}
+
 /* The status tells of it as long as it is so: confd-edits.c. */
 static void reject_disk(confd_manager *manager, const mac_error *error) {
     mac_log_error("the files on disk are not applied", "reason=" MAC_LOG_Q("%s"), error->message);
@@ -127,7 +138,7 @@ static void pick_up_disk(confd_manager *manager) {
     mac_autoptr(confd_proposal) proposal = NULL;
     mac_error *error = confd_propose_disk(&present, &proposal);
     if (!error && manager->generation && proposal->edited.count == 0) {
-        mac_problems_join(manager->notes, proposal->notes);
+        keep_notes(manager, proposal->notes);
         return;
     }
     if (!error)
@@ -137,7 +148,7 @@ static void pick_up_disk(confd_manager *manager) {
         mac_error_free(error);
         return;
     }
-    mac_problems_join(manager->notes, proposal->notes);
+    keep_notes(manager, proposal->notes);
     int result = manager->store ? commit_disk(manager, proposal) : 0;
     if (result < 0)
         note(manager, MAC_PROBLEM_ERROR, "the files on disk are applied but cannot be stored", strerror(-result));

@@ -7,8 +7,8 @@
 #include "confd-content.h"
 #include "test-confd-sandbox.h"
 
-static Macula__V1__WriteFile files[3];
-static Macula__V1__WriteFile *list[3] = {&files[0], &files[1], &files[2]};
+static Macula__V1__WriteFile files[5];
+static Macula__V1__WriteFile *list[5] = {&files[0], &files[1], &files[2], &files[3], &files[4]};
 
 static void write_files(test_node *node, size_t count) {
     for (size_t i = 0; i < MAC_ARRAY_SIZE(files); i++)
@@ -137,6 +137,18 @@ static void damaged_content_is_refused(void **state) {
     assert_true(is_refused(node, &confd_apply_files, "encoding"));
     files[0].content = bomb;
     assert_true(is_refused(node, &confd_apply_files, "larger than"));
+    mac_autofree char *large = zipped('c', CONFD_CONTENT_MAX); /* each may be, but not all of them */
+    write_files(node, 5);
+    for (size_t i = 0; i < 5; i++) {
+        static char *const paths[] = {"/etc/a", "/etc/b", "/etc/c", "/etc/d", "/etc/e"};
+        files[i].path = paths[i];
+        files[i].content = large;
+        files[i].encoding = "gz+b64";
+    }
+    assert_true(is_refused(node, &confd_apply_files, "together larger"));
+    node->document.n_write_files = 4;
+    assert_true(is_accepted(node, &confd_apply_files));
+    one_file(node, "/etc/x", "");
     files[0].encoding = "rot13";
     assert_true(is_refused(node, &confd_apply_files, "encoding"));
     apply_fails(node, &confd_apply_files, "encoding");

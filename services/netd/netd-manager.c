@@ -210,7 +210,8 @@ static mac_error *serve(netd_manager *manager) {
     netd_participant_init(manager);
     if (mac_bus_serve(manager->bus, &manager->net.base, NULL, "Addresses, names and the firewall of this node") < 0 ||
         mac_bus_serve(manager->bus, &manager->control.base, NULL, NULL) < 0 ||
-        mac_bus_serve(manager->bus, &manager->participant.base, "participant.netd", NULL) < 0)
+        mac_bus_serve(manager->bus, &manager->participant.base, "participant.netd",
+                      "Part of applying the configuration") < 0)
         return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "the procedures of net cannot be served");
     const char *realm = mac_service_realm(manager->service);
     mac_autofree char *changed = mac_asprintf("macula.pub.%s.config.changed", realm);

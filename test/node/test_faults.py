@@ -48,7 +48,8 @@ class Kills(unittest.TestCase):
                 node.stop()
                 node.start(MACULA_FAULT=name, MACULA_FAULT_ARMED=str(node.path("/armed")))
                 node.write("/armed", "")
-                node.cli("config", "set", "hostname", "new", "--timeout", "5s")
+                interrupted = node.cli("config", "set", "hostname", "new", "--timeout", "5s")
+                self.assertNotEqual(interrupted.code, 0, "the point was not reached")
                 node.path("/armed").unlink()
                 node.kill()
                 node.start()
@@ -118,6 +119,16 @@ class Disks(unittest.TestCase):
             self.assertIn(9, outcomes)  # taken back
             node.stop()
             node.start()
+            self.assertEqual((node.get("hostname"), node.read("/etc/hostname")), ("roomy", "roomy\n"))
+
+    def test_a_full_disk_bars_no_way_back(self):
+        node = Node()
+        state = self.mounted(node, "-t tmpfs -o size=12m tmpfs")
+        node.write("/var/lib/maculaos/config.yaml", "hostname: roomy\n")
+        with node:
+            node.cli("config", "set", "hostname", "filling").ok()
+            self.fill(state)
+            node.cli("config", "rollback").ok()
             self.assertEqual((node.get("hostname"), node.read("/etc/hostname")), ("roomy", "roomy\n"))
 
     def test_a_node_that_starts_on_a_full_disk_answers_and_takes_changes_when_there_is_room(self):
