@@ -30,24 +30,27 @@ void mac_problems_free(mac_problems *problems) {
     free(problems);
 }
 
-static void problems_own(mac_problems *problems, mac_problem problem) {
-    if (problem.severity == MAC_PROBLEM_ERROR)
-        problems->errors++;
-    if (problems->count < MAC_PROBLEMS_MAX) {
-        problems->items = mac_realloc(problems->items, (problems->count + 1) * sizeof *problems->items);
-        problems->items[problems->count++] = problem;
-        return;
-    }
-    problems->dropped++;
-    problem_deinit(&problem);
+#define MORE_SIZE 48 /* "and 18446744073709551615 more problems" */
+
+/* One that is not kept: a hostile document has hundreds of thousands, so that it is only counted. */
+static void problems_drop(mac_problems *problems) {
     mac_problem *last = &problems->items[MAC_PROBLEMS_MAX - 1];
-    problem_deinit(last);
-    *last = (mac_problem){.severity = problems->errors ? MAC_PROBLEM_ERROR : MAC_PROBLEM_NOTE,
-                          .message = mac_asprintf("and %zu more problems", problems->dropped + 1)};
+    if (problems->dropped++ == 0) {
+        problem_deinit(last);
+        *last = (mac_problem){.message = mac_malloc(MORE_SIZE)};
+    }
+    last->severity = problems->errors ? MAC_PROBLEM_ERROR : MAC_PROBLEM_NOTE;
+    snprintf(last->message, MORE_SIZE, "and %zu more problems", problems->dropped + 1);
 }
 
 void mac_problems_add(mac_problems *problems, mac_severity severity, const mac_place *place, const char *path,
                       const char *format, ...) {
+    if (severity == MAC_PROBLEM_ERROR)
+        problems->errors++;
+    if (problems->count == MAC_PROBLEMS_MAX) {
+        problems_drop(problems);
+        return;
+    }
     va_list arguments;
     va_start(arguments, format);
     mac_problem problem = {.severity = severity,
@@ -57,7 +60,8 @@ void mac_problems_add(mac_problems *problems, mac_severity severity, const mac_p
                            .path = path && *path ? mac_strdup(path) : NULL,
                            .message = mac_vasprintf(format, arguments)};
     va_end(arguments);
-    problems_own(problems, problem);
+    problems->items = mac_realloc(problems->items, (problems->count + 1) * sizeof *problems->items);
+    problems->items[problems->count++] = problem;
 }
 
 void mac_problems_join(mac_problems *problems, const mac_problems *from) {

@@ -35,7 +35,10 @@
 #define PAUSE_TIMES 3 /* so many times as long as it took is nothing sent */
 #define PAUSE_MAX_MS 2000
 #define PONG_TIMEOUT_MS 60000
-#define TURN_MAX 8 /* requests in one turn of the loop, so that what has come meanwhile is soon seen */
+/* One turn of the loop, so that what has come meanwhile, and the watchdog, is soon seen: so many requests, and none is
+ * begun when the turn has taken so long. */
+#define TURN_MAX 8
+#define TURN_MS 20
 
 typedef struct entry {
     struct entry *next;
@@ -238,7 +241,8 @@ bool bus_lanes_serve(mac_bus *bus) {
         return false;
     refill(bus);
     lanes->serving = true;
-    for (unsigned i = 0; i < TURN_MAX && may_serve(bus); i++) {
+    uint64_t ends = mac_now_ms() + TURN_MS;
+    for (unsigned i = 0; i < TURN_MAX && may_serve(bus) && (i == 0 || mac_now_ms() < ends); i++) {
         entry next = take_next(lanes);
         mac_autofree bus_message *message = next.message;
         size_t before = bus->sent_bytes;

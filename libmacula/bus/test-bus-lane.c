@@ -123,6 +123,35 @@ static void each_workload_has_its_turn(void **state) {
     test_node_close(accounts->node, &modest);
 }
 
+#define DEAR 8
+static uint64_t dear_turns[DEAR];
+
+/* Works for longer than a turn may take. */
+static void work_long(mac_request *request) {
+    if (test_held_count <= DEAR)
+        dear_turns[test_held_count - 1] = request->bus->turn;
+    for (uint64_t ends = mac_now_ms() + 30; mac_now_ms() < ends;)
+        ;
+}
+
+/* The watchdog and the node's own requests have theirs between two of them. */
+static void a_turn_of_the_loop_ends_with_a_request_that_took_long(void **state) {
+    two_accounts *accounts = *state;
+    mac_bus *workload = client(accounts, "workload", NULL);
+    outcomes theirs = {0};
+    test_on_held = work_long;
+    ask_later(workload, "{}", DEAR, &theirs);
+    until_held(accounts, DEAR);
+    test_on_held = NULL;
+    for (size_t i = 1; i < DEAR; i++)
+        if (dear_turns[i] == dear_turns[i - 1])
+            fail_msg("requests %zu and %zu were handled in one turn", i - 1, i);
+    test_answer_held();
+    test_node_until_count(accounts->node, &theirs.done, DEAR);
+    assert_int_equal(theirs.good, DEAR);
+    test_node_close(accounts->node, &workload);
+}
+
 static void on_refusal(const mac_event *event, void *count) {
     *(unsigned *)count += memmem(event->data, event->length, "EXHAUSTED", strlen("EXHAUSTED")) != NULL;
 }
@@ -193,6 +222,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(slow_procedures_stay_available_to_the_node, setup, teardown),
         cmocka_unit_test_setup_teardown(each_workload_has_its_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_turn_of_the_loop_ends_with_a_request_that_took_long, setup, teardown),
         cmocka_unit_test_setup_teardown(a_workload_cannot_say_that_it_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(who_asks_for_too_much_is_refused_and_the_others_are_served, setup, teardown),
     };

@@ -6,6 +6,7 @@
 
 mac_request *test_held[2048];
 size_t test_held_count;
+void (*test_on_held)(mac_request *request);
 
 /* ---- the echo service ---- */
 
@@ -42,6 +43,8 @@ static void echo_say_later(Macula__Test__Echo_Service *service, const Macula__Te
     (void)closure;
     assert_true(test_held_count < 2048);
     test_held[test_held_count++] = mac_request_from(data);
+    if (test_on_held)
+        test_on_held(mac_request_from(data));
 }
 
 static void echo_say_twice(Macula__Test__Echo_Service *service, const Macula__Test__Text *input,

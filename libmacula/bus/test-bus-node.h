@@ -66,5 +66,7 @@ void test_ask(test_node *node, mac_bus *bus, const char *subject, const char *js
 extern mac_request *test_held[2048];
 extern size_t test_held_count;
 void test_answer_held(void);
+/* Called for each; NULL: nobody. */
+extern void (*test_on_held)(mac_request *request);
 
 #endif

@@ -119,6 +119,8 @@ const mac_mark *mac_codec_mark(const ProtobufCMessageDescriptor *type, const mac
 
 /* The children of a node that an alias may share, before they are changed. */
 static json_t *own_children(codec_node *node) {
+    if (node->children->refcount == 1)
+        return node->children; /* nobody else has them: a copy for every key that is moved would be dear */
     json_t *copy = json_copy(node->children);
     json_decref(node->children);
     node->children = copy;

@@ -75,6 +75,11 @@ const ProtobufCFieldDescriptor *codec_field_find(const ProtobufCMessageDescripto
     return NULL;
 }
 
+const ProtobufCFieldDescriptor *mac_codec_field(const ProtobufCMessageDescriptor *type, const char *key) {
+    bool alias;
+    return codec_field_find(type, key, &alias);
+}
+
 static int fold(char c) {
     return c == '-' ? '_' : tolower((unsigned char)c);
 }

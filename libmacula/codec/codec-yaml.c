@@ -91,6 +91,21 @@ static int next_event(reader *in, yaml_event_t *event) {
     return yaml_parser_parse(&in->parser, event) ? 0 : refuse_syntax(in);
 }
 
+/* libyaml compares each %TAG with all before it. A text with more of them than this is not worth that. */
+#define TAG_DIRECTIVES_MAX 64
+
+static bool has_too_many_directives(const char *text, size_t length) {
+    size_t found = 0;
+    const char *end = text + length, *at = text;
+    while ((at = memmem(at, (size_t)(end - at), "%TAG", 4)) != NULL) {
+        /* At the start of a line, or behind one of Unicode's line breaks. */
+        if (at == text || at[-1] == '\n' || at[-1] == '\r' || (unsigned char)at[-1] >= 0x80)
+            found++;
+        at += 4;
+    }
+    return found > TAG_DIRECTIVES_MAX;
+}
+
 static int count(reader *in, yaml_mark_t mark, size_t nodes, size_t bytes) {
     in->nodes += nodes;
     in->bytes += bytes;
@@ -444,6 +459,11 @@ int mac_codec_read_yaml(const char *file, const char *text, size_t length, mac_p
     }
     if (!mac_utf8_valid(text, length))
         return codec_refuse_encoding(file, text, length, problems);
+    if (has_too_many_directives(text, length)) {
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, &(mac_place){file, 0, 0}, NULL,
+                         "there are too many %%TAG directives: expected none, !!str and its like need no directive");
+        return -EINVAL;
+    }
     mac_autoptr(mac_marks) marks = codec_marks_new(file);
     reader in = {.problems = problems, .marks = marks, .anchor_names = json_object()};
     in.skipped = length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;

@@ -70,6 +70,10 @@ int mac_codec_parse_yaml(const char *file, const char *text, size_t length, mac_
 int mac_codec_read_yaml(const char *file, const char *text, size_t length, mac_problems *problems, json_t **ret_tree,
                         mac_marks **ret_marks) MAC_MUST_USE;
 
+/* The field that a key of a message means, in every spelling that is read; NULL if there is none. Costs next to
+ * nothing: for whoever looks at many keys (mac_path_resolve says what was meant instead, which takes its time). */
+const ProtobufCFieldDescriptor *mac_codec_field(const ProtobufCMessageDescriptor *type, const char *key);
+
 /* Checks a tree against a message and its rules and returns it in canonical form. marks may be NULL (JSON). Every error
  * is reported: unknown key with the nearest known one, wrong type with what was found, out of range, missing required.
  * Deprecated spellings are warnings. !!binary is for fields of bytes and for text that has a field `encoding` beside

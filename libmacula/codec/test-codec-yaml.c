@@ -257,6 +257,19 @@ static void text_that_is_no_utf_8_is_refused(void **state) {
     assert_string_equal(utf16, "f:1:1: byte 0 (0xff) is no UTF-8 text: save the file as UTF-8\n");
 }
 
+static void a_few_tag_directives_are_read_and_many_refused(void **state) {
+    (void)state;
+    parses_to("%TAG !a! tag:yaml.org,2002:\n---\nb: !a!str c\n", "{\"b\":\"c\"}");
+    mac_autobuffer text = {0};
+    for (unsigned i = 0; i < 65; i++)
+        mac_buffer_printf(&text, "%%TAG !t%u! tag:x,2000:\n", i);
+    mac_buffer_text(&text, "---\na: b\n");
+    mac_autofree char *said = said_of(text.data, text.length);
+    assert_string_equal(said,
+                        "f: there are too many %TAG directives: expected none, !!str and its like need no directive\n");
+    parses_to("a: |\n  %TAG\n", "{\"a\":\"%TAG\\n\"}");
+}
+
 static void alias_bombs_do_not_go_off(void **state) {
     (void)state;
     mac_autobuffer bomb = {0};
@@ -369,6 +382,7 @@ int main(void) {
         cmocka_unit_test(keys_are_text),
         cmocka_unit_test(syntax_errors_say_where),
         cmocka_unit_test(text_that_is_no_utf_8_is_refused),
+        cmocka_unit_test(a_few_tag_directives_are_read_and_many_refused),
         cmocka_unit_test(alias_bombs_do_not_go_off),
         cmocka_unit_test(thirty_two_levels_are_enough),
         cmocka_unit_test(one_mebibyte_is_enough),

@@ -63,11 +63,14 @@ static bool is_plain_key(const char *key) {
     return *key != '\0';
 }
 
-static bool is_key(const char *path) {
-    mac_autoptr(mac_problems) ignored = mac_problems_new();
-    mac_autofree char *resolved = NULL;
-    const ProtobufCFieldDescriptor *field = NULL;
-    return mac_path_resolve(CONFD_DOCUMENT, path, ignored, &resolved, &field) == 0 && field;
+/* Whether the document, or the section in it, has a key. A text may have as many keys as fit into it. */
+static bool is_key(const char *key) {
+    return mac_codec_field(CONFD_DOCUMENT, key) != NULL;
+}
+
+static bool is_section_key(const char *key) {
+    const ProtobufCFieldDescriptor *section = protobuf_c_message_descriptor_get_field_by_name(CONFD_DOCUMENT, SECTION);
+    return mac_codec_field(section->descriptor, key) != NULL;
 }
 
 static const char *find_section(const json_t *tree) {
@@ -84,8 +87,7 @@ static void move_up(confd_parsed *parsed, const char *name, mac_problems *proble
     const char *key;
     json_t *value;
     json_object_foreach (section, key, value) {
-        mac_autofree char *inside = mac_asprintf(SECTION ".%s", key);
-        if (is_plain_key(key) && !is_key(inside) && is_key(key) && !mac_streq(key, SECTION))
+        if (is_plain_key(key) && !is_section_key(key) && is_key(key) && !mac_streq(key, SECTION))
             mac_strings_add(&keys, key);
     }
     for (size_t i = 0; i < keys.count; i++) {
@@ -100,8 +102,7 @@ static void move_down(confd_parsed *parsed, const char *name, mac_problems *prob
     const char *key;
     json_t *value;
     json_object_foreach (parsed->tree, key, value) {
-        mac_autofree char *inside = mac_asprintf(SECTION ".%s", key);
-        if (is_plain_key(key) && !is_key(key) && is_key(inside))
+        if (is_plain_key(key) && is_section_key(key) && !is_key(key))
             mac_strings_add(&keys, key);
     }
     if (keys.count && !name) {

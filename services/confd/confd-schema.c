@@ -10,16 +10,6 @@ bool confd_field_is_map(const ProtobufCFieldDescriptor *field) {
            mac_streq(entry->fields[0].name, "key") && mac_streq(entry->fields[1].name, "value");
 }
 
-const ProtobufCFieldDescriptor *confd_field_find(const ProtobufCMessageDescriptor *type, const char *key) {
-    mac_autoptr(mac_problems) ignored = mac_problems_new();
-    mac_autofree char *spelled = mac_path_key("", key);
-    mac_autofree char *canonical = NULL;
-    const ProtobufCFieldDescriptor *field = NULL;
-    if (mac_path_resolve(type, spelled, ignored, &canonical, &field) < 0)
-        return NULL;
-    return field;
-}
-
 void confd_leaf_paths(json_t *tree, const char *path, mac_strings *ret_paths) {
     if (!json_is_object(tree) || json_object_size(tree) == 0) {
         mac_strings_add(ret_paths, path);

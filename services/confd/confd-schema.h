@@ -10,8 +10,6 @@
 
 /* A map is a repeated message …Entry {key = 1, value = 2}. */
 bool confd_field_is_map(const ProtobufCFieldDescriptor *field);
-/* The field of a type that a key means, by any of its spellings; NULL if none. */
-const ProtobufCFieldDescriptor *confd_field_find(const ProtobufCMessageDescriptor *type, const char *key);
 
 /* Paths of the values that a tree holds, down to scalars, lists and empty objects, in order. */
 void confd_leaf_paths(json_t *tree, const char *path, mac_strings *ret_paths);

@@ -59,7 +59,7 @@ static void visit_object(const secret_visit *visit, const ProtobufCMessageDescri
     const char *key;
     json_t *value;
     json_object_foreach (object, key, value) {
-        const ProtobufCFieldDescriptor *field = confd_field_find(type, key);
+        const ProtobufCFieldDescriptor *field = mac_codec_field(type, key);
         if (!field)
             continue;
         mac_autofree char *at = mac_path_key(path, key);
