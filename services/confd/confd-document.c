@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "confd-origin.h"
 #include "confd-parse.h"
 #include "confd-schema.h"
 #include "crypto/mac-crypto.h"
@@ -48,23 +49,20 @@ int confd_document_from_tree(const json_t *tree, const confd_names *names, mac_p
 }
 
 void confd_document_place(const confd_sources *sources, const mac_problems *found, mac_problems *problems) {
+    mac_autoptr(confd_origins) origins = NULL;
     for (size_t i = 0; i < mac_problems_count(found); i++) {
         const mac_problem *problem = mac_problems_get(found, i);
-        bool needs = !problem->file && problem->path;
-        mac_place place = {.file = needs ? confd_document_origin(sources, problem->path) : problem->file,
-                           .line = problem->line,
-                           .column = problem->column};
-        confd_autoparsed parsed = {0};
-        mac_autoptr(mac_problems) ignored = mac_problems_new();
-        const confd_source *source = needs && place.file ? confd_sources_get(sources, place.file) : NULL;
-        const mac_mark *mark = NULL;
-        if (source && confd_parse_text(source, ignored, &parsed) == 0)
-            mark = confd_parsed_mark_near(&parsed, problem->path);
-        mac_problems_add(problems, problem->severity,
-                         mark         ? &mark->place
-                         : place.file ? &place
-                                      : NULL,
-                         problem->path, "%s", problem->message);
+        mac_place place = {problem->file, problem->line, problem->column};
+        if (!problem->file && problem->path) {
+            if (!origins)
+                origins = confd_origins_new(sources);
+            place.file = confd_origins_of(origins, problem->path);
+            const mac_mark *mark = confd_origins_mark(origins, place.file, problem->path);
+            if (mark)
+                place = mark->place;
+        }
+        mac_problems_add(problems, problem->severity, place.file ? &place : NULL, problem->path, "%s",
+                         problem->message);
     }
 }
 
@@ -92,25 +90,7 @@ int confd_document_resolve(const confd_sources *sources, const confd_names *name
 
 /* ---- where a value comes from ---- */
 
-/* Whether a patch says something about a path: sets it or something below it, or sets or removes something above it. */
-static bool patch_touches(json_t *patch, const char *path) {
-    if (mac_tree_get(patch, path))
-        return true;
-    mac_autofree char *above = mac_strdup(path);
-    while (mac_path_cut(above)) {
-        json_t *value = mac_tree_get(patch, above);
-        if (value)
-            return !json_is_object(value);
-    }
-    return false;
-}
-
 const char *confd_document_origin(const confd_sources *sources, const char *path) {
-    for (size_t i = sources->count; i-- > 0;) {
-        mac_autoptr(mac_problems) ignored = mac_problems_new();
-        mac_autoptr(json_t) patch = NULL;
-        if (confd_parse_patch(&sources->items[i], ignored, &patch) == 0 && patch_touches(patch, path))
-            return sources->items[i].name;
-    }
-    return NULL;
+    mac_autoptr(confd_origins) origins = confd_origins_new(sources);
+    return confd_origins_of(origins, path);
 }

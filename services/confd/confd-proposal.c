@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "confd-origin.h"
 #include "confd-parse.h"
 #include "confd-schema.h"
 #include "confd-secrets.h"
@@ -181,10 +182,11 @@ static void note_overruled(const confd_proposal *proposal) {
     if (!source || confd_parse_patch(source, ignored, &patch) < 0)
         return;
     confd_leaf_paths(patch, "", &paths);
+    mac_autoptr(confd_origins) origins = confd_origins_new(&proposal->sources);
     for (size_t i = 0; i < paths.count; i++) {
         json_t *said = mac_tree_get(patch, paths.items[i]);
         json_t *is = mac_tree_get(proposal->document->tree, paths.items[i]);
-        const char *origin = confd_document_origin(&proposal->sources, paths.items[i]);
+        const char *origin = confd_origins_of(origins, paths.items[i]);
         if (!json_is_null(said) && !json_equal(said, is) && origin && !mac_streq(origin, CONFD_FILE))
             mac_problems_add(proposal->notes, MAC_PROBLEM_NOTE, NULL, paths.items[i], "is overruled by %s", origin);
     }
