@@ -117,6 +117,7 @@ static void each_workload_has_its_turn(void **state) {
     assert_true(place_of("modest") < 2);
     test_answer_held();
     test_node_until_count(accounts->node, &many.done, GREEDY);
+    test_node_until_count(accounts->node, &one.done, 1);
     assert_int_equal(one.good, 1);
     assert_int_equal(many.good, GREEDY);
     test_node_close(accounts->node, &greedy);
