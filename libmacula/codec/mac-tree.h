@@ -16,10 +16,9 @@ char *mac_path_index(const char *path, size_t index);
 char *mac_path_label(const char *path);
 /* Shortens a path to that of what it stands in; false: it stands in nothing. */
 bool mac_path_cut(char *path);
-/* Canonical spelling of a path for a message type (aliases, camelCase, [k] for map keys, which may stand with their dots
- * at the end of the path). -EINVAL with a problem:
- * unknown key, "did you mean". *ret_field is the descriptor of the last field, NULL for the whole message, an item of a
- * map or list gives its field. */
+/* Canonical spelling of a path for a message type (aliases, camelCase, [k] for map keys, which may stand with their
+ * dots at the end of the path). -EINVAL with a problem: unknown key, "did you mean". *ret_field is the descriptor of
+ * the last field, NULL for the whole message, an item of a map or list gives its field. */
 int mac_path_resolve(const ProtobufCMessageDescriptor *type, const char *path, mac_problems *problems, char **ret_path,
                      const ProtobufCFieldDescriptor **ret_field) MAC_MUST_USE;
 /* The value at a canonical path (borrowed), or NULL. */
