@@ -43,15 +43,23 @@ def advertisement(*options):
 class Advertised(NetTest):
     def setUp(self):
         super().setUp()
+        self.speaker = None
+        self.addCleanup(self.silence)
         self.router = self.lan.router()
         self.node = self.lan.node("maculaos:\n  network:\n    interfaces:\n      eth0: {addresses: [192.168.77.10/24]}\n")
         self.node.wait_net(lambda net: net.address("eth0", "link_local", "fe80") and net.link("eth0")["carrier"])
 
     def advertise(self, *options):
-        process = self.router.background("python3", "-c", ROUTER, advertisement(*options).hex())
-        self.addCleanup(process.close)
-        process.wait("advertised")
-        return process
+        """From now on, also when it is asked: the router says nothing else any more."""
+        self.silence()
+        self.speaker = self.router.background("python3", "-c", ROUTER, advertisement(*options).hex())
+        self.speaker.wait("advertised")
+        return self.speaker
+
+    def silence(self):
+        if self.speaker:
+            self.speaker.close()
+        self.speaker = None
 
     def servers(self, wanted):
         self.node.wait_net(lambda net: net.status.get("resolver", {}).get("servers", []) == wanted)
