@@ -230,8 +230,12 @@ class Real(Wifi):
         node = self.node("maculaos:\n  wifi:\n    - {name: 'de\"pot ', passphrase: 'cor\"rect\\ horse'}\n    - {name: café}\n"
                          "    - {name: key, passphrase: %s}\n" % ("0123456789abcdef" * 4))
         node.wait_net(lambda net: "connected" in self.wifi(net))
-        told = node.space.exec("python3", "-c", ASK, node.root / "run/macula/net/wifi/wlan0", "LIST_NETWORKS",
-                               "GET_NETWORK 0 key_mgmt", "GET_NETWORK 0 psk", "GET_NETWORK 1 key_mgmt").stdout
+        def ask(*commands):
+            return node.space.exec("python3", "-c", ASK, node.root / "run/macula/net/wifi/wlan0", *commands).stdout
+
+        # A wire is joined with the first network already, while netd tells of the others.
+        node.until(lambda: "2\tkey\tany" in ask("LIST_NETWORKS"))
+        told = ask("LIST_NETWORKS", "GET_NETWORK 0 key_mgmt", "GET_NETWORK 0 psk", "GET_NETWORK 1 key_mgmt")
         self.assertIn('0\tde\\"pot \tany', told)
         self.assertIn("1\tcaf\\xc3\\xa9\tany", told)
         self.assertIn("2\tkey\tany", told)
