@@ -230,6 +230,7 @@ class Real(Wifi):
         node = self.node("maculaos:\n  wifi:\n    - {name: 'de\"pot ', passphrase: 'cor\"rect\\ horse'}\n    - {name: café}\n"
                          "    - {name: key, passphrase: %s}\n" % ("0123456789abcdef" * 4))
         node.wait_net(lambda net: "connected" in self.wifi(net))
+
         def ask(*commands):
             return node.space.exec("python3", "-c", ASK, node.root / "run/macula/net/wifi/wlan0", *commands).stdout
 
