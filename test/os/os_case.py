@@ -157,14 +157,21 @@ class OsTest(unittest.TestCase):
         return {key: value.strip("'\"") for key, _, value in (line.partition("=") for line in lines)}
 
     def boots_until_up(self, machine, most=6, seconds=240):
-        """Lets it reset itself until a login prompt is there; returns (boots it took, what the initramfs says)."""
-        for count in range(1, most + 1):
+        """Lets it reset itself until a login prompt is there; returns (boots it took, what the initramfs says).
+
+        Not counted is a start of the active slot that the emulator spoils: its processors run in threads of their own, and one may
+        meet the breakpoint with which Linux changes its own code in another's half of the change ("int3")."""
+        count = 0
+        while count < most:
+            count += 1
             machine.start()
             try:
                 machine.console.log_in(seconds=seconds)
                 return count, self.boot_environment(machine)
             except Ended:
                 self.assertEqual(machine.wait_end(60), "reset")
+                text = machine.console.text
+                count -= "Oops: int3:" in text and "on trial" not in text
         raise machine.console.failed(f"was not up after {most} boots")
 
     def bus(self, machine, key=None, seconds=120):
