@@ -58,7 +58,6 @@ static void on_heard(healthd_manager *manager, bool good, const char *message) {
     manager->suspect = false;
     if (counts && healthd_check_set(check, good, message, now, mac_unix_ms()))
         healthd_manager_changed(manager, check, from);
-    healthd_runs_ended(manager, HEALTHD_NODE_CHECK);
 }
 
 static void on_status(const Macula__V1__SupervisorStatus *status, void *data) {
@@ -69,13 +68,15 @@ static void on_status(const Macula__V1__SupervisorStatus *status, void *data) {
         return;
     for (size_t i = 0; status && i < status->n_units; i++)
         on_unit(manager, status->units[i]);
-    if (manager->ask_again) { /* somebody waits for what is so now, not for what was when this was asked */
-        manager->ask_again = false;
+    bool again = manager->ask_again; /* somebody waits for what is so now, not for what was when this was asked */
+    manager->ask_again = false;
+    if (again)
         healthd_services_ask(manager);
-    } else {
+    else
         on_heard(manager, status != NULL, status ? "the supervisor answers" : error ? error->message : "no answer");
-    }
     healthd_manager_consider(manager);
+    if (!again) /* who waited is told what follows from it, too */
+        healthd_runs_ended(manager, HEALTHD_NODE_CHECK);
 }
 
 void healthd_services_ask(healthd_manager *manager) {
