@@ -65,7 +65,7 @@ static void a_failing_command_is_told_and_the_next_one_runs(void **state) {
 
 static void a_command_has_a_time_limit(void **state) {
     test_node *node = *state;
-    commands(node, 1, "sleep 600", "", "");
+    commands(node, 1, "tail -f /dev/null", "", "");
     items[0].timeout = "50ms";
     start(node, &confd_apply_run_cmd);
     assert_null(node->error);
@@ -169,7 +169,7 @@ static void on_end(confd_run *run, const mac_error *error, void *data) {
 static void a_running_command_can_be_cancelled(void **state) {
     static const confd_applicator *const table[] = {&confd_apply_run_cmd, NULL};
     test_node *node = *state;
-    commands(node, 2, "echo x > started; sleep 600", "echo x > second", "");
+    commands(node, 2, "echo x > started; tail -f /dev/null", "echo x > second", "");
     uv_timer_t timer = {.data = node};
     uv_timer_init(&node->loop, &timer);
     uv_timer_start(&timer, cancel_when_it_runs, 1, 1);

@@ -60,11 +60,17 @@ void firstboot_console_tell(firstboot_manager *manager) {
     (void)!mac_bus_publish(manager->bus, "firstboot.page", &status.base); /* again when the bus is there */
 }
 
+/* For root alone; it is made again at each start. */
+static int write_text(firstboot_manager *manager, const char *path, const char *text) {
+    int result = mac_fs_mkdirs(manager->root, CONSOLE_DIR, 0700);
+    if (result < 0)
+        return result;
+    return mac_fs_write(manager->root, path, text, strlen(text), MAC_FS_PRIVATE_AS(MAC_FS_RELAXED));
+}
+
 static void keep_port(firstboot_manager *manager) {
     mac_autofree char *text = mac_asprintf("%u\n", firstboot_server_port(manager->server));
-    int result = mac_fs_mkdirs(manager->root, CONSOLE_DIR, 0700);
-    if (result == 0)
-        result = mac_fs_write(manager->root, PORT_FILE, text, strlen(text), MAC_FS_PRIVATE_AS(MAC_FS_RELAXED));
+    int result = write_text(manager, PORT_FILE, text);
     if (result < 0)
         mac_log_error("the firewall is not told of the port of the page", "file=" PORT_FILE " error=" MAC_LOG_Q("%s"),
                       strerror(-result));
@@ -122,9 +128,7 @@ void firstboot_console_update(firstboot_manager *manager) {
     }
     free(manager->shown);
     manager->shown = text;
-    int result = mac_fs_mkdirs(manager->root, CONSOLE_DIR, 0700);
-    if (result == 0)
-        result = mac_fs_write(manager->root, CONSOLE_FILE, text, strlen(text), MAC_FS_PRIVATE_AS(MAC_FS_RELAXED));
+    int result = write_text(manager, CONSOLE_FILE, text);
     if (result < 0)
         mac_log_error("the consoles cannot show the code", "file=" CONSOLE_FILE " error=" MAC_LOG_Q("%s"),
                       strerror(-result));

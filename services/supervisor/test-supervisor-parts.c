@@ -251,7 +251,7 @@ static void orphans(supervisor_children *children, uv_loop_t *loop) {
     run r = {0};
     supervisor_process *process;
     /* What it leaves behind holds the pipe open; it must not hold us. */
-    assert_int_equal(start(children, "sleep 1000 & echo $!; kill -9 $$", &r, &process), 0);
+    assert_int_equal(start(children, "tail -f /dev/null & echo $!; kill -9 $$", &r, &process), 0);
     run_to_end(loop, &r);
     assert_true(WIFSIGNALED(r.status));
     pid_t left = (pid_t)atoi(r.lines.data);
@@ -288,7 +288,7 @@ static void left_running(supervisor_children *children, uv_loop_t *loop) {
     static run r;
     supervisor_process *process;
     r = (run){0};
-    assert_int_equal(start(children, "trap '' TERM; while :; do sleep 1; done", &r, &process), 0);
+    assert_int_equal(start(children, "trap '' TERM; while :; do tail -f /dev/null; done", &r, &process), 0);
 }
 
 static void closing_kills_what_still_runs(void **state) {

@@ -147,6 +147,14 @@ class Setup(unittest.TestCase):
         person.answer(r"Realm(?s:.*?)\] ", "")
         person.answer(r"Entry points(?s:.*?)> ", "")
 
+    def keep_all(self, person):
+        """Of a node that is configured: up to the Portal."""
+        person.answer(r"Connection\n(?s:.*)\[dhcp\] ", "")
+        self.answer_system(person, "")
+        person.answer(r"Password of the user macula(?s:.*?)\n  (?=\Z)", "")
+        person.answer(r"SSH keys(?s:.*?)> ", "")
+        self.answer_mesh(person)
+
     def test_who_leaves_at_any_question_goes_on_there_later_and_sees_what_is_typed(self):
         with Node() as node:
             person = Terminal(node, "setup")
@@ -190,11 +198,7 @@ class Setup(unittest.TestCase):
             node.cli("setup", "--answers", "-", stdin=f"hostname=edge-9\nssh_keys={KEY}\n").ok()
             for word in ("WRONG-22", "w"):
                 person = Terminal(node, "setup")
-                person.answer(r"Connection\n(?s:.*)\[dhcp\] ", "")
-                self.answer_system(person, "")
-                person.answer(r"Password of the user macula(?s:.*?)\n  (?=\Z)", "")
-                person.answer(r"SSH keys(?s:.*?)> ", "")
-                self.answer_mesh(person)
+                self.keep_all(person)
                 person.answer(r"Pairing code of the Portal.*?: ", word)
                 if word == "w":
                     person.expect(r"Open https://\S+ and authorise")
@@ -220,11 +224,7 @@ class Setup(unittest.TestCase):
             self.assertIn("Paired already: this node belongs to Ada", node.cli("setup", "--pair", "EXPIRED-2").ok().out)
 
             person = Terminal(node, "setup")
-            person.answer(r"Connection\n(?s:.*)\[dhcp\] ", "")
-            self.answer_system(person, "")
-            person.answer(r"Password of the user macula(?s:.*?)\n  (?=\Z)", "")
-            person.answer(r"SSH keys(?s:.*?)> ", "")
-            self.answer_mesh(person)
+            self.keep_all(person)
             person.expect(r"Paired already: this node belongs to Ada Lovelace")
             person.answer(r"Pair with another account\?.*\] ", "y")
             person.answer(r"Pairing code of the Portal.*?: ", "EXPIRED-2")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""web.py [NAME ...]: the page of the first boot in a real browser (headless Chromium, driven by Playwright), with a real node and the
+"""web.py, and the names of cases: the page of the first boot in a real browser (headless Chromium, driven by Playwright), with a real node and the
 stand-in of the Portal. The cases stand in cases.mjs; without names all run. Screenshots are kept in build/web/screens. What is
 missing (Chromium, npm) is a skip (exit 77), but not in CI."""
 import json
