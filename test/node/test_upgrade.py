@@ -198,7 +198,7 @@ class Upgrades(UpgradeTest):
             node.cli("config", "patch", json.dumps({"maculaos": {"upgrade": {
                 "url": "github://macula-io/macula-os", "github_api": self.server.url}}})).ok()
             self.assertEqual(node.upgrade("check", "-o", "json").ok().json()["version"], "0.2.0")
-            node.upgrade("channel", "beta").ok()
+            node.upgrade("set-channel", "beta").ok()
             self.assertEqual(node.upgrade("check", "-o", "json").ok().json()["version"], "0.3.0-rc.1")
             node.upgrade("apply").exits(4)
             self.assertEqual(node.status()["other"]["version"], "0.3.0-rc.1")
