@@ -141,7 +141,7 @@ class NetNode(Node):
     """A whole node whose netd changes the network of its namespace."""
 
     def __init__(self, space, config, env=None, services=("confd", "netd")):
-        super().__init__(config=config, env={"MACULA_NETD_KERNEL": "linux", **(env or {})})
+        super().__init__(config=config, env={"MACULA_NETD_KERNEL": "linux", "MACULA_NATS_PORT": "", **(env or {})})
         self.space = space
         units = self.root / "units"  # what concerns the network, and no more
         units.mkdir()

@@ -6,6 +6,7 @@
 
 Every wait is for an event (a line of output, a file, an answer) and bounded; nothing sleeps."""
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -137,8 +138,27 @@ class Background:
         self.close()
 
 
+def reserve_port():
+    """A port that no other test takes as long as this process lives, also while nothing listens there: (number, what holds it).
+
+    A node that finds its default port taken chooses a free one; the next node that looks takes the default port as soon as the server
+    of the first one is away. So tests give each node its own, below those that the kernel gives to connections."""
+    folder = pathlib.Path(tempfile.gettempdir()) / f"macula-test-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for port in range(14222, 18000):
+        holder = open(folder / str(port), "w", encoding="ascii")  # noqa: SIM115 # given to the caller
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port, holder
+        holder.close()
+    raise AssertionError(f"no port is free; see {folder}")
+
+
 class Node:
-    """A node under a root directory of its own, on a port that is free."""
+    """A node under a root directory of its own, on a port of its own; MACULA_NATS_PORT in `env` says another, "" that the node
+    chooses."""
 
     def __init__(self, root=None, config=None, env=None):
         self._own = root is None
@@ -149,12 +169,16 @@ class Node:
             if name not in (env or {}):
                 self.env.pop(name, None)
         self.runner = self.url = self._changes = None
+        self.port = self._port_holder = None
+        if "MACULA_NATS_PORT" not in (env or {}):
+            self.port, self._port_holder = reserve_port()
         if config is not None:
             self.write("/var/lib/maculaos/config.yaml", config)
 
     # ---- life ----
     def start(self, **env):
-        self.runner = Background(BIN / "maculaos", "node", "run", env={**self.env, **env})
+        port = {"MACULA_NATS_PORT": str(self.port)} if self.port else {}
+        self.runner = Background(BIN / "maculaos", "node", "run", env={**self.env, **port, **env})
         # Ready, or the first sign that it will never be. Not that the bus refuses somebody: that may be a service of another
         # node beside this one, which looks for its own server at this port.
         found = self.runner.wait(r"node ready: (nats://\S+)|node cannot start|node is not ready|cannot be started")
@@ -207,6 +231,8 @@ class Node:
         finally:
             if self._own:
                 shutil.rmtree(self.root, ignore_errors=True)
+            if self._port_holder:
+                self._port_holder.close()
 
     def pids(self):
         status = self.cli("services", "processes", "-o", "json").ok().json()

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import unittest
 
-from node_harness import BIN, SOURCE, Background, Node, RawClient
+from node_harness import BIN, SOURCE, Background, Node, RawClient, reserve_port
 
 
 class WhichNode(unittest.TestCase):
@@ -38,6 +38,9 @@ class WhichNode(unittest.TestCase):
             self.assertIn("no node runs in", done.stderr)
 
 
+OWN_CHOICE = {"MACULA_NATS_PORT": ""}  # the node finds its port itself
+
+
 class Run(unittest.TestCase):
     def test_a_second_node_under_the_same_root_is_refused_with_the_first_ones_pid(self):
         with Node() as node:
@@ -58,7 +61,7 @@ class Run(unittest.TestCase):
             node.__exit__(None)
 
     def test_two_nodes_side_by_side_choose_different_ports(self):
-        with Node() as first, Node() as second:
+        with Node(env=OWN_CHOICE) as first, Node(env=OWN_CHOICE) as second:
             self.assertNotEqual(first.url, second.url)
 
     def test_no_server_installed_is_said_with_the_remedy(self):
@@ -113,12 +116,10 @@ class Run(unittest.TestCase):
             self.assertIn("is the node running?", node.cli("node", "info").exits(7).err)
 
     def test_the_bus_opens_to_the_network_and_closes_again_at_its_own_port(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port, _held = reserve_port()
         opened = {"maculaos": {"nats": {"listen": f"0.0.0.0:{port}"}, "security": {"require_credentials": True}}}
         closed = {"maculaos": {"nats": {"listen": f"127.0.0.1:{port}"}}}
-        with Node(config=f"maculaos: {{nats: {{listen: '127.0.0.1:{port}'}}}}\n") as node:
+        with Node(config=f"maculaos: {{nats: {{listen: '127.0.0.1:{port}'}}}}\n", env=OWN_CHOICE) as node:
             for patch, reachable in ((opened, True), (closed, False)):
                 server = node.pids()["nats-server"]
                 node.cli("config", "patch", json.dumps(patch)).ok()
@@ -130,13 +131,11 @@ class Run(unittest.TestCase):
                     self.assertEqual(client.connect_ex(("127.0.0.2", port)) == 0, reachable)
 
     def test_an_address_that_another_program_holds_is_refused(self):
-        with socket.socket() as mine, socket.socket() as other:
-            mine.bind(("127.0.0.1", 0))
-            port = mine.getsockname()[1]
+        port, _held = reserve_port()
+        with socket.socket() as other:
             other.bind(("127.0.0.2", port))
             other.listen()
-            mine.close()
-            with Node(config=f"maculaos: {{nats: {{listen: '127.0.0.1:{port}'}}}}\n") as node:
+            with Node(config=f"maculaos: {{nats: {{listen: '127.0.0.1:{port}'}}}}\n", env=OWN_CHOICE) as node:
                 wanted = {"maculaos": {"nats": {"listen": f"0.0.0.0:{port}"}, "security": {"require_credentials": True}}}
                 self.assertIn("another program", node.cli("config", "patch", json.dumps(wanted)).exits(5).err)
 
