@@ -145,7 +145,7 @@ def reserve_port():
     of the first one is away. So tests give each node its own, below those that the kernel gives to connections."""
     folder = pathlib.Path(tempfile.gettempdir()) / f"macula-test-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    for port in range(14222, 18000):
+    for port in range(30222, 32700):
         holder = open(folder / str(port), "w", encoding="ascii")  # noqa: SIM115 # given to the caller
         with contextlib.suppress(OSError), socket.socket() as probe:
             fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,35 +1,19 @@
 """One machine with the stand-in for the system (os_minimal), which upgrades itself over HTTP from a release server here."""
 import json
 import os
-import pathlib
-import shutil
-import tempfile
 
-from os_case import OsTest
-from os_minimal import ADDRESS, BIN, Minimal
+from os_minimal import ADDRESS, Minimal
+from os_releases import HOST, Releases
 
-from release_maker import Signer
-from release_server import ReleaseServer
-
-HOST = "10.0.3.2"
 STARTED = r"stand-in: slot=(\w) pending=(\d) failed=(\w?) version=(\S*) problem=(.*) lost=(\d\d)"
 NAMES = ("slot", "pending", "failed", "version", "problem", "lost")
 
 
-class Upgrading(OsTest):
+class Upgrading(Releases):
     def setUp(self):
         super().setUp()
-        if not (BIN / "macula-release").exists():
-            self.skipTest(f"{BIN}/macula-release was not built (make build)")
         if os.geteuid():
             self.skipTest("files of the slot keep their owners: needs root")
-        self.work = pathlib.Path(tempfile.mkdtemp(prefix="macula-os-upgrading-"))
-        self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
-        self.signer = Signer(self.work)
-        self.addCleanup(self.signer.close)
-        self.server = ReleaseServer(self.work)
-        self.server.__enter__()
-        self.addCleanup(self.server.__exit__, None, None, None)
 
     def prepared(self, more=lambda root: None, **machine):
         """A disk with version 1.0.0, and `self.one`, the machine that starts from it and looks for releases in `next`."""

@@ -1,37 +1,19 @@
 """A machine upgrades itself over HTTP: to a version that stays, and to one that boots but is not well and comes back by itself."""
 import json
-import pathlib
 import re
 import shutil
-import sys
-import tempfile
 import unittest
 
 from os_bootstate import state_on
-from os_case import SOURCE, OsTest
 from os_disk import tool
+from os_releases import BIN, HOST, Releases
 
-sys.path.insert(0, str(SOURCE / "test" / "release"))
-from release_maker import BIN, Signer, make_release, seal  # noqa: E402
-from release_server import ReleaseServer  # noqa: E402
+from release_maker import Signer, make_release, seal
 
-HOST = "10.0.3.2"  # what the guest calls us, on a network of its own
 SICK = "/usr/lib/macula-is-sick"
 
 
-class Upgrades(OsTest):
-    def setUp(self):
-        super().setUp()
-        if not (BIN / "macula-release").exists():
-            self.skipTest(f"{BIN}/macula-release was not built (make build)")
-        self.work = pathlib.Path(tempfile.mkdtemp(prefix="macula-os-upgrade-"))
-        self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
-        self.signer = Signer(self.work)
-        self.addCleanup(self.signer.close)
-        self.server = ReleaseServer(self.work)
-        self.server.__enter__()
-        self.addCleanup(self.server.__exit__, None, None, None)
-
+class Upgrades(Releases):
     def release(self, disk, version, edit=lambda root: None):
         """What runs on the disk, as a release of another version."""
         directory, root, image = self.work / version, self.work / "root", self.work / "image"
