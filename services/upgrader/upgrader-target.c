@@ -16,7 +16,11 @@
 
 #define BUFFER (1u << 20)
 #define BUFFERS 3u
-#define CHECKPOINT (32ull << 20) /* bytes between two times that the disk is waited for */
+/* How much may have to be fetched again after a power cut: so many bytes, or over a slow link what comes in so many
+ * milliseconds. The disk is waited for at most so often. */
+#define CHECKPOINT (32ull << 20)
+#define CHECKPOINT_MS 10000u
+#define CHECKPOINT_MIN_MS 1000u
 #define ALIGNMENT 4096u
 #define MARK_MAX 128u
 
@@ -25,15 +29,14 @@ struct upgrader_target {
     int fd;
     uint64_t capacity;
     mac_root *system;
-    void (*on_durable)(uint64_t offset, void *data);
-    void *on_durable_data;
+    void (*on_written)(uint64_t offset, void *data);
+    void *on_written_data;
     uint8_t *buffers[BUFFERS];
     /* Of the thread that fills: */
     uint64_t filling; /* number of the buffer */
     size_t filled;    /* bytes in it */
     bool running;
     pthread_t thread;
-    bool keep_mark;
     uint64_t start;
     /* Shared, under the lock: */
     pthread_mutex_t lock;
@@ -249,28 +252,45 @@ mac_error *upgrader_target_seal(upgrader_target *target) {
 
 /* ---- the stream ---- */
 
-/* One buffer; 0 or what failed. */
-static int write_buffer(upgrader_target *target, uint64_t number, size_t length, uint64_t *unsynced) {
-    uint64_t offset = target->start + number * BUFFER;
-    int reason = write_all(target->fd, target->buffers[number % BUFFERS], length, offset);
-    *unsynced += length;
-    if (reason || *unsynced < CHECKPOINT)
-        return reason;
-    *unsynced = 0;
-    if (!target->keep_mark)
-        return 0;
+/* What has been written since it was last waited for. */
+typedef struct checkpoint {
+    uint64_t bytes;
+    uint64_t at_ms; /* when that was */
+} checkpoint;
+
+static bool is_due(const checkpoint *last, uint64_t now) {
+    uint64_t since = now - last->at_ms;
+    return (last->bytes >= CHECKPOINT && since >= CHECKPOINT_MIN_MS) || since >= CHECKPOINT_MS;
+}
+
+/* What is written up to here is kept for good. 0 or what failed. */
+static int make_durable(upgrader_target *target, uint64_t offset) {
     if (fdatasync(target->fd) < 0)
         return errno;
-    if (target->on_durable)
-        target->on_durable(offset + length, target->on_durable_data);
-    write_mark(target, offset + length);
+    write_mark(target, offset);
     MAC_FAULT_POINT("upgrader.work.checkpoint");
     return 0;
 }
 
+/* One buffer; 0 or what failed. */
+static int write_buffer(upgrader_target *target, uint64_t number, size_t length, checkpoint *last) {
+    uint64_t offset = target->start + number * BUFFER;
+    int reason = write_all(target->fd, target->buffers[number % BUFFERS], length, offset);
+    if (reason)
+        return reason;
+    if (target->on_written)
+        target->on_written(offset + length, target->on_written_data);
+    last->bytes += length;
+    uint64_t now = mac_now_ms();
+    if (!is_due(last, now))
+        return 0;
+    *last = (checkpoint){.at_ms = now};
+    return make_durable(target, offset + length);
+}
+
 static void *write_loop(void *data) {
     upgrader_target *target = data;
-    uint64_t unsynced = 0;
+    checkpoint last = {.at_ms = mac_now_ms()};
     pthread_mutex_lock(&target->lock);
     for (;;) {
         while (target->written == target->offered && !target->ended)
@@ -280,7 +300,7 @@ static void *write_loop(void *data) {
         uint64_t number = target->written;
         size_t length = target->ended && number + 1 == target->offered ? target->last_length : BUFFER;
         pthread_mutex_unlock(&target->lock);
-        int reason = length ? write_buffer(target, number, length, &unsynced) : 0;
+        int reason = length ? write_buffer(target, number, length, &last) : 0;
         pthread_mutex_lock(&target->lock);
         target->written++;
         if (reason) {
@@ -293,19 +313,18 @@ static void *write_loop(void *data) {
     return NULL;
 }
 
-void upgrader_target_watch(upgrader_target *target, void (*on_durable)(uint64_t offset, void *data), void *data) {
-    target->on_durable = on_durable;
-    target->on_durable_data = data;
+void upgrader_target_watch(upgrader_target *target, void (*on_written)(uint64_t offset, void *data), void *data) {
+    target->on_written = on_written;
+    target->on_written_data = data;
 }
 
-void upgrader_target_begin(upgrader_target *target, uint64_t offset, bool keep_mark) {
+void upgrader_target_begin(upgrader_target *target, uint64_t offset) {
     stop_thread(target);
     target->filling = target->offered = target->written = target->filled = 0;
     target->last_length = BUFFER;
     target->ended = false;
     target->failure = 0;
     target->start = offset;
-    target->keep_mark = keep_mark;
     for (unsigned i = 0; i < BUFFERS; i++)
         if (!target->buffers[i])
             target->buffers[i] = upgrader_aligned(BUFFER);
@@ -357,5 +376,8 @@ mac_error *upgrader_target_end(upgrader_target *target) {
     if (target->failure)
         return failure(target, "written", target->failure, target->failed_at);
     MAC_FAULT_POINT("upgrader.work.written");
-    return upgrader_target_sync(target);
+    mac_error *error = upgrader_target_sync(target);
+    if (!error) /* of a stream that broke off, too */
+        write_mark(target, target->start + target->filling * BUFFER + whole);
+    return error;
 }

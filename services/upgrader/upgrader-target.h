@@ -21,13 +21,13 @@ uint64_t upgrader_target_mark(const upgrader_target *target);
 /* The slot does not say any more what it held. Durable. */
 mac_error *upgrader_target_clear(upgrader_target *target);
 /* Bytes follow from `offset` on (a multiple of the block size). */
-void upgrader_target_begin(upgrader_target *target, uint64_t offset, bool keep_mark);
-/* Called, by the thread that writes, whenever the slot is durable up to a byte; NULL: not any more. Not while it is
+void upgrader_target_begin(upgrader_target *target, uint64_t offset);
+/* Called, by the thread that writes, whenever the slot is written up to a byte; NULL: not any more. Not while it is
  * written. */
-void upgrader_target_watch(upgrader_target *target, void (*on_durable)(uint64_t offset, void *data), void *data);
+void upgrader_target_watch(upgrader_target *target, void (*on_written)(uint64_t offset, void *data), void *data);
 /* false: it cannot be written; end says why. */
 bool upgrader_target_put(upgrader_target *target, const void *data, size_t length);
-/* Waits until everything is written, and durable. */
+/* Waits until everything is written, and durable; the mark says how far. */
 mac_error *upgrader_target_end(upgrader_target *target);
 /* Forgets the mark, so that the next write begins at the beginning; or says that all is there. */
 void upgrader_target_unmark(upgrader_target *target);

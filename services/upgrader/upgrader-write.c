@@ -53,19 +53,19 @@ static bool put(const void *data, size_t length, void *user) {
     return upgrader_target_put(w->target, data, length);
 }
 
-static void on_durable(uint64_t offset, void *data) {
+static void on_written(uint64_t offset, void *data) {
     upgrader_readback_offer(data, offset);
 }
 
-/* Fetches from where an earlier attempt has come to, while what is durable is read back. Every byte, of the data and of
+/* Fetches from where an earlier attempt has come to, while what is written is read back. Every byte, of the data and of
  * the tree, is covered by the root hash: no digest of the stream is needed besides. */
 static mac_error *stream(work *w) {
     uint64_t offset = upgrader_target_mark(w->target);
     w->done = w->reused = offset;
     w->readback = upgrader_readback_new(w->target, w->found);
     upgrader_readback_offer(w->readback, offset);
-    upgrader_target_watch(w->target, on_durable, w->readback);
-    upgrader_target_begin(w->target, offset, true);
+    upgrader_target_watch(w->target, on_written, w->readback);
+    upgrader_target_begin(w->target, offset);
     mac_error *error =
         offset < w->found->size ? upgrader_transfer_part(&w->transfer, offset, w->found->size - offset, put, w) : NULL;
     mac_error *written = upgrader_target_end(w->target);
@@ -85,7 +85,7 @@ static mac_error *stream(work *w) {
 static mac_error *assemble(work *w, const upgrader_delta *delta) {
     w->delta = true;
     w->reused = delta->reuse;
-    upgrader_target_begin(w->target, 0, true);
+    upgrader_target_begin(w->target, 0);
     mac_error *error = upgrader_delta_run(delta, w->request, w->target, &w->transfer, on_assembled, w);
     mac_error *written = upgrader_target_end(w->target);
     if (written) {

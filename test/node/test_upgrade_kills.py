@@ -10,7 +10,7 @@ import subprocess
 import unittest
 
 from node_harness import BIN, SOURCE, Background
-from upgrade_harness import FIRST, UpgradeTest
+from upgrade_harness import FIRST, UpgradeNode, UpgradeTest, make_release
 
 
 def fault_points():
@@ -27,6 +27,7 @@ TRIAL = ("upgrader.trial.started", "upgrader.confirm.before", "upgrader.confirm.
 REJECT = ("upgrader.reject.recorded", "upgrader.reject.written")
 RETURN = ("upgrader.return.recorded", "upgrader.return.written")
 CANCEL = ("upgrader.trial.withdrawn",)
+LONG = ("upgrader.work.checkpoint",)  # an image of some length
 
 
 class Kills(UpgradeTest):
@@ -60,22 +61,38 @@ class Kills(UpgradeTest):
         self.assertGreaterEqual(len(fault_points()), 15)
 
     def test_killed_at_every_step_up_to_the_activation(self):
-        names = [name for name in fault_points() if name not in TRIAL + REJECT + RETURN + CANCEL]
+        names = [name for name in fault_points() if name not in TRIAL + REJECT + RETURN + CANCEL + LONG]
         for number, name in enumerate(names):
             with self.subTest(name), self.node() as node:
                 node.stop()
                 node.start(MACULA_FAULT=name, MACULA_FAULT_ARMED=str(node.path("/armed")))
                 node.write("/armed", "")
                 node.upgrade("apply", "--timeout", "10s", "--no-wait")
-                self.wait_for_death(node)
+                self.assertTrue(self.died(node), "nothing comes by this point")
                 node.path("/armed").unlink()
                 node.power_cut() if number % 2 else node.reboot()
                 self.check(node)
                 self.upgraded(node)
 
-    def wait_for_death(self, node):
-        """Until the upgrader or its worker was killed by the fault point, or the job has ended without coming by it."""
-        node.runner.wait(r"unit=upgrader state=waiting|was ended by signal 9|tries a new version|the upgrade failed", 60)
+    def test_what_a_long_fetch_has_brought_is_not_fetched_again(self):
+        make_release(self.served / "long", "0.2.0", self.signer, size=48 << 20)
+        with UpgradeNode(f"{self.server.url}long/", self.signer, "delta: false\nbandwidth_limit: 24M") as node:
+            node.stop()
+            node.start(MACULA_FAULT=LONG[0], MACULA_FAULT_ARMED=str(node.path("/armed")))
+            node.write("/armed", "")
+            node.upgrade("apply", "--timeout", "10s", "--no-wait")
+            self.assertTrue(self.died(node), "nothing comes by this point")
+            node.path("/armed").unlink()
+            node.power_cut()
+            self.check(node)
+            self.upgraded(node)
+            _, asked = self.server.asked_for("*.slot")[-1]
+            self.assertGreaterEqual(int(re.match(r"bytes=(\d+)-", asked).group(1)), 32 << 20)
+
+    def died(self, node):
+        """Waits until the upgrader or its worker was killed by the fault point: true. False: the job has ended without coming by it."""
+        said = node.runner.wait(r"unit=upgrader state=waiting|was ended by signal 9|tries a new version|the upgrade failed", 60).string
+        return "unit=upgrader state=waiting" in said or "was ended by signal 9" in said
 
     def start_dying(self, node, name):
         """Starts the machine; the upgrader dies at this fault point once, is started again, and the node is up."""

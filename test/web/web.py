@@ -19,7 +19,7 @@ from setup_page import CONSOLE, portal  # noqa: E402
 
 WORK = pathlib.Path(os.environ.get("MACULA_BUILD_DIR", SOURCE / "build")) / "web"
 BROWSERS = ("chromium-headless-shell", "chromium")
-NODE_JS = 20  # what Playwright needs
+NODE_JS = 18  # what Playwright needs
 CASE_S = 240
 
 
