@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "flow/mac-command.h"
@@ -152,6 +153,19 @@ static uv_stdio_container_t inherit(int fd) {
     return (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = fd};
 }
 
+/* The supervisor limits the memory of services, not of the commands of people and of the workers that they start. Those
+ * inherit what is ours at that moment. */
+static int spawn_without_limit(uv_loop_t *loop, uv_process_t *process, const uv_process_options_t *options) {
+    struct rlimit ours;
+    bool limited = getrlimit(RLIMIT_DATA, &ours) == 0 && ours.rlim_cur != ours.rlim_max;
+    if (limited)
+        setrlimit(RLIMIT_DATA, &(struct rlimit){.rlim_cur = ours.rlim_max, .rlim_max = ours.rlim_max});
+    int r = uv_spawn(loop, process, options);
+    if (limited)
+        setrlimit(RLIMIT_DATA, &ours);
+    return r;
+}
+
 static int spawn(mac_child *child, const mac_child_options *options) {
     mac_autofd output = -1, input = -1;
     int r = open_pipe(&child->pipe, true, &output);
@@ -182,7 +196,7 @@ static int spawn(mac_child *child, const mac_child_options *options) {
     /* From here on the handle must be closed, even if this fails. */
     child->spawned = true;
     child->open_handles++;
-    r = uv_spawn(options->loop, &child->process, &process);
+    r = spawn_without_limit(options->loop, &child->process, &process);
     child->pid = child->process.pid;
     return r;
 }

@@ -66,11 +66,18 @@ typedef struct launch {
     int null_fd, output_fd, error_fd;
 } launch;
 
-static void limit(int resource, uint64_t value) {
+static void limit(int resource, uint64_t value, uint64_t hard) {
     if (value) {
-        struct rlimit rlimit = {.rlim_cur = value, .rlim_max = value};
+        struct rlimit rlimit = {.rlim_cur = value, .rlim_max = hard};
         setrlimit(resource, &rlimit); /* higher than ours: refused, ours stays */
     }
+}
+
+/* Only the soft limit: what the process starts may have more (mac_child gives it the hard one). */
+static void limit_data(uint64_t value) {
+    struct rlimit ours;
+    if (getrlimit(RLIMIT_DATA, &ours) == 0)
+        limit(RLIMIT_DATA, value, ours.rlim_max);
 }
 
 __attribute__((noreturn)) static void run_child(const launch *start) {
@@ -87,9 +94,8 @@ __attribute__((noreturn)) static void run_child(const launch *start) {
     dup2(start->null_fd, STDIN_FILENO);
     dup2(start->output_fd, STDOUT_FILENO);
     dup2(start->output_fd, STDERR_FILENO);
-    limit(RLIMIT_AS, options->memory_max);
-    limit(RLIMIT_DATA, options->data_max);
-    limit(RLIMIT_NOFILE, options->files_max);
+    limit_data(options->data_max);
+    limit(RLIMIT_NOFILE, options->files_max, options->files_max);
     execve(options->program, options->arguments, options->environment);
     int error = errno;
     if (write(start->error_fd, &error, sizeof error) < 0)

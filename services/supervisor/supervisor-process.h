@@ -22,9 +22,8 @@ typedef struct supervisor_process_options {
     char *const *arguments;   /* with the program's name; ends with NULL */
     char *const *environment; /* ends with NULL */
     int death_signal;
-    uint64_t memory_max; /* RLIMIT_AS in bytes; 0: as ours */
-    uint64_t data_max;   /* RLIMIT_DATA in bytes: what it can write to, not what it reserves; 0: as ours */
-    uint64_t files_max;  /* RLIMIT_NOFILE; 0: as ours */
+    uint64_t data_max;  /* soft RLIMIT_DATA in bytes: what it can write to, not what it reserves; 0: as ours */
+    uint64_t files_max; /* RLIMIT_NOFILE; 0: as ours */
     /* A line of its output without line break, at most SUPERVISOR_LINE_MAX bytes; any bytes. May be NULL. */
     void (*on_line)(const char *line, size_t length, void *data);
     /* Once, unless supervisor_process_forget was called; wait_status as of waitpid(2). */

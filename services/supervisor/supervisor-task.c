@@ -37,6 +37,21 @@ static void on_exit_(int wait_status, void *data) {
     supervisor_unit_exited(&task->unit, wait_status);
 }
 
+/* A sanitizer's shadow of the memory is larger than any limit. */
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||               \
+    __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define IS_SANITIZED true
+#else
+#define IS_SANITIZED false
+#endif
+
+static uint64_t data_max_of(const Macula__V1__Unit *file) {
+    return IS_SANITIZED ? 0 : file->memory_max_bytes;
+}
+
 static int spawn(supervisor_unit *unit, pid_t *ret_pid, char **ret_message, void *data) {
     supervisor_task *task = data;
     mac_autofree char *program = NULL;
@@ -50,8 +65,7 @@ static int spawn(supervisor_unit *unit, pid_t *ret_pid, char **ret_message, void
         .arguments = arguments.items,
         .environment = all,
         .death_signal = task->death_signal,
-        .memory_max = unit->file->memory_max_bytes,
-        .data_max = task->data_max,
+        .data_max = task->data_max ? task->data_max : data_max_of(unit->file),
         .files_max = unit->file->files_max,
         .on_line = on_line,
         .on_exit = on_exit_,

@@ -24,7 +24,7 @@ struct supervisor_task {
     uv_timer_t timer;
     supervisor_task_hooks hooks;
     int death_signal;
-    uint64_t data_max; /* RLIMIT_DATA from its next start on; 0: as ours */
+    uint64_t data_max; /* RLIMIT_DATA from its next start on; 0: as its file says */
 };
 
 /* Takes file. The task must stay where it is until supervisor_task_close has called back. */

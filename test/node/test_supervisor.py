@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import unittest
 
-from node_harness import BIN, SOURCE, Background, Node, RawClient, reserve_port
+from node_harness import BIN, SANITIZED, SOURCE, Background, Node, RawClient, reserve_port
 
 
 class WhichNode(unittest.TestCase):
@@ -165,6 +165,15 @@ class Memory(unittest.TestCase):
             self.assertLess(garbage, hard)
             node.cli("config", "patch", '{"maculaos":{"nats":{"jetstream":{"enabled":true,"max_memory":"512M"}}}}').ok()
             self.assertEqual(self.limits(node)[0], hard + (512 << 20))
+
+    @unittest.skipIf(SANITIZED, "a sanitizer needs more memory than any limit")
+    def test_every_service_has_a_limit_that_its_commands_do_not_inherit(self):
+        with Node(config="run_cmd: ['ulimit -d >$MACULA_ROOT/limit']\n", env={"MACULA_RUN_COMMANDS": "1"}) as node:
+            for name, pid in node.pids().items():
+                if name not in ("nats-server", "supervisor"):
+                    self.assertEqual(resource.prlimit(pid, resource.RLIMIT_DATA)[0], 256 << 20, name)
+            self.assertTrue(node.until(lambda: node.path("/limit").exists() and node.read("/limit")))
+            self.assertEqual(node.read("/limit").strip(), "unlimited")
 
     def test_a_bus_that_is_filled_ends_and_comes_back(self):
         with Node() as node:
