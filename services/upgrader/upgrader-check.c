@@ -61,7 +61,7 @@ static void on_found(upgrader_manager *manager, const Macula__V1__UpgradeFound *
     answer_all(manager, release, current ? obstacle : NULL);
     macula__v1__upgrade_release__free_unpacked(release, NULL);
     if (automatic && !obstacle)
-        upgrader_auto_found(manager, found);
+        upgrader_auto_found(manager);
     upgrader_manager_worker_ended(manager);
 }
 

@@ -51,7 +51,7 @@ static void upgrade_cancel(Macula__V1__UpgradeControl_Service *service, const Ma
             error = mac_error_new(MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL,
                                   "no upgrade is under way, and the next start tries no other version");
         if (!error)
-            error = upgrader_trial_withdraw(manager, &slots);
+            error = upgrader_trial_cancel(manager, &slots, author_of(request, input->author));
     }
     answer(manager, request, error);
 }
@@ -92,6 +92,11 @@ static mac_error *check_rollback(upgrader_manager *manager, const upgrader_slots
     return NULL;
 }
 
+static char *rollback_reason(const Macula__V1__UpgradeRollbackRequest *input, const char *author) {
+    bool said = input->reason && *input->reason;
+    return mac_asprintf("rolled back by %s%s%s", author, said ? ": " : "", said ? input->reason : "");
+}
+
 static void on_rollback_config(upgrader_manager *manager, uint64_t generation, const mac_error *error, void *data) {
     mac_request *request = data;
     const Macula__V1__UpgradeRollbackRequest *input = (const void *)mac_request_input(request);
@@ -100,8 +105,7 @@ static void on_rollback_config(upgrader_manager *manager, uint64_t generation, c
     mac_error *obstacle = error ? mac_error_copy(error) : upgrader_slots_read(manager->root, &slots);
     if (!obstacle)
         obstacle = check_rollback(manager, &slots, input->force);
-    mac_autofree char *reason =
-        input->reason && *input->reason ? mac_strdup(input->reason) : mac_asprintf("rolled back by %s", author);
+    mac_autofree char *reason = rollback_reason(input, author);
     if (!obstacle)
         obstacle = upgrader_trial_activate_other(manager, &slots, generation, author, reason);
     if (!obstacle && input->reboot)
@@ -119,8 +123,7 @@ static void upgrade_rollback(Macula__V1__UpgradeControl_Service *service,
     mac_error *error = upgrader_slots_read(manager->root, &slots);
     if (!error && slots.on_trial && manager->trial.record) {
         const char *author = author_of(request, input->author);
-        mac_autofree char *reason = mac_asprintf("rolled back by %s%s%s", author, input->reason ? ": " : "",
-                                                 input->reason ? input->reason : "");
+        mac_autofree char *reason = rollback_reason(input, author);
         answer(manager, request,
                upgrader_trial_reject(manager, MACULA__V1__UPGRADE_OUTCOME__CAUSE__user, reason, author));
         return;

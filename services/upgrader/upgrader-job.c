@@ -107,6 +107,8 @@ static void finish(upgrader_manager *manager, const mac_error *error, const char
     if (error)
         mac_log_warning(cancelled ? "the upgrade was cancelled" : "the upgrade failed",
                         "job=" MAC_LOG_Q("%s") " reason=" MAC_LOG_Q("%s"), job->id, error->message);
+    if (error && record->automatic)
+        upgrader_auto_failed(manager, error);
     set_progress(manager, NULL, error ? error->message : "done");
     upgrader_job_forget(manager);
     upgrader_manager_kick(manager);
@@ -204,7 +206,10 @@ static void on_activation_config(upgrader_manager *manager, uint64_t generation,
 
 static void activate(upgrader_manager *manager) {
     if (manager->job.record->prefetch) {
-        finish(manager, NULL, NULL);
+        int result = upgrader_store_put(manager->store, UPGRADER_READY, &manager->job.record->found->base);
+        mac_autoptr(mac_error) error =
+            result < 0 ? mac_error_from_errno(result, "what was fetched cannot be recorded") : NULL;
+        finish(manager, error, NULL);
         return;
     }
     manager->job.asking = true;
@@ -251,6 +256,9 @@ static void write_slot(upgrader_manager *manager) {
                               slots.version);
     if (!error)
         error = upgrader_trial_withdraw(manager, &slots);
+    int forgotten = error ? 0 : upgrader_store_put(manager->store, UPGRADER_READY, NULL);
+    if (forgotten < 0)
+        error = mac_error_from_errno(forgotten, "the state of the slot cannot be recorded");
     MAC_FAULT_POINT("upgrader.slot.before-empty");
     if (!error)
         error = upgrader_slots_empty(manager->root, slots.other);

@@ -68,8 +68,9 @@ struct upgrader_manager {
     bool stopping;
     unsigned handles; /* of ours that are not closed yet */
 
-    uv_timer_t link_timer; /* runs until the bus is there and no event waits */
-    uv_timer_t auto_timer; /* see upgrader-auto.c */
+    uv_timer_t link_timer;   /* runs until the bus is there and no event waits */
+    uv_timer_t auto_timer;   /* see upgrader-auto.c */
+    uint64_t auto_looked_ms; /* of upgrader_boot_ms; 0: not in this life */
     upgrader_check check;
     upgrader_job job;
     upgrader_trial trial;
@@ -139,7 +140,10 @@ void upgrader_call_reboot(upgrader_manager *manager, const char *reason, const c
 
 /* ---- upgrader-auto.c ---- */
 void upgrader_auto_start(upgrader_manager *manager);
-void upgrader_auto_found(upgrader_manager *manager, const Macula__V1__UpgradeFound *found);
+/* A look has found something that could be applied (UPGRADER_FOUND): applies it, if that is wanted now. */
+void upgrader_auto_found(upgrader_manager *manager);
+/* What the policy has begun has failed: it waits before it tries the same again. */
+void upgrader_auto_failed(upgrader_manager *manager, const mac_error *error);
 void upgrader_auto_stop(upgrader_manager *manager);
 
 /* ---- upgrader-methods.c, upgrader-control-methods.c ---- */

@@ -30,6 +30,15 @@ static Macula__V1__UpgradeSlot *other_message(upgrader_manager *manager, const u
         : refusal || slots->failed == slots->other    ? MACULA__V1__UPGRADE_SLOT__STATE__failed
                                                       : MACULA__V1__UPGRADE_SLOT__STATE__standby;
     Macula__V1__UpgradeSlot *message = slot_message(slots->other, state, slots->other_version);
+    Macula__V1__UpgradeFound *ready = (Macula__V1__UpgradeFound *)upgrader_store_get(
+        manager->store, UPGRADER_READY, &macula__v1__upgrade_found__descriptor);
+    if (ready &&
+        state == MACULA__V1__UPGRADE_SLOT__STATE__empty) { /* fetched and verified, the boot state does not know it */
+        message->state = MACULA__V1__UPGRADE_SLOT__STATE__standby;
+        message->version = mac_strdup(ready->version);
+    }
+    if (ready)
+        macula__v1__upgrade_found__free_unpacked(ready, NULL);
     message->has_tries_left = slots->pending == slots->other;
     message->tries_left = slots->tries_left;
     return message;

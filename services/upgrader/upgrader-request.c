@@ -6,6 +6,7 @@
 #include "codec/mac-codec.h"
 #include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
+#include "release/mac-semver.h"
 #include "upgrader-job.h"
 
 #define ID_MAX 128u
@@ -46,6 +47,8 @@ static Macula__V1__UpgradeJobRecord *record_new(const Macula__V1__UpgradeApplyRe
 /* Takes the record. */
 static mac_error *start(upgrader_manager *manager, Macula__V1__UpgradeJobRecord *record) {
     manager->job.record = record;
+    if (record->request->full) /* also of what an earlier job has brought */
+        (void)!mac_fs_remove(manager->root, UPGRADER_MARK);
     int result = upgrader_job_persist(manager);
     if (result < 0) {
         upgrader_job_forget(manager);
@@ -71,6 +74,9 @@ static mac_error *validate(upgrader_manager *manager, const Macula__V1__UpgradeA
     if (input->from && *input->from != '/')
         return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "from", "expected an absolute path, found \"%s\"",
                              input->from);
+    if (input->version && *input->version && !mac_semver_valid(input->version))
+        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "version",
+                             "expected a version such as 1.2.3, found \"%s\"", input->version);
     if (input->job && strlen(input->job) > ID_MAX)
         return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, "job", "expected at most %u bytes", ID_MAX);
     if (manager->job.record)

@@ -30,14 +30,16 @@ int upgrader_store_begin(upgrader_store *store) MAC_MUST_USE;
 int upgrader_store_end(upgrader_store *store, int result) MAC_MUST_USE;
 
 /* Messages kept by name; put NULL removes. get: NULL when there is none; the caller frees it. */
-#define UPGRADER_TRIAL "trial" /* UpgradeTrialRecord */
-#define UPGRADER_FOUND "found" /* UpgradeFound of the last look */
-#define UPGRADER_READY "ready" /* UpgradeFound of what the other slot holds, verified, not activated */
+#define UPGRADER_TRIAL "trial"             /* UpgradeTrialRecord */
+#define UPGRADER_FOUND "found"             /* UpgradeFound of the last look */
+#define UPGRADER_READY "ready"             /* UpgradeFound of what the other slot holds, verified, not activated */
+#define UPGRADER_AUTO_FAILED "auto_failed" /* UpgradeFound that the policy could not apply */
 int upgrader_store_put(upgrader_store *store, const char *name, const ProtobufCMessage *message) MAC_MUST_USE;
 ProtobufCMessage *upgrader_store_get(upgrader_store *store, const char *name, const ProtobufCMessageDescriptor *type);
 
 /* Numbers kept by name; 0 when there is none. */
 #define UPGRADER_CHECKED "checked_ms"
+#define UPGRADER_AUTO_AGAIN "auto_again_ms" /* Unix time from which on the policy tries UPGRADER_AUTO_FAILED again */
 int upgrader_store_set_number(upgrader_store *store, const char *name, uint64_t value) MAC_MUST_USE;
 uint64_t upgrader_store_number(upgrader_store *store, const char *name);
 

@@ -5,6 +5,7 @@
 #include "base/mac-fault.h"
 #include "codec/mac-codec.h"
 #include "log/mac-log.h"
+#include "upgrader-judge.h"
 
 #define STAGE(name) MACULA__V1__UPGRADE_TRIAL_RECORD__STAGE__##name
 #define REBOOT_RETRY_MS 5000u
@@ -136,38 +137,105 @@ mac_error *upgrader_trial_withdraw(upgrader_manager *manager, const upgrader_slo
     return result < 0 ? unrecorded(result) : error;
 }
 
+/* An outcome and its event, within the caller's transaction. */
+static int add_outcome(upgrader_manager *manager, Macula__V1__UpgradeOutcome *outcome, const char *event_name) {
+    Macula__V1__UpgradeEvent event = MACULA__V1__UPGRADE_EVENT__INIT;
+    event.version = outcome->version;
+    event.from_version = outcome->from_version;
+    event.author = outcome->author;
+    event.job = outcome->job;
+    event.reason = outcome->reason;
+    event.has_cause = outcome->has_cause;
+    event.cause = outcome->cause;
+    event.has_generation = outcome->has_generation;
+    event.generation = outcome->generation;
+    int result = upgrader_store_add_outcome(manager->store, outcome);
+    return result < 0 ? result : upgrader_store_event(manager->store, event_name, &event);
+}
+
+static int record_cancel(upgrader_manager *manager, const Macula__V1__UpgradeTrialRecord *record, const char *author) {
+    Macula__V1__UpgradeOutcome outcome = MACULA__V1__UPGRADE_OUTCOME__INIT;
+    mac_autofree char *reason = mac_asprintf("cancelled by %s before its first start", author);
+    outcome.has_state = true;
+    outcome.state = MACULA__V1__UPGRADE_OUTCOME__STATE__cancelled;
+    outcome.version = record->version;
+    outcome.from_version = record->from_version;
+    outcome.author = (char *)(uintptr_t)author;
+    outcome.job = record->job;
+    outcome.reason = reason;
+    int result = upgrader_store_begin(manager->store);
+    return result < 0 ? result : upgrader_store_end(manager->store, add_outcome(manager, &outcome, "cancelled"));
+}
+
+mac_error *upgrader_trial_cancel(upgrader_manager *manager, const upgrader_slots *slots, const char *author) {
+    Macula__V1__UpgradeTrialRecord *record =
+        manager->trial.record ? (void *)mac_codec_copy(&manager->trial.record->base) : NULL;
+    mac_error *error = upgrader_trial_withdraw(manager, slots);
+    int result = error || !record ? 0 : record_cancel(manager, record, author);
+    if (result < 0) /* it is so all the same */
+        mac_log_warning("that the trial was cancelled cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
+    if (record)
+        macula__v1__upgrade_trial_record__free_unpacked(record, NULL);
+    upgrader_manager_kick(manager);
+    return error;
+}
+
 /* ---- confirming ---- */
 
-static int record_confirmation(upgrader_manager *manager, const char *author) {
+/* Somebody went back from a version that had been confirmed: it is what came back, and the policy must not apply it
+ * again by itself. */
+static int record_rollback(upgrader_manager *manager) {
+    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    Macula__V1__UpgradeRefused refused = MACULA__V1__UPGRADE_REFUSED__INIT;
+    Macula__V1__UpgradeOutcome outcome = MACULA__V1__UPGRADE_OUTCOME__INIT;
+    outcome.has_state = outcome.has_cause = refused.has_cause = true;
+    outcome.state = MACULA__V1__UPGRADE_OUTCOME__STATE__rolled_back;
+    outcome.cause = refused.cause = MACULA__V1__UPGRADE_OUTCOME__CAUSE__user;
+    outcome.version = refused.version = record->from_version;
+    outcome.from_version = record->version;
+    outcome.author = record->author;
+    outcome.reason = refused.reason = record->reason;
+    outcome.has_generation = record->has_generation;
+    outcome.generation = record->generation;
+    int result = add_outcome(manager, &outcome, "rolled_back");
+    return result < 0 || !upgrader_is_newer(record->from_version, record->version)
+               ? result
+               : upgrader_store_refuse(manager->store, &refused);
+}
+
+static int record_stay(upgrader_manager *manager, const char *author) {
     Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     Macula__V1__UpgradeOutcome outcome = MACULA__V1__UPGRADE_OUTCOME__INIT;
-    Macula__V1__UpgradeEvent event = MACULA__V1__UPGRADE_EVENT__INIT;
     outcome.has_state = true;
     outcome.state = MACULA__V1__UPGRADE_OUTCOME__STATE__confirmed;
-    outcome.version = event.version = record->version;
-    outcome.from_version = event.from_version = record->from_version;
-    outcome.author = event.author = (char *)(uintptr_t)author;
-    outcome.job = event.job = record->job;
-    outcome.has_generation = event.has_generation = record->has_generation;
-    outcome.generation = event.generation = record->generation;
+    outcome.version = record->version;
+    outcome.from_version = record->from_version;
+    outcome.author = (char *)(uintptr_t)author;
+    outcome.job = record->job;
+    outcome.has_generation = record->has_generation;
+    outcome.generation = record->generation;
     if (record->written) {
         outcome.has_fetched = outcome.has_reused = outcome.has_seconds = true;
         outcome.fetched = record->written->fetched;
         outcome.reused = record->written->reused;
         outcome.seconds = record->written->milliseconds / 1000;
     }
+    return add_outcome(manager, &outcome, "confirmed");
+}
+
+static int record_confirmation(upgrader_manager *manager, const char *author) {
+    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     int result = upgrader_store_begin(manager->store);
     if (result < 0)
         return result;
-    result = upgrader_store_add_outcome(manager->store, &outcome);
+    bool back = record->rollback && record->from_version;
+    result = back ? record_rollback(manager) : record_stay(manager, author);
     if (result == 0)
         result = upgrader_store_forgive(manager->store, record->version);
     if (result == 0)
         result = upgrader_store_put(manager->store, UPGRADER_TRIAL, NULL);
     if (result == 0)
         result = upgrader_store_put(manager->store, UPGRADER_FOUND, NULL);
-    if (result == 0)
-        result = upgrader_store_event(manager->store, "confirmed", &event);
     return upgrader_store_end(manager->store, result);
 }
 

@@ -25,6 +25,8 @@ mac_error *upgrader_trial_activate_other(upgrader_manager *manager, const upgrad
 /* Takes back what the next start would have tried, because the slot is about to be written, or somebody wants so.
  * Nothing is done when nothing waits. */
 mac_error *upgrader_trial_withdraw(upgrader_manager *manager, const upgrader_slots *slots);
+/* The same because somebody wants it: recorded, and told. */
+mac_error *upgrader_trial_cancel(upgrader_manager *manager, const upgrader_slots *slots, const char *author);
 /* The version that runs on trial stays. */
 mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author);
 /* Whether somebody has confirmed it meanwhile (maculaos boot confirm): then that is recorded, and the trial is over. */

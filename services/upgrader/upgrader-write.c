@@ -24,18 +24,22 @@ typedef struct work {
     upgrader_readback *readback; /* NULL: the slot was not written as one stream */
     uint64_t done;
     uint64_t reused;
+    uint64_t fetch; /* by a delta */
     bool delta;
 } work;
 
 /* ---- progress ---- */
 
-static void report(work *w, uint64_t done, const char *what) {
+static unsigned percent_of(const work *w, uint64_t done) {
     unsigned percent = (unsigned)(done * (100 - VERIFY_SHARE) / w->found->size);
-    mac_job_progress(w->job, percent ? percent : 1, done, w->found->size, what);
+    return percent ? percent : 1;
 }
 
+/* The bytes are those that are fetched: copying what is here already brings an upgrade no nearer to a server that is
+ * away. */
 static void on_assembled(uint64_t done, void *data) {
-    report(data, done, "fetching what is not here");
+    work *w = data;
+    mac_job_progress(w->job, percent_of(w, done), w->transfer.fetched, w->fetch, "fetching what is not here");
 }
 
 static void on_verified(uint64_t done, void *data) {
@@ -49,7 +53,7 @@ static void on_verified(uint64_t done, void *data) {
 static bool put(const void *data, size_t length, void *user) {
     work *w = user;
     w->done += length;
-    report(w, w->done, "fetching");
+    mac_job_progress(w->job, percent_of(w, w->done), w->done, w->found->size, "fetching");
     return upgrader_target_put(w->target, data, length);
 }
 
@@ -85,6 +89,7 @@ static mac_error *stream(work *w) {
 static mac_error *assemble(work *w, const upgrader_delta *delta) {
     w->delta = true;
     w->reused = delta->reuse;
+    w->fetch = delta->fetch;
     upgrader_target_begin(w->target, 0);
     mac_error *error = upgrader_delta_run(delta, w->request, w->target, &w->transfer, on_assembled, w);
     mac_error *written = upgrader_target_end(w->target);
@@ -95,6 +100,13 @@ static mac_error *assemble(work *w, const upgrader_delta *delta) {
     return error;
 }
 
+/* Whatever was wrong with the parts, the whole can still be right. Not so when the server went away while they came: it
+ * would fail, too, and more is fetched then. */
+static bool ends_all(const mac_error *error, bool planned) {
+    bool away = error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE || error->code == MACULA__V1__ERROR_CODE__TIMED_OUT;
+    return error->code == MACULA__V1__ERROR_CODE__CANCELLED || (planned && away) || strstr(error->message, "slot ");
+}
+
 /* *ret_done: the data is there, without its tree. */
 static mac_error *try_delta(work *w, bool *ret_done) {
     upgrader_delta delta = {.fetch = 0};
@@ -103,14 +115,12 @@ static mac_error *try_delta(work *w, bool *ret_done) {
         return NULL;
     mac_job_progress(w->job, 1, 0, w->found->size, "looking at what is here already");
     mac_error *error = upgrader_delta_plan(w->request, w->target, &delta, &useful);
-    if (!error && useful)
+    bool planned = !error;
+    if (planned && useful)
         error = assemble(w, &delta);
     *ret_done = !error && useful;
     upgrader_delta_deinit(&delta);
-    if (error && error->code != MACULA__V1__ERROR_CODE__CANCELLED &&
-        error->code != MACULA__V1__ERROR_CODE__UNAVAILABLE && error->code != MACULA__V1__ERROR_CODE__TIMED_OUT &&
-        !strstr(error->message, "slot ")) {
-        /* Whatever was wrong with the parts: the whole can still be right. */
+    if (error && !ends_all(error, planned)) {
         mac_error_free(error);
         error = NULL;
     }
@@ -141,21 +151,33 @@ static mac_error *fetch_and_verify(work *w) {
     return error;
 }
 
+/* Once more, all of it: from the same place if something that was here already was to blame, else from the next one. */
+static mac_error *write_anew(work *w) {
+    write_request whole = *w->request;
+    const write_request *before = w->request;
+    if (w->reused == 0)
+        w->transfer.current = (w->transfer.current + 1) % w->transfer.count;
+    upgrader_target_unmark(w->target);
+    whole.has_full = true;
+    whole.full = true;
+    w->request = &whole;
+    mac_error *error = fetch_and_verify(w);
+    w->request = before;
+    return error;
+}
+
+static bool is_wrong(const mac_error *error) {
+    return error && error->code == REJECTED;
+}
+
 static mac_error *write_slot(work *w) {
     mac_error *error = fetch_and_verify(w);
-    bool began_earlier = w->reused > 0;
-    if (error && error->code == REJECTED && began_earlier) {
+    size_t others = w->transfer.count - (w->reused == 0 && w->transfer.count > 0);
+    for (; is_wrong(error) && others > 0; others--) {
         mac_error_free(error);
-        upgrader_target_unmark(w->target);
-        write_request whole = *w->request;
-        whole.has_full = true;
-        whole.full = true;
-        const write_request *before = w->request;
-        w->request = &whole;
-        error = fetch_and_verify(w);
-        w->request = before;
+        error = write_anew(w);
     }
-    if (error && error->code == REJECTED)
+    if (is_wrong(error))
         upgrader_target_unmark(w->target); /* none of it is worth keeping */
     if (error)
         return error;

@@ -44,11 +44,11 @@ class Upgrades(UpgradeTest):
             node.wait_for_outcome("confirmed")
             node.upgrade("rollback", "--yes", "--reason", "the radio is deaf").exits(4)
             node.reboot()
-            node.wait_for_outcome("confirmed", 2)
+            node.wait_for_outcome("rolled_back")
             self.assertEqual(node.status()["version"], FIRST)
-            node.upgrade("apply").exits(4)
+            node.upgrade("apply", "--force").exits(4)
             node.reboot()
-            node.wait_for_outcome("confirmed", 3)
+            node.wait_for_outcome("confirmed", 2)
             self.assertEqual(node.status()["version"], "0.2.0")
 
     @staticmethod

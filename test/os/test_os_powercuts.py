@@ -24,7 +24,7 @@ from os_machine import seeded
 from os_powercut import Recording
 from os_upgrading import Upgrading
 
-CHAIN = 8  # so many cuts of one upgrade at most
+CHAIN = 5  # so many cuts of one upgrade at most: after five starts that the node never answered the recovery waits for a person
 TURN = 3   # so many upgrades before another machine may run
 RECORDED_SET, RECORDED_STARTS = 200, 3
 FULL_SET = int(os.environ.get("MACULA_OS_CUTS", "200"))

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""What the node applies by itself, and what it remembers of what people have decided."""
+import os
+import unittest
+
+from upgrade_harness import FIRST, ReleaseServer, UpgradeTest, make_release
+
+
+class Policy(UpgradeTest):
+    def looked(self, node, times):
+        for _ in range(times):
+            node.runner.wait("looked for a newer version")
+
+    def test_a_version_that_somebody_went_back_from_is_not_applied_again(self):
+        with self.node() as node:
+            node.upgrade("apply").exits(4)
+            node.reboot()
+            node.wait_for_outcome("confirmed")
+            node.upgrade("rollback", "--yes", "--reason", "the shop is broken").exits(4)
+            told = node.events("upgrade.rolled_back", count=1)
+            node.stop()
+            told.close()
+            node.reboot()
+            node.wait_for_outcome("rolled_back")
+            status = node.status()
+            self.assertEqual((status["version"], status["last"]["version"], status["last"]["cause"]), (FIRST, "0.2.0", "user"))
+            self.assertRegex(status["last"]["reason"], "^rolled back by .*: the shop is broken$")
+            self.assertEqual([r["version"] for r in status["refused"]], ["0.2.0"])
+            node.cli("config", "set", "maculaos.upgrade.auto_apply", "true").ok()
+            node.stop()
+            node.start(MACULA_UPGRADE_CHECK_MS="100")
+            self.looked(node, 3)
+            self.assert_untouched(node)
+            self.assertIn("the shop is broken", node.upgrade("apply").exits(5).err)
+            node.upgrade("apply", "--force").exits(4)
+
+    def test_an_image_that_is_wrong_is_not_fetched_again_and_again(self):
+        self.server.fault("*.slot", times=None, change=1 << 20)
+        with self.node(more="auto_apply: true\ndelta: false") as node:
+            node.stop()
+            node.start(MACULA_UPGRADE_CHECK_MS="100")
+            node.wait_for_outcome("failed")
+            asked = len(self.server.asked_for("*.slot"))
+            self.looked(node, 4)
+            self.assertEqual(len(self.server.asked_for("*.slot")), asked)
+            self.assertEqual([o["state"] for o in node.history()], ["failed"])
+            # Another image under the same name is another matter.
+            good = make_release(self.served / "again", "0.2.0", self.signer, data=os.urandom(3 << 20), sequence=2000002)
+            self.server.heal()
+            watcher = node.events("upgrade.activated", count=1)
+            node.cli("config", "set", "maculaos.upgrade.url", f"{self.server.url}{good.name}/").ok()
+            watcher.wait("0.2.0")
+            watcher.close()
+
+    def test_a_version_that_is_none_is_refused(self):
+        with self.node() as node:
+            for version in ("0.9", "v0.2.0", "latest"):
+                for verb in ("apply", "prefetch"):
+                    self.assertIn(version, node.upgrade(verb, version).exits(5).err)
+            self.assert_untouched(node)
+            node.upgrade("apply", "0.2.0").exits(4)
+
+    def test_what_was_fetched_ahead_is_shown(self):
+        with self.node() as node:
+            node.upgrade("prefetch").ok()
+            other = node.status()["other"]
+            self.assertEqual((other["state"], other["version"]), ("standby", "0.2.0"))
+            node.upgrade("apply").exits(4)
+            self.assertEqual(len(self.server.asked_for("*.slot")), 1)
+
+    def test_a_trial_that_is_taken_back_before_its_start_is_recorded(self):
+        with self.node() as node:
+            node.upgrade("apply").exits(4)
+            watcher = node.events("upgrade.cancelled", count=1)
+            node.upgrade("cancel").ok()
+            watcher.wait("0.2.0")
+            watcher.close()
+            self.assertEqual((node.status()["last"]["state"], node.status()["last"]["version"]), ("cancelled", "0.2.0"))
+
+    def test_in_full_means_in_full(self):
+        with self.node() as node:
+            node.upgrade("apply").exits(4)
+            node.upgrade("cancel").ok()
+            before = len(self.server.asked_for("*.slot"))
+            node.upgrade("apply", "--full").exits(4)
+            self.assertEqual([ranges for _, ranges in self.server.asked_for("*.slot")[before:]], [None])
+
+
+class Sources(UpgradeTest):
+    """A node that runs 0.7.0, and a next version of which it has the most already."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        base = os.urandom(6 << 20)
+        make_release(cls.served / "v0.7.0", "0.7.0", cls.signer, data=base)
+        make_release(cls.served / "v0.8.0", "0.8.0", cls.signer, data=base[:3 << 20] + os.urandom(100000) + base[3 << 20:])
+
+    def on_the_first(self, node):
+        node.upgrade("apply").exits(4)
+        node.reboot()
+        node.wait_for_outcome("confirmed")
+        node.cli("config", "set", "maculaos.upgrade.url", f"{self.server.url}v0.8.0/").ok()
+
+    def test_an_image_that_does_not_come_ends_the_job_whatever_is_here_already(self):
+        with self.node("0.7.0") as node:
+            self.on_the_first(node)
+            self.server.fault("*.slot", times=None, status=503)
+            node.upgrade("apply", "--timeout", "60s").exits(7)
+            self.server.heal()
+            node.upgrade("apply").exits(4)
+
+    def test_without_its_index_the_whole_image_is_fetched(self):
+        for status in (503, 429):
+            with self.subTest(status), self.node("0.7.0") as node:
+                self.server.heal()
+                self.on_the_first(node)
+                self.server.fault("*.chunks", times=None, status=status)
+                node.upgrade("apply", "--timeout", "60s").exits(4)
+
+    def test_a_mirror_stands_in_for_a_wrong_image(self):
+        with ReleaseServer(self.served) as mirror, self.node(more=f"delta: false\nmirrors: [{mirror.url}v0.2.0/]") as node:
+            self.server.fault("*.slot", times=None, change=1 << 20)
+            node.upgrade("apply").exits(4)
+            self.assertTrue(mirror.asked_for("*.slot"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
