@@ -27,7 +27,8 @@ static const char help[] =
     "  --running SLOT  the slot that runs; it stays\n"
     "  --all           erase everything (an intent that is in the boot state already counts more)\n"
     "  --keep-data     leave the users' data\n"
-    "Exit codes: 0 done, 1 failed (the intent stays: the next start tries again), 2 usage, 3 no reset was asked for.\n"
+    "Exit codes: 0 done, 1 failed (the intent stays: the next start tries again), 2 usage, 3 no reset was asked for,\n"
+    "4 something could not be removed (the intent stays: the next start goes through it again, but not for ever).\n"
     "Example: macula-reset --esp /dev/sda2 --data /dev/sda5 --running a --keep-data\n";
 
 typedef struct options {
@@ -73,29 +74,20 @@ static mac_error *data_unmount(const char *device) {
     return NULL;
 }
 
-static mac_error *wipe_tree(const char *directory, bool keep) {
+static mac_error *wipe_tree(const char *directory, bool keep, reset_outcome *ret_outcome) {
     mac_autoptr(mac_root) data = NULL;
-    reset_outcome outcome = {0};
     int result = mac_root_open(directory, false, &data);
-    mac_error *error =
-        result < 0 ? mac_error_from_errno(result, "%s cannot be opened", directory) : reset_wipe(data, keep, &outcome);
-    if (error)
-        return error;
-    printf("erased: %u entries, %u files with secrets overwritten\n", outcome.entries, outcome.overwritten);
-    if (outcome.left)
-        fprintf(stderr, "macula-reset: some of it is still in %s and can be removed by hand: %s\n", &RESET_ASIDE[1],
-                outcome.left);
-    free(outcome.left);
-    return NULL;
+    return result < 0 ? mac_error_from_errno(result, "%s cannot be opened", directory)
+                      : reset_wipe(data, keep, ret_outcome);
 }
 
-static mac_error *wipe(const char *data, bool keep) {
+static mac_error *wipe(const char *data, bool keep, reset_outcome *ret_outcome) {
     if (is_directory(data))
-        return wipe_tree(data, keep);
+        return wipe_tree(data, keep, ret_outcome);
     mac_error *error = data_mount(data);
     if (error)
         return error;
-    error = wipe_tree(MOUNT_POINT, keep);
+    error = wipe_tree(MOUNT_POINT, keep, ret_outcome);
     mac_error *unmount = data_unmount(data);
     if (!error)
         return unmount;
@@ -118,9 +110,28 @@ static mac_error *intend(mac_boot *boot, mac_boot_reset wish, mac_boot_reset *re
     return mac_boot_set_reset(boot, wish);
 }
 
+/* Whether the next start is to go through the rest. */
+static bool tell(const reset_outcome *outcome) {
+    printf("erased: %u entries, %u files with secrets overwritten\n", outcome->entries, outcome->overwritten);
+    if (!outcome->left)
+        return false;
+    bool again = outcome->attempt < RESET_ATTEMPTS;
+    fprintf(stderr, "macula-reset: %u entries could NOT be removed: %s. ", outcome->left, strerror(-outcome->why));
+    if (again)
+        fprintf(stderr, "The next start goes through them again (this was attempt %u of %u).\n", outcome->attempt,
+                RESET_ATTEMPTS);
+    else
+        fprintf(stderr,
+                "They stay in %s of the data partition, with what they hold of the former owner, and the node starts. "
+                "To be rid of them make a new file system (recovery: format).\n",
+                &RESET_ASIDE[1]);
+    return again;
+}
+
 static int reset(const options *given) {
     mac_autoptr(mac_boot) boot = NULL;
     mac_boot_reset what = MAC_BOOT_RESET_NONE;
+    reset_outcome outcome = {0};
     mac_error *error = mac_boot_open_esp(given->esp, given->running, &boot);
     if (!error)
         error = intend(boot, given->wish, &what);
@@ -132,8 +143,10 @@ static int reset(const options *given) {
     }
     MAC_FAULT_POINT("reset.intended");
     printf("factory reset (%s)\n", what == MAC_BOOT_RESET_KEEP ? "user data stay" : "everything");
-    error = wipe(given->data, what == MAC_BOOT_RESET_KEEP);
+    error = wipe(given->data, what == MAC_BOOT_RESET_KEEP, &outcome);
     MAC_FAULT_POINT("reset.wiped");
+    if (!error && tell(&outcome))
+        return 4;
     if (!error)
         error = mac_boot_set_reset(boot, MAC_BOOT_RESET_NONE);
     if (error)

@@ -1,5 +1,8 @@
 /* macula-reset itself, on a directory in place of the data partition: killed at every step, then started again. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,6 +131,148 @@ static void when_the_intent_cannot_be_written_nothing_is_touched(void **state) {
     assert_true(is_there(b, "/data/maculaos/identity/admin.nk"));
 }
 
+/* ---- what does not want to go ---- */
+
+/* chattr; false where the file system or this user cannot. */
+static bool lock(boot_box *b, const char *path, int flag) {
+    mac_autofd fd = -1;
+    int flags = 0;
+    assert_int_equal(mac_fs_open(b->root, path, O_RDONLY, 0, &fd), 0);
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        return false;
+    flags |= flag;
+    return ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
+}
+
+static void what_is_immutable_or_only_appended_to_goes(void **state) {
+    boot_box *b = *state;
+    put(b, "/data/.locked", "x");
+    put(b, "/data/userdata/locked/file", "x");
+    put(b, "/data/userdata/more/diary", "x");
+    put(b, "/data/maculaos/identity/locked", "SECRETSEED");
+    if (!lock(b, "/data/.locked", FS_IMMUTABLE_FL))
+        skip();
+    assert_true(lock(b, "/data/userdata/locked/file", FS_IMMUTABLE_FL));
+    assert_true(lock(b, "/data/userdata/locked", FS_IMMUTABLE_FL));
+    assert_true(lock(b, "/data/userdata/more/diary", FS_APPEND_FL));
+    assert_true(lock(b, "/data/userdata/more", FS_APPEND_FL));
+    assert_true(lock(b, "/data/maculaos/identity/locked", FS_IMMUTABLE_FL));
+    assert_true(lock(b, "/data/maculaos", FS_IMMUTABLE_FL));
+    assert_int_equal(run_reset(b, "--all", NULL), 0);
+    expect_fresh(b, false);
+}
+
+static void a_tree_of_any_depth_goes(void **state) {
+    boot_box *b = *state;
+    mac_autofd at = -1;
+    assert_int_equal(mac_fs_open(b->root, "/data/userdata", O_RDONLY | O_DIRECTORY, 0, &at), 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_int_equal(mkdirat(at, "d", 0755), 0);
+        int next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(next >= 0);
+        close(at);
+        at = next;
+        close(openat(at, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    }
+    assert_int_equal(run_reset(b, "--all", NULL), 0);
+    expect_fresh(b, false);
+}
+
+static void what_a_check_of_the_file_system_has_found_goes_too(void **state) {
+    static const char *const hows[] = {"--all", "--keep-data"};
+    boot_box *b = *state;
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(hows); i++) {
+        fill(b);
+        put(b, "/data/lost+found/#1234", "SECRETSEED");
+        put(b, "/data/lost+found/#1235/identity/admin.nk", "SECRETSEED");
+        assert_int_equal(run_reset(b, hows[i], NULL), 0);
+        assert_true(is_there(b, "/data/lost+found"));
+        assert_false(is_there(b, "/data/lost+found/#1234"));
+        assert_false(is_there(b, "/data/lost+found/#1235"));
+        assert_false(is_there(b, "/data" RESET_ASIDE));
+        assert_int_equal(is_there(b, "/data/userdata/photo"), i == 1);
+    }
+}
+
+static void a_file_in_the_place_of_the_directory_aside_is_no_obstacle(void **state) {
+    boot_box *b = *state;
+    put(b, "/data" RESET_ASIDE, "x");
+    assert_int_equal(run_reset(b, "--all", NULL), 0);
+    expect_fresh(b, false);
+}
+
+/* Nobody can remove what is in here: for root something is mounted on it, others may not write. */
+static int make_stubborn(boot_box *b, const char *path) {
+    mac_autofree char *file = mac_asprintf("%s/file", path), *host = mac_root_path(b->root, path);
+    int fd;
+    put(b, file, "x");
+    if (geteuid() == 0 && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                           mount("tmpfs", host, "tmpfs", 0, NULL) < 0))
+        return -1;
+    fd = open(host, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* not by the root, which knows nothing of the mount */
+    assert_true(fd >= 0);
+    assert_int_equal(fchmod(fd, 0555), 0);
+    return fd;
+}
+
+static void soften(int fd) {
+    mac_autofree char *path = mac_asprintf("/proc/self/fd/%d", fd);
+    assert_int_equal(fchmod(fd, 0755), 0);
+    if (geteuid() == 0)
+        assert_int_equal(umount2(path, MNT_DETACH), 0);
+    close(fd);
+}
+
+static unsigned entries_below(boot_box *b, const char *path) {
+    mac_autostrings names = {0};
+    unsigned count = 0;
+    assert_int_equal(mac_fs_list(b->root, path, &names), 0);
+    for (size_t i = 0; i < names.count; i++) {
+        mac_autofree char *child = mac_asprintf("%s/%s", path, names.items[i]);
+        struct stat status;
+        assert_int_equal(mac_fs_stat(b->root, child, &status), 0);
+        count += S_ISDIR(status.st_mode) ? entries_below(b, child) : 1;
+    }
+    return count;
+}
+
+static void expect_record(boot_box *b, const char *part) {
+    mac_autofree char *text = NULL;
+    assert_int_equal(mac_fs_read(b->root, "/data" RESET_RECORD, 4096, &text, NULL), 0);
+    if (!strstr(text, part))
+        fail_msg("%s expected in the record: %s", part, text);
+}
+
+static void what_cannot_be_removed_keeps_nothing_else_and_no_node_from_starting(void **state) {
+    boot_box *b = *state;
+    for (char name[] = "/data/userdata/0/photo"; name[15] <= '9'; name[15]++)
+        put(b, name, "private");
+    int held = make_stubborn(b, "/data/userdata/5/stubborn");
+    if (held < 0)
+        skip();
+    for (unsigned attempt = 1; attempt <= RESET_ATTEMPTS; attempt++) {
+        assert_int_equal(boot_box_state(b).reset, attempt == 1 ? MAC_BOOT_RESET_NONE : MAC_BOOT_RESET_ALL);
+        int status = run_reset(b, attempt == 1 ? "--all" : NULL, NULL);
+        assert_int_equal(WEXITSTATUS(status), attempt < RESET_ATTEMPTS ? 4 : 0);
+        assert_int_equal(entries_below(b, "/data" RESET_ASIDE), 1);
+        assert_false(is_there(b, "/data/maculaos/config.yaml"));
+        expect_record(b, "\"left\":1,");
+    }
+    assert_int_equal(boot_box_state(b).reset, MAC_BOOT_RESET_NONE);
+    assert_true(is_there(b, "/data" RESET_ASIDE));
+
+    /* The next reset finds it again, and counts anew. */
+    assert_int_equal(WEXITSTATUS(run_reset(b, "--all", NULL)), 4);
+    soften(held);
+    assert_int_equal(run_reset(b, NULL, NULL), 0);
+    expect_fresh(b, false);
+    mac_autofree char *text = NULL;
+    assert_int_equal(mac_fs_read(b->root, "/data" RESET_RECORD, 4096, &text, NULL), 0);
+    assert_null(strstr(text, "left"));
+}
+
+/* ---- cuts ---- */
+
 /* The order of all steps; before `reset.renamed` the old node may be there whole, after it nothing of it. */
 static const char *const points[] = {
     "boot.write.begin",   "boot.write.written",   "boot.write.synced",   "reset.intended",
@@ -182,6 +329,11 @@ int main(void) {
         BOX(without_an_intent_or_a_wish_nothing_is_touched),
         BOX(a_link_out_of_the_data_is_not_followed),
         BOX(when_the_intent_cannot_be_written_nothing_is_touched),
+        BOX(what_is_immutable_or_only_appended_to_goes),
+        BOX(a_tree_of_any_depth_goes),
+        BOX(what_a_check_of_the_file_system_has_found_goes_too),
+        BOX(a_file_in_the_place_of_the_directory_aside_is_no_obstacle),
+        BOX(what_cannot_be_removed_keeps_nothing_else_and_no_node_from_starting),
         BOX(cut_at_any_step_the_next_start_finishes_it),
         BOX(cut_again_and_again_it_is_finished_at_last),
     };

@@ -9,7 +9,8 @@ modes_shell() {
 }
 
 # modes_program NAME: recovery or reset, as a process of its own: when it ends, however it does, the machine restarts. A
-# reset that cannot be finished would fail the same way each time: a person gets the recovery.
+# reset that cannot be finished would fail the same way each time: a person gets the recovery. One that could only not
+# remove all of it (exit code 4) is gone on with by the next start, which checks the file system first.
 modes_program() {
     program=/usr/libexec/macula/$1
     report_hand_over
@@ -20,9 +21,13 @@ modes_program() {
     if [ "$1" = recovery ]; then
         # shellcheck disable=SC2086 # words
         mode=$mode slot=$slot esp_uuid=$esp_uuid $feed setsid "$program"
-    elif ! mode=$mode slot=$slot esp_uuid=$esp_uuid setsid cttyhack "$program"; then
-        tell "cannot start: the factory reset was not finished"
-        modes_program recovery
+    else
+        code=0
+        mode=$mode slot=$slot esp_uuid=$esp_uuid setsid cttyhack "$program" || code=$?
+        if [ "$code" != 0 ] && [ "$code" != 4 ]; then
+            tell "cannot start: the factory reset was not finished"
+            modes_program recovery
+        fi
     fi
     tell "$1 has ended: restarting"
     sync
