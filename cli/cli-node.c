@@ -21,6 +21,9 @@ static void row(const char *name, const char *value) {
 static void reset_show(const Macula__V1__ResetRecord *reset) {
     mac_autofree char *time = cli_time(reset->time_ms);
     cli_print(CLI_PLAIN, "%-12s at %s%s\n", "last reset", time, reset->kept_data ? ", user data stayed" : "");
+    if (reset->has_left)
+        cli_print(CLI_RED, "%-12s %u entries of the former owner could not be removed (%s): they are in /data/.reset\n",
+                  "", reset->left, reset->left_reason ? reset->left_reason : "");
 }
 
 static void info_show(const Macula__V1__NodeInfo *info) {

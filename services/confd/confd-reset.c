@@ -24,6 +24,11 @@ static Macula__V1__ResetRecord *record_of(const json_t *tree) {
     record->has_time_ms = record->has_kept_data = true;
     record->time_ms = json_integer_value(json_object_get(tree, "time_ms"));
     record->kept_data = json_is_true(json_object_get(tree, "kept_data"));
+    json_int_t left = json_integer_value(json_object_get(tree, "left"));
+    const char *reason = json_string_value(json_object_get(tree, "left_reason"));
+    record->has_left = left > 0;
+    record->left = left > 0 && left < UINT32_MAX ? (uint32_t)left : 0;
+    record->left_reason = mac_strdup(reason);
     return record;
 }
 
@@ -37,6 +42,10 @@ void confd_reset_tell(confd_manager *manager) {
     if (!tree || json_is_true(json_object_get(tree, "told")))
         return;
     Macula__V1__ResetRecord *record = record_of(tree);
+    if (record->has_left)
+        mac_log_error("the factory reset could not remove everything",
+                      "entries=%u directory=/data/.reset reason=" MAC_LOG_Q("%s"), record->left,
+                      record->left_reason ? record->left_reason : "");
     int result = confd_store_tell(manager->store, "node.reset", &record->base);
     macula__v1__reset_record__free_unpacked(record, NULL);
     if (result == 0 && json_object_set_new(tree, "told", json_true()) == 0) {

@@ -99,12 +99,28 @@ static void a_node_tells_once_that_it_was_reset(void **state) {
     node_free(node);
 }
 
+static void a_reset_that_left_something_behind_says_so(void **state) {
+    (void)state;
+    const char *no_units[] = {NULL};
+    confd_node *node = node_new(no_units);
+    box_write(node->box, "/var/lib/maculaos/reset.json",
+              "{\"time_ms\":1700000000123,\"kept_data\":false,\"left\":2,\"left_reason\":\"Input/output error\","
+              "\"attempt\":3}\n");
+    node_start(node, NULL);
+    node_await_event(node, "node.reset", "\"left\":2");
+    assert_done(node, "node", "{}");
+    assert_body(node, "last_reset.left", "2");
+    assert_body(node, "last_reset.left_reason", "\"Input/output error\"");
+    node_free(node);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stop_that_waits_is_not_forgotten_by_a_restart_of_confd),
         cmocka_unit_test(a_stop_that_waits_can_be_cancelled),
         cmocka_unit_test(a_factory_reset_wants_the_name_of_the_node_and_a_reason),
         cmocka_unit_test(a_node_tells_once_that_it_was_reset),
+        cmocka_unit_test(a_reset_that_left_something_behind_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
