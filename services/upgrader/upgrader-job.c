@@ -8,12 +8,14 @@
 #include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
 #include "upgrader-trial.h"
+#include "upgrader-window.h"
 
 #define BEGUN_MAX 20u    /* a job that was begun so often without an end has failed */
 #define ATTEMPTS_MAX 10u /* in a row that came to nothing */
 #define RETRY_FIRST_MS 2000u
 #define RETRY_MAX_MS 300000u
 #define PROGRESS_MS 1000u /* between two events */
+#define LATE_MS (15 * 60 * 1000)
 
 #define STATE(name) MACULA__V1__JOB__STATE__##name
 #define STEP(name) MACULA__V1__UPGRADE_STATUS__STEP__##name
@@ -136,9 +138,15 @@ static bool may_pass(const mac_error *error) {
     return error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE || error->code == MACULA__V1__ERROR_CODE__TIMED_OUT;
 }
 
+/* After the version was found, somebody else is only in the way for a while. */
+static bool is_in_the_way(const upgrader_manager *manager, const mac_error *error) {
+    return manager->job.record->step == STEP(prepared) && error->code == MACULA__V1__ERROR_CODE__CONFLICT;
+}
+
 static void fail_or_wait(upgrader_manager *manager, const mac_error *error) {
     upgrader_job *job = &manager->job;
-    if (!may_pass(error) || ++job->attempts >= number_of("MACULA_UPGRADE_ATTEMPTS", ATTEMPTS_MAX)) {
+    bool passes = may_pass(error) || is_in_the_way(manager, error);
+    if (!passes || ++job->attempts >= number_of("MACULA_UPGRADE_ATTEMPTS", ATTEMPTS_MAX)) {
         fail(manager, mac_error_copy(error));
         return;
     }
@@ -158,7 +166,7 @@ static void fail_or_wait(upgrader_manager *manager, const mac_error *error) {
 /* A worker has ended because somebody wanted it to, or the service ends. True: nothing more is to be done. */
 bool upgrader_job_was_wanted(upgrader_manager *manager) {
     upgrader_job *job = &manager->job;
-    if (manager->stopping) {
+    if (manager->stopping && (!job->wish || job->pausing)) {
         upgrader_manager_worker_ended(manager);
         return true;
     }
@@ -173,6 +181,8 @@ bool upgrader_job_was_wanted(upgrader_manager *manager) {
     mac_autofree char *author = mac_take(&job->wish);
     mac_autoptr(mac_error) error = mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "cancelled by %s", author);
     finish(manager, error, author);
+    if (manager->stopping)
+        upgrader_manager_worker_ended(manager);
     return true;
 }
 
@@ -183,7 +193,7 @@ static void on_activation_config(upgrader_manager *manager, uint64_t generation,
     manager->job.asking = false;
     if (!manager->job.record || upgrader_job_was_wanted(manager))
         return;
-    if (error) {
+    if (error) { /* a change of the configuration, for instance, that is about to end */
         fail_or_wait(manager, error);
         return;
     }
@@ -204,8 +214,19 @@ static void on_activation_config(upgrader_manager *manager, uint64_t generation,
         upgrader_trial_reboot(manager, reason, author);
 }
 
+/* What the policy began is tried only while the window is open and the node well: asked again when that is long ago. */
+static bool has_become_late(const upgrader_manager *manager) {
+    const Macula__V1__UpgradeJobRecord *record = manager->job.record;
+    return record->automatic && (!upgrader_window_open(manager->section->window, upgrader_window_now()) ||
+                                 mac_unix_ms() - record->job->started_ms > LATE_MS);
+}
+
 static void activate(upgrader_manager *manager) {
-    if (manager->job.record->prefetch) {
+    bool late = has_become_late(manager);
+    if (late)
+        mac_log_info("the new version is written; it is tried when the window is open", "version=%s",
+                     manager->job.record->found->version);
+    if (late || manager->job.record->prefetch) {
         int result = upgrader_store_put(manager->store, UPGRADER_READY, &manager->job.record->found->base);
         mac_autoptr(mac_error) error =
             result < 0 ? mac_error_from_errno(result, "what was fetched cannot be recorded") : NULL;
@@ -218,11 +239,21 @@ static void activate(upgrader_manager *manager) {
 
 /* ---- writing ---- */
 
+/* Something has been fetched: neither failures nor interruptions are in a row any more. */
+static void came_on(upgrader_manager *manager) {
+    Macula__V1__UpgradeJobRecord *record = manager->job.record;
+    manager->job.attempts = 0;
+    if (record->begun > 1) {
+        record->begun = 1;
+        (void)!upgrader_job_persist(manager); /* then it counts on */
+    }
+}
+
 static void on_progress(mac_worker *worker, const Macula__V1__Progress *progress, void *data) {
     (void)worker;
     upgrader_manager *manager = data;
     if (progress->bytes > 0)
-        manager->job.attempts = 0;
+        came_on(manager);
     set_progress(manager, progress, NULL);
 }
 
@@ -245,6 +276,20 @@ static void on_written(mac_worker *worker, const ProtobufCMessage *output, const
     activate(manager);
 }
 
+static Macula__V1__UpgradeFound *ready(upgrader_manager *manager) {
+    return (Macula__V1__UpgradeFound *)upgrader_store_get(manager->store, UPGRADER_READY,
+                                                          &macula__v1__upgrade_found__descriptor);
+}
+
+/* What was fetched ahead is about to be overwritten, unless it is the same. */
+static int forget_ready_but(upgrader_manager *manager, const Macula__V1__UpgradeFound *found) {
+    Macula__V1__UpgradeFound *other = ready(manager);
+    bool same = other && mac_streq(other->sha256, found->sha256);
+    if (other)
+        macula__v1__upgrade_found__free_unpacked(other, NULL);
+    return same ? 0 : upgrader_store_put(manager->store, UPGRADER_READY, NULL);
+}
+
 static void write_slot(upgrader_manager *manager) {
     upgrader_job *job = &manager->job;
     Macula__V1__UpgradeJobRecord *record = job->record;
@@ -256,7 +301,7 @@ static void write_slot(upgrader_manager *manager) {
                               slots.version);
     if (!error)
         error = upgrader_trial_withdraw(manager, &slots);
-    int forgotten = error ? 0 : upgrader_store_put(manager->store, UPGRADER_READY, NULL);
+    int forgotten = error ? 0 : forget_ready_but(manager, record->found);
     if (forgotten < 0)
         error = mac_error_from_errno(forgotten, "the state of the slot cannot be recorded");
     MAC_FAULT_POINT("upgrader.slot.before-empty");
@@ -285,6 +330,17 @@ static void write_slot(upgrader_manager *manager) {
 
 /* ---- finding ---- */
 
+/* Where the source cannot be asked: what was fetched ahead, whose signature was checked then. */
+static Macula__V1__UpgradeFound *fetched_ahead(upgrader_manager *manager,
+                                               const Macula__V1__UpgradeApplyRequest *request) {
+    Macula__V1__UpgradeFound *found = ready(manager);
+    bool other = request->version && *request->version && found && !mac_streq(request->version, found->version);
+    if (!other)
+        return found;
+    macula__v1__upgrade_found__free_unpacked(found, NULL);
+    return NULL;
+}
+
 static void on_found(upgrader_manager *manager, const Macula__V1__UpgradeFound *found, const mac_error *error,
                      void *data) {
     (void)data;
@@ -292,14 +348,21 @@ static void on_found(upgrader_manager *manager, const Macula__V1__UpgradeFound *
     job->worker = NULL;
     if (upgrader_job_was_wanted(manager))
         return;
-    mac_autoptr(mac_error) obstacle = error ? NULL : upgrader_find_judge(manager, found, job->record->request);
-    if (error || obstacle) {
-        fail_or_wait(manager, error ? error : obstacle);
+    const Macula__V1__UpgradeApplyRequest *request = job->record->request;
+    bool offline = error && may_pass(error) && !(request->from && *request->from);
+    Macula__V1__UpgradeFound *taken = offline ? fetched_ahead(manager, request)
+                                      : error ? NULL
+                                              : (Macula__V1__UpgradeFound *)mac_codec_copy(&found->base);
+    mac_autoptr(mac_error) obstacle = taken ? upgrader_find_judge(manager, taken, request) : mac_error_copy(error);
+    if (obstacle) {
+        if (taken)
+            macula__v1__upgrade_found__free_unpacked(taken, NULL);
+        fail_or_wait(manager, obstacle);
         return;
     }
     if (job->record->found)
         macula__v1__upgrade_found__free_unpacked(job->record->found, NULL);
-    job->record->found = (Macula__V1__UpgradeFound *)mac_codec_copy(&found->base);
+    job->record->found = taken;
     if (!set_step(manager, STEP(writing)))
         return;
     MAC_FAULT_POINT("upgrader.step.writing");

@@ -69,6 +69,7 @@ struct upgrader_manager {
     unsigned handles; /* of ours that are not closed yet */
 
     uv_timer_t link_timer;   /* runs until the bus is there and no event waits */
+    bool planning;           /* somebody waits for a plan */
     uv_timer_t auto_timer;   /* see upgrader-auto.c */
     uint64_t auto_looked_ms; /* of upgrader_boot_ms; 0: not in this life */
     upgrader_check check;

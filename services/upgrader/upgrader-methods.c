@@ -218,6 +218,7 @@ static void answer_plan(const question *q, const Macula__V1__UpgradeWritten *wri
 }
 
 static void question_end(question *q, mac_error *error) {
+    q->manager->planning = false;
     if (error)
         mac_request_fail_error(q->request, error);
     if (q->found)
@@ -275,6 +276,12 @@ static void upgrade_plan(Macula__V1__Upgrade_Service *service, const Macula__V1_
     mac_request *request = mac_request_from(closure_data);
     if (!may_name(request, input->from))
         return;
+    if (manager->planning) { /* each takes a process and reads the whole slot, and anybody may ask */
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                         "another plan is being made; ask again in a moment");
+        return;
+    }
+    manager->planning = true;
     question *q = mac_calloc(1, sizeof *q);
     *q = (question){.manager = manager, .request = request};
     mac_worker *worker;

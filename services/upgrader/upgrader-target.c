@@ -74,11 +74,11 @@ static bool same_file(const char *a, const char *b) {
 }
 
 /* O_EXCL on a block device: not while the kernel uses it (a mounted slot, a verity device upon it). */
-static int open_slot(const char *path, uint64_t *ret_size) {
+static int open_slot(const char *path, bool read_only, uint64_t *ret_size) {
     struct stat status;
     if (stat(path, &status) < 0)
         return -errno;
-    int flags = O_RDWR | O_CLOEXEC | (S_ISBLK(status.st_mode) ? O_EXCL : 0);
+    int flags = O_CLOEXEC | (read_only ? O_RDONLY : S_ISBLK(status.st_mode) ? O_RDWR | O_EXCL : O_RDWR);
     int fd = open(path, flags | O_DIRECT);
     if (fd < 0 && errno == EINVAL) /* tmpfs */
         fd = open(path, flags);
@@ -93,14 +93,15 @@ static int open_slot(const char *path, uint64_t *ret_size) {
     return fd;
 }
 
-mac_error *upgrader_target_open(const Macula__V1__UpgradeWriteRequest *request, upgrader_target **ret_target) {
+mac_error *upgrader_target_open(const Macula__V1__UpgradeWriteRequest *request, bool read_only,
+                                upgrader_target **ret_target) {
     if (same_file(request->slot, request->seed))
         return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "slot %s is the one that runs", request->slot);
     mac_autoptr(upgrader_target) target = mac_calloc(1, sizeof *target);
     pthread_mutex_init(&target->lock, NULL);
     pthread_cond_init(&target->changed, NULL);
     target->request = request;
-    target->fd = open_slot(request->slot, &target->capacity);
+    target->fd = open_slot(request->slot, read_only, &target->capacity);
     if (target->fd == -EBUSY)
         return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL, "slot %s is in use: it is not written",
                              request->slot);

@@ -10,8 +10,10 @@
 
 typedef struct upgrader_target upgrader_target;
 
-/* Opens the slot of a request; nothing is written. REJECTED: it is too small, or in use. */
-mac_error *upgrader_target_open(const Macula__V1__UpgradeWriteRequest *request, upgrader_target **ret_target);
+/* Opens the slot of a request; nothing is written. REJECTED: it is too small, or in use. Who only reads keeps nobody
+ * from writing. */
+mac_error *upgrader_target_open(const Macula__V1__UpgradeWriteRequest *request, bool read_only,
+                                upgrader_target **ret_target);
 void upgrader_target_close(upgrader_target *target);
 MAC_DEFINE_AUTOPTR(upgrader_target, upgrader_target_close)
 uint64_t upgrader_target_capacity(const upgrader_target *target);

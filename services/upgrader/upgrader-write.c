@@ -11,6 +11,7 @@
 #include "upgrader-verify.h"
 
 #define REJECTED MACULA__V1__ERROR_CODE__REJECTED
+#define RESTARTS 3u      /* of a server that sends no parts, in one try */
 #define VERIFY_SHARE 20u /* percent of the progress that reading back stands for */
 
 typedef Macula__V1__UpgradeWriteRequest write_request;
@@ -26,6 +27,8 @@ typedef struct work {
     uint64_t reused;
     uint64_t fetch; /* by a delta */
     bool delta;
+    unsigned restarts;   /* because a server sends no parts */
+    size_t wrong_places; /* that had another image than was signed */
 } work;
 
 /* ---- progress ---- */
@@ -121,6 +124,7 @@ static mac_error *try_delta(work *w, bool *ret_done) {
     *ret_done = !error && useful;
     upgrader_delta_deinit(&delta);
     if (error && !ends_all(error, planned)) {
+        upgrader_target_unmark(w->target); /* as far as it goes it may be wrong */
         mac_error_free(error);
         error = NULL;
     }
@@ -151,12 +155,10 @@ static mac_error *fetch_and_verify(work *w) {
     return error;
 }
 
-/* Once more, all of it: from the same place if something that was here already was to blame, else from the next one. */
+/* Once more, all of it. */
 static mac_error *write_anew(work *w) {
     write_request whole = *w->request;
     const write_request *before = w->request;
-    if (w->reused == 0)
-        w->transfer.current = (w->transfer.current + 1) % w->transfer.count;
     upgrader_target_unmark(w->target);
     whole.has_full = true;
     whole.full = true;
@@ -166,18 +168,26 @@ static mac_error *write_anew(work *w) {
     return error;
 }
 
-static bool is_wrong(const mac_error *error) {
-    return error && error->code == REJECTED;
+/* Whether to begin anew: from the same place if it cannot go on from the middle, or if something that was here already
+ * was to blame; else from the next one. */
+static bool begins_anew(work *w, const mac_error *error) {
+    if (error->code == MACULA__V1__ERROR_CODE__UNSUPPORTED)
+        return w->restarts++ < RESTARTS;
+    if (error->code != REJECTED)
+        return false;
+    if (w->reused > 0)
+        return true;
+    w->transfer.current = (w->transfer.current + 1) % w->transfer.count;
+    return ++w->wrong_places < w->transfer.count;
 }
 
 static mac_error *write_slot(work *w) {
     mac_error *error = fetch_and_verify(w);
-    size_t others = w->transfer.count - (w->reused == 0 && w->transfer.count > 0);
-    for (; is_wrong(error) && others > 0; others--) {
+    while (error && begins_anew(w, error)) {
         mac_error_free(error);
         error = write_anew(w);
     }
-    if (is_wrong(error))
+    if (error && (error->code == REJECTED || error->code == MACULA__V1__ERROR_CODE__UNSUPPORTED))
         upgrader_target_unmark(w->target); /* none of it is worth keeping */
     if (error)
         return error;
@@ -202,7 +212,7 @@ mac_error *upgrader_work_write(mac_job *job, const ProtobufCMessage *input) {
     work w = {.job = job};
     uint64_t started = mac_now_ms();
     work_init(&w, job, input);
-    mac_error *error = upgrader_target_open(w.request, &w.target);
+    mac_error *error = upgrader_target_open(w.request, false, &w.target);
     if (!error)
         error = write_slot(&w);
     if (!error) {
@@ -227,7 +237,7 @@ mac_error *upgrader_work_plan(mac_job *job, const ProtobufCMessage *input) {
     upgrader_delta delta = {.fetch = 0};
     bool useful = false;
     work_init(&w, job, input);
-    mac_error *error = upgrader_target_open(w.request, &w.target);
+    mac_error *error = upgrader_target_open(w.request, true, &w.target);
     if (error)
         return error;
     Macula__V1__UpgradeWritten plan = MACULA__V1__UPGRADE_WRITTEN__INIT;

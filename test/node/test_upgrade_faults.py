@@ -172,6 +172,12 @@ class Servers(UpgradeTest):
         with self.node() as node:
             self.apply(node)
 
+    def test_a_server_without_ranges_sends_all_of_it_again_when_something_breaks(self):
+        self.server.ranges = False
+        self.server.fault("*.slot", times=1, cut=1 << 20)
+        with self.node(more="delta: false") as node:
+            self.apply(node)
+
     def test_a_redirect_loop_ends(self):
         self.server.fault("*.slot", times=None, redirect=None)
         with self.node(more="delta: false") as node:

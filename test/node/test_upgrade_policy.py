@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What the node applies by itself, and what it remembers of what people have decided."""
+import datetime
 import os
 import unittest
 
-from upgrade_harness import FIRST, ReleaseServer, UpgradeTest, make_release
+from upgrade_harness import BIN, FIRST, Background, ReleaseServer, UpgradeTest, make_release
 
 
 class Policy(UpgradeTest):
@@ -52,6 +53,27 @@ class Policy(UpgradeTest):
             watcher.wait("0.2.0")
             watcher.close()
 
+    def test_the_restart_waits_for_the_window_that_is_open(self):
+        """The window closes while the image comes: it is written, and tried when the window is open again."""
+        now = datetime.datetime.now()
+        with self.node(more="auto_apply: true\ndelta: false") as node:
+            node.stop()
+            self.server.fault("*.slot", times=1, cut=1 << 20, stall=60)
+            node.start(MACULA_UPGRADE_CHECK_MS="100")
+            self.assertTrue(self.server.reached.wait(30))
+            away = (now + datetime.timedelta(hours=12)).strftime("%H:%M")
+            node.cli("config", "set", "maculaos.upgrade.window", f"{away}-{away[:3]}59").ok()
+            self.server.heal()
+            node.runner.wait("tried when the window is open")
+            status = node.status()
+            self.assertEqual((status["reboot_required"], status["other"]["state"]), (False, "standby"))
+            asked = len(self.server.asked_for("*.slot"))
+            watcher = node.events("upgrade.activated", count=1)
+            node.cli("config", "set", "maculaos.upgrade.window", "").ok()
+            watcher.wait("0.2.0")
+            watcher.close()
+            self.assertEqual(len(self.server.asked_for("*.slot")), asked)
+
     def test_a_version_that_is_none_is_refused(self):
         with self.node() as node:
             for version in ("0.9", "v0.2.0", "latest"):
@@ -65,6 +87,7 @@ class Policy(UpgradeTest):
             node.upgrade("prefetch").ok()
             other = node.status()["other"]
             self.assertEqual((other["state"], other["version"]), ("standby", "0.2.0"))
+            self.server.fault("*", times=None, status=503)  # and is applied without a network
             node.upgrade("apply").exits(4)
             self.assertEqual(len(self.server.asked_for("*.slot")), 1)
 
@@ -117,6 +140,23 @@ class Sources(UpgradeTest):
                 self.on_the_first(node)
                 self.server.fault("*.chunks", times=None, status=status)
                 node.upgrade("apply", "--timeout", "60s").exits(4)
+
+    def test_a_server_without_ranges_sends_the_whole_image(self):
+        with self.node("0.7.0") as node:
+            self.on_the_first(node)
+            self.server.ranges = False
+            node.upgrade("apply").exits(4)
+
+    def test_plans_for_anybody_are_made_one_at_a_time(self):
+        with self.node() as node:
+            self.server.fault("release.json", times=1, cut=1, stall=30)
+            first = Background(BIN / "maculaos", "upgrade", "plan", env=node.env)
+            self.assertTrue(self.server.reached.wait(30))
+            self.assertIn("another plan", node.upgrade("plan").exits(1).err)
+            self.server.heal()
+            first.process.wait(30)
+            first.close()
+            node.upgrade("plan").ok()
 
     def test_a_mirror_stands_in_for_a_wrong_image(self):
         with ReleaseServer(self.served) as mirror, self.node(more=f"delta: false\nmirrors: [{mirror.url}v0.2.0/]") as node:
