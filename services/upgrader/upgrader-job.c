@@ -354,7 +354,7 @@ static void on_found(upgrader_manager *manager, const Macula__V1__UpgradeFound *
                                       : error ? NULL
                                               : (Macula__V1__UpgradeFound *)mac_codec_copy(&found->base);
     mac_autoptr(mac_error) obstacle = taken ? upgrader_find_judge(manager, taken, request) : mac_error_copy(error);
-    if (obstacle) {
+    if (!taken || obstacle) {
         if (taken)
             macula__v1__upgrade_found__free_unpacked(taken, NULL);
         fail_or_wait(manager, obstacle);
