@@ -141,6 +141,7 @@ void healthd_probe_https(healthd_probe *probe) {
     request.url = probe->check->target;
     request.has_timeout_ms = true;
     request.timeout_ms = (uint32_t)probe->check->timeout_ms;
+    request.ca_file = getenv("MACULA_CA_FILE");
     job_start(probe, "https", &request);
 }
 

@@ -16,7 +16,7 @@
 
 #define PROBE_FILE ".probe"
 #define PROBE_BYTES 4096
-#define ANSWER_MAX 4096 /* bytes of a body; what is longer has answered, too */
+#define ANSWER_MAX 4096 /* bytes of a body; of a longer one no more is read */
 
 /* ---- https ---- */
 
@@ -42,19 +42,31 @@ static mac_error *without_url(mac_error *error) {
     return told;
 }
 
+/* Takes a body without keeping it. Called for the body of a success only: for anything else the status says all. */
+static bool on_body(const void *data, size_t length, void *taken) {
+    (void)data;
+    *(size_t *)taken += length;
+    return *(size_t *)taken <= ANSWER_MAX;
+}
+
 static mac_error *https(mac_job *job, const ProtobufCMessage *input) {
     const Macula__V1__HealthProbeRequest *request = (const Macula__V1__HealthProbeRequest *)input;
     Macula__V1__HealthProbeAnswer answer = MACULA__V1__HEALTH_PROBE_ANSWER__INIT;
     mac_http_response response = {0};
-    mac_error *error = mac_http_get(&(mac_http_options){.url = request->url,
-                                                        .limit = ANSWER_MAX,
-                                                        .timeout_ms = request->timeout_ms,
-                                                        .connect_timeout_ms = request->timeout_ms},
-                                    &response);
-    answer.has_status = true;
-    answer.status = error ? 200 : (uint32_t)response.status;
-    if (error && error->code != MACULA__V1__ERROR_CODE__EXHAUSTED)
+    size_t taken = 0;
+    mac_http_options options = {.url = request->url,
+                                .ca_file = request->ca_file && *request->ca_file ? request->ca_file : NULL,
+                                .timeout_ms = request->timeout_ms,
+                                .connect_timeout_ms = request->timeout_ms,
+                                .stall_ms = request->timeout_ms,
+                                .on_body = on_body,
+                                .data = &taken};
+    mac_error *error = mac_http_get(&options, &response);
+    bool enough = taken > ANSWER_MAX;
+    if (error && !enough)
         return without_url(error);
+    answer.has_status = true;
+    answer.status = enough ? 200 : (uint32_t)response.status;
     mac_error_free(error);
     mac_job_output(job, &answer.base);
     mac_http_response_deinit(&response);

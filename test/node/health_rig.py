@@ -2,6 +2,7 @@
 import contextlib
 import http.server
 import json
+import ssl
 import threading
 import unittest
 
@@ -11,9 +12,9 @@ RECORD = "/run/macula/healthd.record"
 
 
 class Server:
-    """A real HTTP server whose answer a test chooses; counts the questions."""
+    """A real HTTP server whose answer a test chooses; counts the questions. With a certificate and its key: HTTPS."""
 
-    def __init__(self):
+    def __init__(self, certificate=None):
         self.mode, self.asked, self.changed = "ok", 0, threading.Condition()
         outer = self
 
@@ -36,10 +37,28 @@ class Server:
             def answer_ill(self):
                 self.send_error(500)
 
+            def answer_ill_and_wordy(self):
+                self.send_response(500)
+                self.send_header("Content-Length", "5000")
+                self.end_headers()
+                self.wfile.write(b"x" * 5000)
+
+            def answer_lost_and_wordy(self):
+                self.send_response(404)
+                self.end_headers()
+                self.wfile.write(b"x" * 50000)
+
             def answer_redirect(self):
                 self.send_response(302)
                 self.send_header("Location", self.path)
                 self.end_headers()
+
+            def answer_moved_and_wordy(self):
+                self.send_response(302)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "5000")
+                self.end_headers()
+                self.wfile.write(b"x" * 5000)
 
             def answer_huge(self):
                 self.send_response(200)
@@ -70,6 +89,10 @@ class Server:
         self.stop = threading.Event()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

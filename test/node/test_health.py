@@ -11,8 +11,8 @@ import tempfile
 import threading
 import unittest
 
-from health_rig import HealthCase, Watch
-from node_harness import RawClient
+from health_rig import HealthCase, Server, Watch
+from node_harness import Node, RawClient
 
 
 class States(HealthCase):
@@ -168,6 +168,29 @@ class Types(HealthCase):
                         "failures": 1}).ok()
         said = self.node.cli("health", "check", "tls").exits(11)
         self.assertNotIn("sesame", said.out)
+
+
+class Https(unittest.TestCase):
+    def test_the_status_counts_however_long_the_page_is(self):
+        with tempfile.TemporaryDirectory() as folder:
+            key, certificate = pathlib.Path(folder, "tls.key"), pathlib.Path(folder, "tls.crt")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                            "-subj", "/CN=shop", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+                           check=True, capture_output=True)
+            server = Server((certificate, key))
+            self.addCleanup(server.close)
+            with Node(env={"MACULA_CA_FILE": str(certificate)}) as node:
+                check = {"name": "shop", "type": "http", "url": f"https://localhost:{server.port}/?token=sesame", "interval": "1h",
+                         "timeout": "20s", "failures": 1, "gates_upgrade": True}
+                node.cli("config", "patch", json.dumps({"maculaos": {"health": {"checks": [check]}}})).ok()
+                for mode, code, message in (("ok", 0, "answered with status 200"), ("ill_and_wordy", 11, "status of 500 or more"),
+                                            ("huge", 0, "answered with status 200"), (["moved_and_wordy", "lost_and_wordy"], 11, "status 404 or 410"),
+                                            (["moved_and_wordy", "ok"], 0, "answered with status 200"), ("ill", 11, "status of 500 or more")):
+                    with self.subTest(str(mode)):
+                        server.mode = mode
+                        said = node.cli("health", "check", "shop", "-o", "json").exits(code)
+                        self.assertIn(message, said.json()["checks"][0]["message"])
+                        self.assertNotIn("sesame", said.out)
 
 
 class HostileServers(HealthCase):
