@@ -124,6 +124,19 @@ healthd_restart healthd_check_may_restart(healthd_check *check, uint64_t now_boo
     return HEALTHD_RESTART_NOW;
 }
 
+/* ---- cleaning up ---- */
+
+bool healthd_check_cleaned_up(const healthd_check *check, uint64_t now_boot) {
+    return check->cleaned_boot && check->cleaned_boot + HEALTHD_CLEANUP_EACH_MS > now_boot;
+}
+
+bool healthd_check_may_clean_up(healthd_check *check, uint64_t now_boot) {
+    if (healthd_check_cleaned_up(check, now_boot))
+        return false;
+    check->cleaned_boot = now_boot;
+    return true;
+}
+
 /* ---- a new configuration ---- */
 
 void healthd_check_inherit(healthd_check *check, healthd_check *from) {
@@ -132,6 +145,7 @@ void healthd_check_inherit(healthd_check *check, healthd_check *from) {
     memcpy(check->restart_boot, from->restart_boot, sizeof check->restart_boot);
     check->restart_count = from->restart_count;
     check->spent_said = from->spent_said;
+    check->cleaned_boot = from->cleaned_boot;
     check->acknowledged_by = mac_take(&from->acknowledged_by);
     check->acknowledgement = mac_take(&from->acknowledgement);
     if (check->type != from->type || !mac_streq(check->target, from->target))

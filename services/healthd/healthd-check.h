@@ -21,6 +21,7 @@
 #define HEALTHD_BACKOFF_MS 10000      /* after the first restart; doubled by each further one within the hour */
 #define HEALTHD_BACKOFF_MAX_MS 600000 /* at most */
 #define HEALTHD_HOUR_MS 3600000
+#define HEALTHD_CLEANUP_EACH_MS HEALTHD_HOUR_MS
 
 typedef enum healthd_type {
     HEALTHD_PROCESS = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__process,
@@ -88,7 +89,8 @@ typedef struct healthd_check {
     char *acknowledged_by, *acknowledgement;
     uint64_t restart_boot[HEALTHD_RESTARTS_MAX]; /* oldest first */
     size_t restart_count;
-    bool spent_said; /* that the budget is used up was said */
+    bool spent_said;       /* that the budget is used up was said */
+    uint64_t cleaned_boot; /* the last cleaning up; 0: none */
 
     void *probe; /* the look that runs: healthd-probe.h */
     void *watch; /* process: healthd-process.h */
@@ -113,6 +115,11 @@ healthd_restart healthd_check_may_restart(healthd_check *check, uint64_t now_boo
 unsigned healthd_check_restarts(healthd_check *check, uint64_t now_boot);
 /* When the next restart may be; 0: now. */
 uint64_t healthd_check_backoff(const healthd_check *check, uint64_t now_boot);
+/* Whether to clean up now; if so, that is noted. A failed check's looks are bad ones over and over; once an hour is
+ * enough. */
+bool healthd_check_may_clean_up(healthd_check *check, uint64_t now_boot);
+/* Whether it has cleaned up within that hour. */
+bool healthd_check_cleaned_up(const healthd_check *check, uint64_t now_boot);
 
 /* Moves everything but the configuration from a check of the same name and kind. */
 void healthd_check_inherit(healthd_check *check, healthd_check *from);

@@ -7,7 +7,6 @@
 #include "log/mac-log.h"
 
 #define TELL(name) MACULA__V1__HEALTH_ENTRY__WHAT__##name
-#define CLEANUP_EACH_MS 3600000 /* by one check */
 #define CLEANUP_LIMIT_MS 120000
 #define RESTART_LIMIT_MS 60000
 
@@ -138,13 +137,10 @@ static void clean(healthd_manager *manager, const char *name) {
                         on_images_pruned, NULL);
 }
 
-/* A failed check's looks are bad ones over and over; once an hour is enough. */
 static void consider_cleanup(healthd_manager *manager, healthd_check *check) {
-    uint64_t now = healthd_boot_ms();
-    if (check->restart_count && check->restart_boot[check->restart_count - 1] + CLEANUP_EACH_MS > now)
+    if (!healthd_check_may_clean_up(check, healthd_boot_ms()))
         return;
-    check->restart_boot[0] = now; /* it restarts nothing: the place is free */
-    check->restart_count = 1;
+    healthd_kept_save(manager);
     clean(manager, check->name);
 }
 

@@ -48,6 +48,8 @@ static void load_check(healthd_check *check, const Macula__V1__HealthCheckKept *
     for (size_t i = 0; i < count && i < HEALTHD_RESTARTS_MAX; i++)
         if (from->restarts_boot_ms[i] <= now_boot)
             check->restart_boot[check->restart_count++] = from->restarts_boot_ms[i];
+    if (same_boot && from->cleaned_boot_ms <= now_boot)
+        check->cleaned_boot = from->cleaned_boot_ms;
 }
 
 static void load_gate(healthd_manager *manager, const Macula__V1__HealthGateKept *from) {
@@ -113,7 +115,8 @@ void healthd_kept_load(healthd_manager *manager) {
 
 static bool worth_keeping(healthd_check *check) {
     uint64_t now = healthd_boot_ms();
-    return healthd_check_silent(check, now) || check->acknowledged_by || healthd_check_restarts(check, now) > 0;
+    return healthd_check_silent(check, now) || check->acknowledged_by || healthd_check_restarts(check, now) > 0 ||
+           healthd_check_cleaned_up(check, now);
 }
 
 static void fill_check(const healthd_check *check, Macula__V1__HealthCheckKept *ret) {
@@ -125,6 +128,8 @@ static void fill_check(const healthd_check *check, Macula__V1__HealthCheckKept *
     ret->acknowledgement = check->acknowledgement;
     ret->n_restarts_boot_ms = check->restart_count;
     ret->restarts_boot_ms = (uint64_t *)check->restart_boot;
+    ret->has_cleaned_boot_ms = check->cleaned_boot != 0;
+    ret->cleaned_boot_ms = check->cleaned_boot;
 }
 
 static void fill_gate(healthd_gate *gate, Macula__V1__HealthGateKept *ret) {

@@ -99,6 +99,18 @@ static void no_budget_is_no_restart(void **state) {
     assert_int_equal(healthd_check_may_restart(check, 5), HEALTHD_RESTART_SPENT);
 }
 
+static void cleaning_up_takes_nothing_from_the_budget_of_restarts(void **state) {
+    (void)state;
+    mac_autoptr(healthd_check) check = make(1, 1);
+    check->max_restarts = 1;
+    assert_int_equal(healthd_check_may_restart(check, 5), HEALTHD_RESTART_NOW);
+    assert_true(healthd_check_may_clean_up(check, 5));
+    assert_false(healthd_check_may_clean_up(check, 5 + HEALTHD_CLEANUP_EACH_MS - 1));
+    assert_int_equal(healthd_check_restarts(check, 6), 1);
+    assert_true(healthd_check_may_clean_up(check, 5 + HEALTHD_CLEANUP_EACH_MS));
+    assert_int_equal(healthd_check_restarts(check, 5 + HEALTHD_HOUR_MS), 0);
+}
+
 static void a_new_configuration_keeps_what_people_said(void **state) {
     (void)state;
     mac_autoptr(healthd_check) before = make(1, 1);
@@ -109,11 +121,13 @@ static void a_new_configuration_keeps_what_people_said(void **state) {
     before->silent_until_boot = 77;
     before->acknowledged_by = mac_strdup("anna");
     assert_int_equal(healthd_check_may_restart(before, 5), HEALTHD_RESTART_NOW);
+    assert_true(healthd_check_may_clean_up(before, 5));
     healthd_check_inherit(after, before);
     assert_int_equal(after->silent_until_boot, 77);
     assert_string_equal(after->acknowledged_by, "anna");
     assert_int_equal(healthd_check_restarts(after, 6), 1); /* a change does not refill the budget */
-    assert_int_equal(after->state, HEALTHD_WAITING);       /* it looks at something else */
+    assert_true(healthd_check_cleaned_up(after, 6));
+    assert_int_equal(after->state, HEALTHD_WAITING); /* it looks at something else */
 }
 
 int main(void) {
@@ -125,6 +139,7 @@ int main(void) {
         cmocka_unit_test(a_silence_hides_it_and_ends),
         cmocka_unit_test(restarts_are_spaced_and_then_spent),
         cmocka_unit_test(no_budget_is_no_restart),
+        cmocka_unit_test(cleaning_up_takes_nothing_from_the_budget_of_restarts),
         cmocka_unit_test(a_new_configuration_keeps_what_people_said),
     };
     return cmocka_run_group_tests_name("healthd check", tests, NULL, NULL);

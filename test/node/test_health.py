@@ -249,6 +249,25 @@ class Remedies(HealthCase):
         self.node.cli("health", "check", "shop").exits(11)
         self.assertEqual(self.record().count("run rc-service shop restart"), 1, "a restart of healthd does not refill the budget")
 
+    def test_what_restarts_and_cleans_up_does_both_each_within_its_own_budget(self):
+        self.node.write("/var/log/old.log.gz", "x" * 5000)
+        both = {"name": "full", "type": "disk", "path": "/var/lib", "threshold": "0%", "interval": "100ms", "failures": 1,
+                "action": "cleanup", "restart_on_failure": True, "service": "shop", "max_restarts": 1}
+        with Watch(self.node) as watch:
+            self.configure(both).ok()
+            event = watch.expect(what="cleanup", name="full")
+            self.assertIn("1 old logs", event["entry"]["message"])
+        self.node.cli("health", "check", "full").exits(11)
+        self.assertEqual(self.record().count("run rc-service shop restart"), 1)
+        os.kill(self.node.pids()["healthd"], signal.SIGKILL)
+        self.node.runner.wait("unit=healthd state=ready")
+        for _ in range(3):
+            self.node.cli("health", "check", "full").exits(11)
+        self.configure({**both, "threshold": "0.1%"}).ok()
+        self.node.cli("health", "check", "full").exits(11)
+        self.assertEqual(self.record().count("run rc-service shop restart"), 1)
+        self.assertEqual(sum(entry["what"] == "cleanup" for entry in self.history("full")), 1, "once an hour")
+
     def test_a_rule_of_auto_heal_runs_once_in_its_cooldown(self):
         with Watch(self.node) as watch:
             self.configure(auto_heal={"actions": {"full": {"trigger": "disk_usage > 0%", "action": "echo vacuum", "cooldown": "1h"}}}).ok()
