@@ -163,6 +163,7 @@ static void line_head_for_a_person(line *out, mac_log_level level, const char *w
     struct timespec now;
     struct tm local;
     clock_gettime(CLOCK_REALTIME, &now);
+    tzset(); /* the zone may have been changed */
     localtime_r(&now.tv_sec, &local);
     snprintf(part, sizeof part, "%02d:%02d:%02d %s%-7s%s ", local.tm_hour, local.tm_min, local.tm_sec,
              logger.colour ? levels[level].colour : "", levels[level].name, logger.colour ? "\x1b[0m" : "");

@@ -106,6 +106,7 @@ static void format_person(int64_t unix_ms, const char *name, const entry *e, boo
     const char *tint = "";
     time_t seconds = (time_t)(unix_ms / 1000);
     struct tm local;
+    tzset(); /* the zone may have been changed */
     localtime_r(&seconds, &local);
     for (size_t i = 0; i < MAC_ARRAY_SIZE(levels); i++)
         if (colour && strcmp(levels[i].name, e->level) == 0)

@@ -162,6 +162,16 @@ static void a_window_is_open_when_it_says(void **state) {
             fail_msg("%s at minute %u of the week", cases[i].window, cases[i].minute);
 }
 
+static void the_time_is_that_of_the_zone_that_is_set_now(void **state) {
+    (void)state;
+    setenv("TZ", "ONE-1", 1);
+    unsigned before = upgrader_window_now();
+    setenv("TZ", "SIX-6", 1); /* what a change of /etc/localtime is to a process without TZ */
+    unsigned passed = (upgrader_window_now() + 7 * 1440u - before) % (7 * 1440u);
+    unsetenv("TZ");
+    assert_in_range(passed, 5 * 60, 5 * 60 + 1);
+}
+
 /* ---- signatures ---- */
 
 #define FPR "17E8E7DA85685379F28CDC356535C1794E48AC01"
@@ -250,6 +260,7 @@ int main(void) {
         cmocka_unit_test(a_release_must_fit_the_channel_and_be_within_reach),
         cmocka_unit_test(a_version_that_failed_is_not_tried_again_by_itself),
         cmocka_unit_test(a_window_is_open_when_it_says),
+        cmocka_unit_test(the_time_is_that_of_the_zone_that_is_set_now),
         cmocka_unit_test(only_a_good_signature_by_a_known_key_counts),
         cmocka_unit_test(a_second_signature_by_an_unknown_key_does_no_harm_but_a_bad_one_does),
         cmocka_unit_test(the_highest_release_that_fits_the_channel_is_chosen),

@@ -88,6 +88,7 @@ bool upgrader_window_open(const char *window, unsigned minute_of_week) {
 unsigned upgrader_window_now(void) {
     time_t now = time(NULL);
     struct tm parts;
+    tzset(); /* localtime_r looks for the zone once a process; the configuration may have changed it since */
     localtime_r(&now, &parts);
     return (unsigned)((parts.tm_wday + 6) % 7) * DAY + (unsigned)parts.tm_hour * 60 + (unsigned)parts.tm_min;
 }
