@@ -64,23 +64,11 @@ static void services_show(const Macula__V1__ConfigOutcome *outcome) {
     }
 }
 
-/* Quoted for the shell. */
-static void append_quoted(mac_buffer *out, const char *text) {
-    mac_buffer_text(out, "'");
-    for (; *text; text++)
-        mac_buffer_append(out, *text == '\'' ? "'\\''" : text, *text == '\'' ? 4 : 1);
-    mac_buffer_text(out, "'");
-}
-
 /* " --author NAME", when `config confirm` would not say that name by itself. */
 static char *author_option(const char *author) {
     mac_autofree char *mine = cli_login();
-    mac_buffer out = {0};
-    if (author && !mac_streq(author, mine)) {
-        mac_buffer_text(&out, " --author ");
-        append_quoted(&out, author);
-    }
-    return mac_buffer_take(&out);
+    mac_autofree char *quoted = author && !mac_streq(author, mine) ? cli_quoted(author) : NULL;
+    return quoted ? mac_asprintf(" --author %s", quoted) : mac_strdup("");
 }
 
 static int outcome_show(const Macula__V1__ConfigOutcome *outcome) {

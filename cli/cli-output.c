@@ -343,6 +343,15 @@ void cli_table_free(cli_table *table) {
     free(table);
 }
 
+char *cli_quoted(const char *text) {
+    mac_buffer out = {0};
+    mac_buffer_text(&out, "'");
+    for (; *text; text++)
+        mac_buffer_append(&out, *text == '\'' ? "'\\''" : text, *text == '\'' ? 4 : 1);
+    mac_buffer_text(&out, "'");
+    return mac_buffer_take(&out);
+}
+
 char *cli_time(int64_t unix_ms) {
     time_t seconds = (time_t)(unix_ms / 1000);
     struct tm parts;

@@ -52,6 +52,8 @@ void cli_table_style(cli_table *table, size_t column, cli_style style);
 void cli_table_print(cli_table *table); /* and frees it */
 void cli_table_free(cli_table *table);
 
+/* As one word for the shell; caller frees. */
+char *cli_quoted(const char *text);
 /* Milliseconds since 1970 as local time "2026-03-01 14:05:09"; a span as "3 min"; callers free. */
 char *cli_time(int64_t unix_ms);
 char *cli_span(uint64_t seconds);

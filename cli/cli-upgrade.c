@@ -88,7 +88,7 @@ void cli_upgrade_show(const Macula__V1__UpgradeStatus *status) {
 }
 
 /* Calls, shows with a function of the type, frees. */
-typedef void (*show_function)(const ProtobufCMessage *answer);
+typedef void (*show_function)(const ProtobufCMessage *request, const ProtobufCMessage *answer);
 
 static int ask(cli_invocation *invocation, const ProtobufCServiceDescriptor *service, const char *method,
                const ProtobufCMessage *request, const char *progress, show_function show) {
@@ -104,12 +104,13 @@ static int ask(cli_invocation *invocation, const ProtobufCServiceDescriptor *ser
         cli_progress_end();
     if (error)
         return cli_fail(error);
-    show(answer);
+    show(request, answer);
     protobuf_c_message_free_unpacked(answer, NULL);
     return CLI_OK;
 }
 
-static void show_status(const ProtobufCMessage *answer) {
+static void show_status(const ProtobufCMessage *request, const ProtobufCMessage *answer) {
+    (void)request;
     cli_upgrade_show((const Macula__V1__UpgradeStatus *)answer);
 }
 
@@ -135,15 +136,18 @@ static void release_text(const Macula__V1__UpgradeRelease *release) {
         cli_print(CLI_YELLOW, "not applied by itself: %s\n", release->obstacle);
 }
 
-static void show_release(const ProtobufCMessage *answer) {
+static void show_release(const ProtobufCMessage *request, const ProtobufCMessage *answer) {
     const Macula__V1__UpgradeRelease *release = (const Macula__V1__UpgradeRelease *)answer;
     if (cli_output_json() || cli_output_yaml()) {
         cli_print_message(answer);
         return;
     }
+    const char *from = ((const Macula__V1__UpgradeCheckRequest *)request)->from;
+    mac_autofree char *place = from ? cli_quoted(from) : NULL;
     release_text(release);
     if (!release->obstacle)
-        cli_print(CLI_PLAIN, "Apply it with: maculaos upgrade apply\n");
+        cli_print(CLI_PLAIN, "Apply it with: maculaos upgrade apply%s%s\n", place ? " --from " : "",
+                  place ? place : "");
 }
 
 /* A directory as the upgrader needs it, which runs elsewhere: absolute. False after having said what is wrong. */
@@ -166,7 +170,8 @@ int cli_upgrade_check(cli_invocation *invocation) {
     return ask(invocation, &UPGRADE, "Check", &request.base, "looking for a newer version …", show_release);
 }
 
-static void show_history(const ProtobufCMessage *answer) {
+static void show_history(const ProtobufCMessage *request, const ProtobufCMessage *answer) {
+    (void)request;
     static const char *const headings[] = {"TIME", "VERSION", "FROM", "OUTCOME", "BY", "REASON", NULL};
     static const char *const states[] = {"confirmed", "rolled back", "failed", "cancelled"};
     const Macula__V1__UpgradeHistory *history = (const Macula__V1__UpgradeHistory *)answer;
@@ -202,7 +207,8 @@ int cli_upgrade_history(cli_invocation *invocation) {
     return ask(invocation, &UPGRADE, "History", &request.base, NULL, show_history);
 }
 
-static void show_plan(const ProtobufCMessage *answer) {
+static void show_plan(const ProtobufCMessage *request, const ProtobufCMessage *answer) {
+    (void)request;
     const Macula__V1__UpgradePlan *plan = (const Macula__V1__UpgradePlan *)answer;
     if (cli_output_json() || cli_output_yaml()) {
         cli_print_message(answer);

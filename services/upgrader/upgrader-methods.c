@@ -140,6 +140,13 @@ static bool may_name(mac_request *request, const char *from) {
     return false;
 }
 
+/* As applying it would; from: the directory (NULL or "": the configured source). */
+static mac_error *judge_from(upgrader_manager *manager, const Macula__V1__UpgradeFound *found, char *from) {
+    Macula__V1__UpgradeApplyRequest wish = MACULA__V1__UPGRADE_APPLY_REQUEST__INIT;
+    wish.from = from && *from ? from : NULL;
+    return upgrader_find_judge(manager, found, &wish);
+}
+
 static void on_directory(upgrader_manager *manager, const Macula__V1__UpgradeFound *found, const mac_error *error,
                          void *data) {
     mac_request *request = data;
@@ -147,9 +154,8 @@ static void on_directory(upgrader_manager *manager, const Macula__V1__UpgradeFou
         mac_request_fail_error(request, mac_error_copy(error));
         return;
     }
-    Macula__V1__UpgradeApplyRequest wish = MACULA__V1__UPGRADE_APPLY_REQUEST__INIT;
-    wish.from = ((const Macula__V1__UpgradeCheckRequest *)mac_request_input(request))->from;
-    mac_autoptr(mac_error) obstacle = upgrader_find_judge(manager, found, &wish);
+    mac_autoptr(mac_error) obstacle =
+        judge_from(manager, found, ((const Macula__V1__UpgradeCheckRequest *)mac_request_input(request))->from);
     Macula__V1__UpgradeRelease *release = upgrader_release_message(manager, found, obstacle);
     if (obstacle && obstacle->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO)
         mac_request_fail_error(request, mac_take(&obstacle));
@@ -200,7 +206,8 @@ static void answer_plan(const question *q, const Macula__V1__UpgradeWritten *wri
     upgrader_autoslots slots = {.running = '-'};
     mac_error_free(upgrader_slots_read(manager->root, &slots));
     Macula__V1__UpgradePlan plan = MACULA__V1__UPGRADE_PLAN__INIT;
-    mac_autoptr(mac_error) obstacle = upgrader_find_judge(manager, q->found, NULL);
+    mac_autoptr(mac_error) obstacle =
+        judge_from(manager, q->found, ((const Macula__V1__UpgradePlanRequest *)mac_request_input(q->request))->from);
     mac_autofree char *slot = mac_asprintf("%c", slots.other);
     uint64_t bandwidth = upgrader_settings_bandwidth(manager);
     plan.release = upgrader_release_message(manager, q->found, obstacle);

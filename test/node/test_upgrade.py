@@ -2,6 +2,7 @@
 """Upgrades of a node: found, fetched, verified, tried, kept or given back."""
 import contextlib
 import json
+import shlex
 import sqlite3
 import unittest
 
@@ -191,6 +192,22 @@ class Upgrades(UpgradeTest):
             self.assertNotIn("pending", node.boot())
             node.reboot()
             self.assertEqual(node.status()["version"], FIRST)
+
+    def test_plan_and_check_judge_a_directory_as_apply_does(self):
+        stick, lower = self.work / "ada's stick", self.work / "lower"
+        make_release(stick, "0.3.0-rc.1", self.signer, channel="beta")
+        make_release(lower, "0.0.9", self.signer)
+        with self.node() as node:
+            for verb in ("plan", "check"):
+                self.assertNotIn("not applied", node.upgrade(verb, "--from", stick).ok().out, verb)
+                self.assertIn("0.0.9 is lower than", node.upgrade(verb, "--from", lower).ok().out, verb)
+            # What it says to type is what applies this directory.
+            said = node.upgrade("check", "--from", stick).ok().out
+            self.assertIn("Apply it with: maculaos upgrade apply\n", node.upgrade("check").ok().out)
+            command = shlex.split(said.partition("Apply it with: maculaos upgrade ")[2])
+            self.assertEqual(command, ["apply", "--from", str(stick.resolve())])
+            node.upgrade(*command).exits(4)
+            self.assertEqual(node.status()["other"]["version"], "0.3.0-rc.1")
 
     def test_from_a_forge(self):
         make_release(self.served / "v0.3.0-rc.1", "0.3.0-rc.1", self.signer, channel="beta")
