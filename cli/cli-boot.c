@@ -83,10 +83,15 @@ static void status_show(const mac_boot *boot, const mac_boot_status *status) {
         cli_print(CLI_PLAIN, "running   slot %c%s%s\n", running->slot, running->version ? ", version " : "",
                   running->version ? running->version : "");
     cli_print(CLI_PLAIN, "active    slot %c\n", status->state.active);
+    if (running->slot != '-' && running->slot != status->state.active && running->slot != status->state.pending)
+        cli_print(CLI_RED, "          slot %c is started next; to stay with slot %c: maculaos boot confirm\n",
+                  status->state.active, running->slot);
     if (status->state.pending != '-')
         cli_print(CLI_YELLOW, "pending   slot %c, tries left: %u\n", status->state.pending, status->tries_left);
     if (running->failed != '-')
-        cli_print(CLI_RED, "failed    slot %c came back unconfirmed\n", running->failed);
+        cli_print(CLI_RED, "failed    slot %c %s\n", running->failed,
+                  running->failed == status->state.active ? "was passed over: its kernel or initramfs is damaged"
+                                                          : "could not be started, or came back unconfirmed");
     if (status->state.next != MAC_BOOT_NORMAL && !status->next_used)
         cli_print(CLI_YELLOW, "next      %s\n", mac_boot_mode_name(status->state.next));
     if (status->state.reset != MAC_BOOT_RESET_NONE)
@@ -199,6 +204,15 @@ int cli_boot_confirm(cli_invocation *invocation) {
     mac_error *error = session_open(invocation, &s);
     if (!error)
         error = mac_boot_confirm(s.boot);
+    if (error && error->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO && s.boot) {
+        mac_error *other = mac_boot_stay(s.boot); /* nothing is pending, but another slot may be the active one */
+        if (other && other->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO) {
+            mac_error_free(other);
+        } else {
+            mac_error_free(error);
+            error = other;
+        }
+    }
     return done(error, "The running version is confirmed.");
 }
 

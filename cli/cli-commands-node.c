@@ -142,8 +142,9 @@ const cli_command cli_commands_node[] = {
      .arguments = "",
      .run = cli_boot_confirm,
      .without_node = true,
-     .summary = "Makes the pending slot that runs the active one.",
-     .details = "Exit code 3 when nothing waits to be confirmed.",
+     .summary = "Makes the slot that runs the active one.",
+     .details = "The pending one, or one that was started in the place of the active one: by the boot menu, or because "
+                "that is damaged. Exit code 3 when it is the active one already.",
      .example = "maculaos boot confirm"},
     {.name = "boot next",
      .arguments = "MODE",

@@ -128,6 +128,9 @@ const cli_command cli_commands_upgrade[] = {
      .run = cli_upgrade_confirm,
      .options = upgrade_author_options,
      .summary = "Keeps the version on trial without waiting for the checks of its health.",
+     .details =
+         "Also one that was started in the place of the active one, by the boot menu or because that is damaged: it "
+         "becomes the active one, and the other one can be written again.",
      .example = "maculaos upgrade confirm"},
     {.name = "upgrade history",
      .arguments = "",

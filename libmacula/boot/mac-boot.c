@@ -288,6 +288,26 @@ mac_error *mac_boot_confirm(mac_boot *boot) {
     return error;
 }
 
+static mac_error *change_stay(const mac_boot *boot, const mac_boot_status *status, const void *wish,
+                              mac_boot_state *state) {
+    char running = boot->running.slot;
+    (void)wish;
+    if (running == '-')
+        return conflict("which slot runs is not known (%s)", MAC_BOOT_ENVIRONMENT);
+    if (state->active == running && !status->lost)
+        return nothing("the slot that runs is the active one");
+    if (mac_boot_verity_empty(&state->verity[mac_boot_slot_index(running)]))
+        return conflict("slot %c runs, but the boot state does not say what it holds", running);
+    state->active = running;
+    if (state->pending == running)
+        state->pending = '-';
+    return NULL;
+}
+
+mac_error *mac_boot_stay(mac_boot *boot) {
+    return apply(boot, change_stay, NULL);
+}
+
 typedef struct slot_wish {
     char slot;
     const mac_boot_verity *verity;

@@ -53,6 +53,10 @@ void mac_boot_status_deinit(mac_boot_status *status);
 /* The pending slot, which runs, becomes the active one. NOTHING_TO_DO: nothing is pending. CONFLICT: something is, but
  * another slot runs. Repairs tries when GRUB could not read it. */
 mac_error *mac_boot_confirm(mac_boot *boot);
+/* The slot that runs becomes the active one, although another one is: somebody chose it in the boot menu, or the boot
+ * loader passed over the active one. That one stays as it is, and may be written then. NOTHING_TO_DO: it is so already.
+ * CONFLICT: which slot runs is not known, or the boot state has no hash for it. */
+mac_error *mac_boot_stay(mac_boot *boot);
 /* Start `slot` next, up to three times, until it is confirmed. CONFLICT: it is the active one. The caller has written
  * and verified the slot before. */
 mac_error *mac_boot_set_pending(mac_boot *boot, char slot, const mac_boot_verity *verity);

@@ -130,6 +130,41 @@ static void what_runs_or_is_active_is_never_given_away(void **state) {
     expect_code(mac_boot_empty_slot(b->boot, 'b'), MACULA__V1__ERROR_CODE__CONFLICT);
 }
 
+/* Somebody chose this slot in the boot menu, or the active one was passed over. */
+static void open_running(box *b, char slot) {
+    mac_autofree char *esp = mac_root_path(b->root, "/boot/esp");
+    mac_boot_close(b->boot);
+    b->boot = NULL;
+    assert_null(mac_boot_open_esp(esp, slot, &b->boot));
+}
+
+static void a_slot_that_runs_though_another_is_active_can_stay(void **state) {
+    box *b = *state;
+    mac_boot_verity verity = some_verity();
+    expect_code(mac_boot_stay(b->boot), MACULA__V1__ERROR_CODE__NOTHING_TO_DO);
+    open_running(b, 'b'); /* of which nothing is known */
+    expect_code(mac_boot_stay(b->boot), MACULA__V1__ERROR_CODE__CONFLICT);
+    open_running(b, '-');
+    expect_code(mac_boot_stay(b->boot), MACULA__V1__ERROR_CODE__CONFLICT);
+    open_running(b, 'a');
+    assert_null(mac_boot_set_pending(b->boot, 'b', &verity));
+    start(b);
+    assert_null(mac_boot_confirm(b->boot));
+
+    open_running(b, 'a');
+    mac_boot_state before = state_now(b);
+    expect_code(mac_boot_empty_slot(b->boot, 'b'), MACULA__V1__ERROR_CODE__CONFLICT);
+    assert_null(mac_boot_stay(b->boot));
+    mac_boot_state after = state_now(b);
+    assert_int_equal(after.seq, before.seq + 1);
+    assert_int_equal(after.active, 'a');
+    assert_int_equal(after.pending, '-');
+    assert_true(mac_boot_verity_equal(&after.verity[1], &verity));
+    expect_code(mac_boot_stay(b->boot), MACULA__V1__ERROR_CODE__NOTHING_TO_DO);
+    expect_code(mac_boot_empty_slot(b->boot, 'a'), MACULA__V1__ERROR_CODE__CONFLICT);
+    assert_null(mac_boot_empty_slot(b->boot, 'b'));
+}
+
 static void a_reset_cancels_what_does_not_run_and_stays_until_it_is_done(void **state) {
     box *b = *state;
     mac_boot_verity verity = some_verity();
@@ -380,6 +415,7 @@ int main(void) {
         BOX(a_pending_slot_that_runs_is_confirmed),
         BOX(three_starts_without_confirmation_return_to_the_active_slot),
         BOX(what_runs_or_is_active_is_never_given_away),
+        BOX(a_slot_that_runs_though_another_is_active_can_stay),
         BOX(a_reset_cancels_what_does_not_run_and_stays_until_it_is_done),
         BOX(a_one_shot_mode_that_was_used_does_not_come_again),
         BOX(one_damaged_copy_costs_nothing_and_is_mended),
