@@ -73,9 +73,12 @@ static void upgrade_resume(Macula__V1__UpgradeControl_Service *service, const Ma
 /* ---- Rollback ---- */
 
 static mac_error *check_rollback(upgrader_manager *manager, const upgrader_slots *slots, bool force) {
+    mac_autofree char *text = upgrader_stay_text(slots);
     if (manager->job.record)
         return mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
                              "an upgrade is under way (job %s): cancel it first", manager->job.record->job->id);
+    if (slots->passed_over)
+        return mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL, "%s", text);
     if (slots->pending == slots->other)
         return mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
                              "the next start tries version %s; cancel that to stay with %s (maculaos upgrade cancel)",

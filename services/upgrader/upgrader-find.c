@@ -6,6 +6,7 @@
 #include "release/mac-release.h"
 #include "upgrader-judge.h"
 #include "upgrader-manager.h"
+#include "upgrader-trial.h"
 
 #define FIND_TIMEOUT_MS 120000
 
@@ -117,7 +118,11 @@ mac_error *upgrader_find_judge(upgrader_manager *manager, const Macula__V1__Upgr
                                 .force = request && request->force,
                                 .only = request ? request->version : NULL,
                                 .from_directory = request && request->from};
+    upgrader_autoslots slots = {.running = '-'};
+    mac_autoptr(mac_error) none = upgrader_slots_read(manager->root, &slots);
     mac_error *error = upgrader_judge(&present, found);
+    if (!error && !none)
+        error = upgrader_stay_obstacle(&slots);
     raise_floor(manager, found, present.floor);
     return error;
 }

@@ -300,6 +300,10 @@ static void write_slot(upgrader_manager *manager) {
                               "version %s is on trial: the version before it must stay until it is confirmed",
                               slots.version);
     if (!error)
+        error = upgrader_stay_obstacle(&slots);
+    if (!error && slots.passed_over)
+        error = upgrader_stay(manager, &slots, record->request->author);
+    if (!error)
         error = upgrader_trial_withdraw(manager, &slots);
     int forgotten = error ? 0 : forget_ready_but(manager, record->found);
     if (forgotten < 0)

@@ -25,6 +25,7 @@ static Macula__V1__UpgradeSlot *other_message(upgrader_manager *manager, const u
         *slots->other_version ? upgrader_store_refusal(manager->store, slots->other_version) : NULL;
     Macula__V1__UpgradeSlot__State state =
         slots->pending == slots->other                ? MACULA__V1__UPGRADE_SLOT__STATE__trial
+        : slots->damaged                              ? MACULA__V1__UPGRADE_SLOT__STATE__failed
         : slots->active == slots->other               ? MACULA__V1__UPGRADE_SLOT__STATE__active
         : mac_boot_verity_empty(&slots->other_verity) ? MACULA__V1__UPGRADE_SLOT__STATE__empty
         : refusal || slots->failed == slots->other    ? MACULA__V1__UPGRADE_SLOT__STATE__failed
@@ -57,12 +58,16 @@ static void add_slots(upgrader_manager *manager, Macula__V1__UpgradeStatus *stat
             add_problem(status, error->message);
         return;
     }
-    status->running =
-        slot_message(slots.running,
-                     slots.on_trial ? MACULA__V1__UPGRADE_SLOT__STATE__trial : MACULA__V1__UPGRADE_SLOT__STATE__active,
-                     slots.version);
+    status->running = slot_message(slots.running,
+                                   slots.on_trial      ? MACULA__V1__UPGRADE_SLOT__STATE__trial
+                                   : slots.passed_over ? MACULA__V1__UPGRADE_SLOT__STATE__standby
+                                                       : MACULA__V1__UPGRADE_SLOT__STATE__active,
+                                   slots.version);
     status->other = other_message(manager, &slots);
     status->reboot_required = slots.pending == slots.other;
+    mac_autofree char *text = upgrader_stay_text(&slots);
+    if (text)
+        add_problem(status, text);
     if (slots.problem)
         add_problem(status, slots.problem);
 }

@@ -8,6 +8,7 @@
 #include "log/mac-log.h"
 #include "release/mac-semver.h"
 #include "upgrader-job.h"
+#include "upgrader-trial.h"
 
 #define ID_MAX 128u
 #define STATE(name) MACULA__V1__JOB__STATE__##name
@@ -90,7 +91,7 @@ static mac_error *validate(upgrader_manager *manager, const Macula__V1__UpgradeA
             mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
                           "version %s is on trial: wait until it is confirmed (maculaos upgrade status), or confirm it",
                           slots.version);
-    return error;
+    return error ? error : upgrader_stay_obstacle(&slots);
 }
 
 typedef struct wish {

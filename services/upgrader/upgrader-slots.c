@@ -56,6 +56,8 @@ static void fill(const mac_boot *boot, const mac_boot_status *status, upgrader_s
     slots->pending = status->state.pending;
     slots->failed = running->failed;
     slots->on_trial = running->pending && slots->pending == slots->running;
+    slots->passed_over = slots->running != slots->active && !slots->on_trial && !status->lost;
+    slots->damaged = slots->passed_over && slots->failed == slots->active;
     slots->tries_left = status->tries_left;
     strncpy(slots->version, running->version ? running->version : MACULA_VERSION, sizeof slots->version - 1);
     if (status->lost)
@@ -111,6 +113,12 @@ mac_error *upgrader_slots_confirm(mac_root *root) {
     mac_autoptr(mac_boot) boot = NULL;
     mac_error *error = mac_boot_open(root, &boot);
     return error ? error : settle(mac_boot_confirm(boot));
+}
+
+mac_error *upgrader_slots_stay(mac_root *root) {
+    mac_autoptr(mac_boot) boot = NULL;
+    mac_error *error = mac_boot_open(root, &boot);
+    return error ? error : settle(mac_boot_stay(boot));
 }
 
 mac_error *upgrader_slots_give_up(mac_root *root, char slot) {

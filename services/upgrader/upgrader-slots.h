@@ -12,6 +12,8 @@ typedef struct upgrader_slots {
     char pending;                                 /* or '-' */
     char failed;                                  /* came back at this start, or '-' */
     bool on_trial;                                /* the running slot was started as a pending one and still waits */
+    bool passed_over;                             /* another slot is the active one, and starts next if it can */
+    bool damaged;                                 /* because the boot loader could not start that one */
     unsigned tries_left;                          /* of the pending slot */
     char version[MAC_BOOT_VERSION_MAX + 1];       /* that runs */
     char other_version[MAC_BOOT_VERSION_MAX + 1]; /* "": none */
@@ -33,6 +35,8 @@ const char *upgrader_arch(void);
 mac_error *upgrader_slots_empty(mac_root *root, char slot);
 mac_error *upgrader_slots_try(mac_root *root, char slot, const mac_boot_verity *verity);
 mac_error *upgrader_slots_confirm(mac_root *root);
+/* What runs becomes the active one. */
+mac_error *upgrader_slots_stay(mac_root *root);
 mac_error *upgrader_slots_give_up(mac_root *root, char slot);
 
 #endif

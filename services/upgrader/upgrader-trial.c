@@ -137,8 +137,7 @@ mac_error *upgrader_trial_withdraw(upgrader_manager *manager, const upgrader_slo
     return result < 0 ? unrecorded(result) : error;
 }
 
-/* An outcome and its event, within the caller's transaction. */
-static int add_outcome(upgrader_manager *manager, Macula__V1__UpgradeOutcome *outcome, const char *event_name) {
+int upgrader_trial_add_outcome(upgrader_manager *manager, Macula__V1__UpgradeOutcome *outcome, const char *event_name) {
     Macula__V1__UpgradeEvent event = MACULA__V1__UPGRADE_EVENT__INIT;
     event.version = outcome->version;
     event.from_version = outcome->from_version;
@@ -164,7 +163,8 @@ static int record_cancel(upgrader_manager *manager, const Macula__V1__UpgradeTri
     outcome.job = record->job;
     outcome.reason = reason;
     int result = upgrader_store_begin(manager->store);
-    return result < 0 ? result : upgrader_store_end(manager->store, add_outcome(manager, &outcome, "cancelled"));
+    return result < 0 ? result
+                      : upgrader_store_end(manager->store, upgrader_trial_add_outcome(manager, &outcome, "cancelled"));
 }
 
 mac_error *upgrader_trial_cancel(upgrader_manager *manager, const upgrader_slots *slots, const char *author) {
@@ -197,7 +197,7 @@ static int record_rollback(upgrader_manager *manager) {
     outcome.reason = refused.reason = record->reason;
     outcome.has_generation = record->has_generation;
     outcome.generation = record->generation;
-    int result = add_outcome(manager, &outcome, "rolled_back");
+    int result = upgrader_trial_add_outcome(manager, &outcome, "rolled_back");
     return result < 0 || !upgrader_is_newer(record->from_version, record->version)
                ? result
                : upgrader_store_refuse(manager->store, &refused);
@@ -220,7 +220,7 @@ static int record_stay(upgrader_manager *manager, const char *author) {
         outcome.reused = record->written->reused;
         outcome.seconds = record->written->milliseconds / 1000;
     }
-    return add_outcome(manager, &outcome, "confirmed");
+    return upgrader_trial_add_outcome(manager, &outcome, "confirmed");
 }
 
 static int record_confirmation(upgrader_manager *manager, const char *author) {
@@ -239,8 +239,7 @@ static int record_confirmation(upgrader_manager *manager, const char *author) {
     return upgrader_store_end(manager->store, result);
 }
 
-/* After the boot state says so; a crash in between is finished by the next start. */
-static void confirmed(upgrader_manager *manager, const char *author) {
+void upgrader_trial_confirmed(upgrader_manager *manager, const char *author) {
     int result = record_confirmation(manager, author);
     if (result < 0) {
         mac_log_error("the confirmation cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
@@ -258,7 +257,7 @@ bool upgrader_trial_settled(upgrader_manager *manager) {
     if (error || !record || slots.pending != '-' || slots.active != slots.running || slots.running != *record->slot)
         return false;
     upgrader_gate_stop(manager);
-    confirmed(manager, "the boot state");
+    upgrader_trial_confirmed(manager, "the boot state");
     return true;
 }
 
@@ -267,6 +266,8 @@ mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author)
     if (upgrader_trial_settled(manager))
         return NULL;
     mac_error *error = upgrader_slots_read(manager->root, &slots);
+    if (!error && slots.passed_over)
+        return upgrader_stay(manager, &slots, author);
     if (!error && (!manager->trial.record || !slots.on_trial))
         error = mac_error_new(MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "no version is on trial");
     else if (!error && manager->trial.record->stage == STAGE(unwanted))
@@ -279,7 +280,7 @@ mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author)
         return error;
     MAC_FAULT_POINT("upgrader.confirm.written");
     upgrader_gate_stop(manager);
-    confirmed(manager, author);
+    upgrader_trial_confirmed(manager, author);
     MAC_FAULT_POINT("upgrader.confirm.recorded");
     return NULL;
 }
@@ -378,17 +379,18 @@ void upgrader_trial_recover(upgrader_manager *manager) {
     }
     if (slots.on_trial)
         recover_trial(manager, &slots);
+    else if (record && slots.active == *record->slot)
+        upgrader_trial_confirmed(manager, "upgrader");
     else if (record && record->stage == STAGE(activating) && slots.pending == *record->slot)
         (void)!record_activation(manager); /* the crash came after the boot state was written */
     else if (record && record->stage == STAGE(activating))
         (void)!upgrader_trial_drop(manager); /* it came before */
-    else if (record && slots.active == *record->slot && slots.running == *record->slot)
-        confirmed(manager, "upgrader");
     else if (record && record->stage == STAGE(waiting) && slots.pending == *record->slot && slots.tries_left > 0 &&
              slots.failed != *record->slot)
         mac_log_info("the next start tries another version", "version=%s", record->version);
-    else if (record || slots.failed != '-')
+    else if (record || (slots.failed != '-' && slots.failed == slots.pending))
         upgrader_return_begin(manager, &slots);
+    upgrader_stay_recover(manager, &slots);
 }
 
 void upgrader_trial_connected(upgrader_manager *manager) {

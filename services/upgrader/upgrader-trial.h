@@ -59,7 +59,22 @@ void upgrader_return_connected(upgrader_manager *manager);
 void upgrader_return_note(upgrader_manager *manager, const Macula__V1__UpgradeTrialRecord *trial);
 void upgrader_return_forget_note(upgrader_manager *manager);
 
+/* ---- upgrader-stay.c: another version than the active one runs ---- */
+/* In words, with what a person can do; NULL: it is the active one, or on trial. Owned. */
+char *upgrader_stay_text(const upgrader_slots *slots);
+/* The same as an error, unless an upgrade may settle it by itself. */
+mac_error *upgrader_stay_obstacle(const upgrader_slots *slots);
+/* The version that runs becomes the active one. */
+mac_error *upgrader_stay(upgrader_manager *manager, const upgrader_slots *slots, const char *author);
+/* Records, once, that the active version is damaged. */
+void upgrader_stay_recover(upgrader_manager *manager, const upgrader_slots *slots);
+
 /* Shared by these files. */
+/* After the boot state says so: the outcome, and the end of the record. A crash in between is finished by the next
+ * start. */
+void upgrader_trial_confirmed(upgrader_manager *manager, const char *author);
+/* An outcome and its event, within the caller's transaction. */
+int upgrader_trial_add_outcome(upgrader_manager *manager, Macula__V1__UpgradeOutcome *outcome, const char *event_name);
 int upgrader_trial_persist(upgrader_manager *manager);
 int upgrader_trial_drop(upgrader_manager *manager);
 void upgrader_trial_set(char **field, const char *text);
