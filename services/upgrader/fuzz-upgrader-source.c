@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int channel = 0; channel < 3; channel++) {
         upgrader_assets assets = {.tag = NULL};
-        mac_error *error = upgrader_github_choose((const char *)data, size, channel, &assets);
+        size_t count;
+        mac_error *error = upgrader_github_choose((const char *)data, size, channel, &assets, &count);
         for (size_t i = 0; !error && i < assets.names.count; i++)
             if (!mac_release_name_valid(assets.names.items[i]) || !mac_starts_with(assets.places.items[i], "http"))
                 abort();

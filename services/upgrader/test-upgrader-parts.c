@@ -224,8 +224,10 @@ static const char releases[] =
 
 static void expect_release(int channel, const char *tag, size_t assets) {
     upgrader_assets chosen = {.tag = NULL};
-    mac_autoptr(mac_error) error = upgrader_github_choose(releases, sizeof releases - 1, channel, &chosen);
+    size_t count = 0;
+    mac_autoptr(mac_error) error = upgrader_github_choose(releases, sizeof releases - 1, channel, &chosen, &count);
     assert_null(error);
+    assert_int_equal(count, 6);
     assert_string_equal(chosen.tag, tag);
     assert_int_equal(chosen.names.count, assets);
     upgrader_assets_deinit(&chosen);
@@ -238,18 +240,34 @@ static void the_highest_release_that_fits_the_channel_is_chosen(void **state) {
     expect_release(MAC_RELEASE_NIGHTLY, "v2.0.0-nightly.5", 0);
 }
 
+static void what_an_earlier_page_has_stays_unless_a_later_one_has_more(void **state) {
+    (void)state;
+    static const char low[] = "[{\"tag_name\":\"v0.5.0\",\"assets\":[]}]", high[] = "[{\"tag_name\":\"v3.0.0\"}]";
+    upgrader_assets chosen = {.tag = NULL};
+    size_t count = 0;
+    assert_null(upgrader_github_choose(releases, sizeof releases - 1, MAC_RELEASE_STABLE, &chosen, &count));
+    assert_null(upgrader_github_choose(low, sizeof low - 1, MAC_RELEASE_STABLE, &chosen, &count));
+    assert_string_equal(chosen.tag, "v1.0.0");
+    assert_int_equal(chosen.names.count, 1);
+    assert_null(upgrader_github_choose(high, sizeof high - 1, MAC_RELEASE_STABLE, &chosen, &count));
+    assert_string_equal(chosen.tag, "v3.0.0");
+    assert_int_equal(chosen.names.count, 0);
+    upgrader_assets_deinit(&chosen);
+}
+
 static void assets_with_hostile_names_or_places_are_passed_over(void **state) {
     (void)state;
     static const char only[] =
         "[{\"tag_name\":\"0.9.0\",\"assets\":[{\"name\":\"../x\",\"browser_download_url\":\"https://h\"},"
         "{\"name\":\"y\",\"browser_download_url\":\"file:///etc/passwd\"},7,{\"name\":\"z\"}]}]";
     upgrader_assets chosen = {.tag = NULL};
-    assert_null(upgrader_github_choose(only, sizeof only - 1, MAC_RELEASE_STABLE, &chosen));
+    size_t count = 0;
+    assert_null(upgrader_github_choose(only, sizeof only - 1, MAC_RELEASE_STABLE, &chosen, &count));
     assert_int_equal(chosen.names.count, 0);
     upgrader_assets_deinit(&chosen);
-    mac_autoptr(mac_error) none = upgrader_github_choose("[]", 2, MAC_RELEASE_STABLE, &chosen);
-    mac_autoptr(mac_error) no_list = upgrader_github_choose("{}", 2, MAC_RELEASE_STABLE, &chosen);
-    assert_non_null(none);
+    assert_null(upgrader_github_choose("[]", 2, MAC_RELEASE_STABLE, &chosen, &count));
+    assert_null(chosen.tag);
+    mac_autoptr(mac_error) no_list = upgrader_github_choose("{}", 2, MAC_RELEASE_STABLE, &chosen, &count);
     assert_non_null(no_list);
 }
 
@@ -267,6 +285,7 @@ int main(void) {
         cmocka_unit_test(what_the_initramfs_has_noted_says_why_a_version_came_back),
         cmocka_unit_test(without_a_word_of_why_it_says_how_far_a_version_got),
         cmocka_unit_test(a_note_of_another_version_says_nothing),
+        cmocka_unit_test(what_an_earlier_page_has_stays_unless_a_later_one_has_more),
         cmocka_unit_test(assets_with_hostile_names_or_places_are_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

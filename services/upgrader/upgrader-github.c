@@ -13,11 +13,14 @@ void upgrader_assets_deinit(upgrader_assets *assets) {
 }
 
 /* The version in a tag such as v1.2.3; NULL when it is none. */
-static const char *version_of(const json_t *release) {
-    const char *tag = json_string_value(json_object_get(release, "tag_name"));
+static const char *version_in(const char *tag) {
     if (tag && *tag == 'v')
         tag++;
     return tag && mac_semver_valid(tag) ? tag : NULL;
+}
+
+static const char *version_of(const json_t *release) {
+    return version_in(json_string_value(json_object_get(release, "tag_name")));
 }
 
 static bool fits(const json_t *release, const char *version, mac_release_channel channel) {
@@ -42,9 +45,11 @@ static void take_assets(const json_t *release, upgrader_assets *ret_assets) {
     }
 }
 
-mac_error *upgrader_github_choose(const char *json, size_t length, int channel, upgrader_assets *ret_assets) {
+mac_error *upgrader_github_choose(const char *json, size_t length, int channel, upgrader_assets *assets,
+                                  size_t *ret_count) {
     json_t *tree = json_loadb(json, length, 0, NULL);
     const json_t *release, *best = NULL;
+    const char *highest = version_in(assets->tag);
     size_t i;
     if (!json_is_array(tree)) {
         json_decref(tree);
@@ -53,16 +58,17 @@ mac_error *upgrader_github_choose(const char *json, size_t length, int channel, 
     json_array_foreach (tree, i, release) {
         const char *version = version_of(release);
         if (version && fits(release, version, (mac_release_channel)channel) &&
-            (!best || mac_semver_compare(version, version_of(best)) > 0))
+            (!highest || mac_semver_compare(version, highest) > 0)) {
             best = release;
+            highest = version;
+        }
     }
     if (best) {
-        take_assets(best, ret_assets);
-        ret_assets->tag = mac_strdup(json_string_value(json_object_get(best, "tag_name")));
+        upgrader_assets_deinit(assets);
+        take_assets(best, assets);
+        assets->tag = mac_strdup(json_string_value(json_object_get(best, "tag_name")));
     }
+    *ret_count = json_array_size(tree);
     json_decref(tree);
-    return best ? NULL
-                : mac_error_new(MACULA__V1__ERROR_CODE__NOT_FOUND, NULL,
-                                "there is no release for channel %s (tags such as v1.2.3 expected)",
-                                mac_release_channel_name((mac_release_channel)channel));
+    return NULL;
 }

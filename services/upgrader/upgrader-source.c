@@ -1,4 +1,6 @@
-/* A source and its mirrors are asked one after the other; the first that has a release which verifies is taken. */
+/* A source and its mirrors are asked one after the other; the first that has a release which verifies is taken. Of a
+ * source with a directory for each channel that is the highest version of those that the channel allows; what cannot be
+ * read in one of them does not hide what is in the others. */
 #include "upgrader-source.h"
 
 #include <openssl/evp.h>
@@ -11,8 +13,9 @@
 #include "upgrader-signature.h"
 #include "upgrader-transfer.h"
 
-#define RELEASES_MAX (4u << 20)
-#define RELEASES_PAGE 50
+#define RELEASES_MAX (8u << 20) /* bytes of a page of the list of releases; more: EXHAUSTED */
+#define RELEASES_PAGE 100u      /* the most that GitHub gives at once */
+#define RELEASES_PAGES 10u      /* what is older than a thousand releases is not seen */
 #define REJECTED MACULA__V1__ERROR_CODE__REJECTED
 #define NOT_FOUND MACULA__V1__ERROR_CODE__NOT_FOUND
 
@@ -20,9 +23,10 @@ typedef Macula__V1__UpgradeFindRequest find_request;
 
 /* Where the files of one release are. */
 typedef struct base {
-    char *directory; /* a URL or path with a slash at its end; NULL: assets */
+    char *directory;     /* a URL or path with a slash at its end; NULL: assets */
+    const char *channel; /* whose directory it is; NULL: nobody's */
     upgrader_assets assets;
-    char *shown; /* for people */
+    char *shown; /* for people: without a login */
 } base;
 
 typedef struct files {
@@ -66,48 +70,41 @@ static char *with_slash(const char *text) {
     return mac_asprintf("%s%s", text, mac_ends_with(text, "/") ? "" : "/");
 }
 
-static mac_error *github_base(const find_request *request, base *ret_base) {
-    const char *repository = request->url + strlen("github://");
+/* All pages: what was published last is not what is highest. */
+static mac_error *read_releases(const find_request *request, const char *repository, upgrader_assets *assets) {
     mac_autofree char *api = with_slash(request->github_api ? request->github_api : "https://api.github.com");
-    mac_autofree char *url = mac_asprintf("%srepos/%s/releases?per_page=%d", api, repository, RELEASES_PAGE);
-    mac_autobuffer list = {0};
-    mac_error *error = upgrader_transfer_file(url, request->ca_file, RELEASES_MAX, &list);
-    if (!error)
-        error =
-            upgrader_github_choose(list.data ? list.data : "", list.length, (int)request->channel, &ret_base->assets);
-    if (!error)
-        ret_base->shown = mac_asprintf("github://%s %s", repository, ret_base->assets.tag);
-    return error;
-}
-
-/* The directory of the channel, if there is one, else the directory itself. */
-static mac_error *directory_base(const find_request *request, const char *url, base *ret_base, files *ret_files) {
-    const char *path = mac_starts_with(url, "file:///") ? url + strlen("file://") : url;
-    mac_autofree char *directory = with_slash(path);
-    const char *channel = mac_release_channel_name((mac_release_channel)request->channel);
-    ret_base->directory = mac_asprintf("%s%s/", directory, channel);
-    ret_base->shown = mac_strdup(ret_base->directory);
-    mac_error *error = get(request, ret_base, MAC_RELEASE_SUMS, MAC_SUMS_MAX, &ret_files->sums);
-    if (!error || error->code != NOT_FOUND)
-        return error;
-    mac_error_free(error);
-    free(ret_base->directory);
-    free(ret_base->shown);
-    ret_base->directory = mac_take(&directory);
-    ret_base->shown = mac_strdup(ret_base->directory);
-    return get(request, ret_base, MAC_RELEASE_SUMS, MAC_SUMS_MAX, &ret_files->sums);
-}
-
-static mac_error *locate(const find_request *request, const char *url, base *ret_base, files *ret_files) {
-    if (*url == '/') { /* the directory that somebody named, as it is */
-        ret_base->directory = with_slash(url);
-        ret_base->shown = mac_strdup(ret_base->directory);
-        return get(request, ret_base, MAC_RELEASE_SUMS, MAC_SUMS_MAX, &ret_files->sums);
+    size_t count = RELEASES_PAGE;
+    for (unsigned page = 1; count >= RELEASES_PAGE && page <= RELEASES_PAGES; page++) {
+        mac_autofree char *url =
+            mac_asprintf("%srepos/%s/releases?per_page=%u&page=%u", api, repository, RELEASES_PAGE, page);
+        mac_autobuffer list = {0};
+        mac_error *error = upgrader_transfer_file(url, request->ca_file, RELEASES_MAX, &list);
+        if (!error)
+            error =
+                upgrader_github_choose(list.data ? list.data : "", list.length, (int)request->channel, assets, &count);
+        if (error)
+            return error;
     }
-    if (!mac_starts_with(url, "github://"))
-        return directory_base(request, url, ret_base, ret_files);
-    mac_error *error = github_base(request, ret_base);
-    return error ? error : get(request, ret_base, MAC_RELEASE_SUMS, MAC_SUMS_MAX, &ret_files->sums);
+    return NULL;
+}
+
+static mac_error *github_base(const find_request *request, const char *repository, base *ret_base) {
+    mac_error *error = read_releases(request, repository, &ret_base->assets);
+    if (error)
+        return error;
+    if (!ret_base->assets.tag)
+        return mac_error_new(NOT_FOUND, NULL, "there is no release for channel %s (tags such as v1.2.3 expected)",
+                             mac_release_channel_name((mac_release_channel)request->channel));
+    ret_base->shown = mac_asprintf("github://%s %s", repository, ret_base->assets.tag);
+    return NULL;
+}
+
+/* channel NULL: the place itself. */
+static void directory_base(const char *place, const char *channel, base *ret_base) {
+    mac_autofree char *directory = with_slash(place);
+    ret_base->directory = channel ? mac_asprintf("%s%s/", directory, channel) : mac_take(&directory);
+    ret_base->channel = channel;
+    ret_base->shown = mac_hide_logins(ret_base->directory);
 }
 
 /* ---- what ---- */
@@ -161,36 +158,134 @@ static mac_error *verify(const find_request *request, const base *b, files *f, c
 }
 
 typedef struct offer {
+    base base;
+    files files;
     mac_release release;
     const mac_release_image *image;
     char *fingerprint;
-    base base;
 } offer;
 
-static mac_error *read_offer(const find_request *request, const char *url, files *f, offer *ret_offer) {
+static void offer_free(offer *o) {
+    if (!o)
+        return;
+    free(o->fingerprint);
+    base_deinit(&o->base);
+    files_deinit(&o->files);
+    free(o);
+}
+
+static mac_error *get_sums(const find_request *request, offer *o) {
+    return get(request, &o->base, MAC_RELEASE_SUMS, MAC_SUMS_MAX, &o->files.sums);
+}
+
+/* After its sums. */
+static mac_error *read_rest(const find_request *request, offer *o) {
     mac_autoptr(mac_sums) sums = NULL;
-    mac_error *error = locate(request, url, &ret_offer->base, f);
+    files *f = &o->files;
+    mac_error *error = verify(request, &o->base, f, &o->fingerprint);
     if (!error)
-        error = verify(request, &ret_offer->base, f, &ret_offer->fingerprint);
-    if (!error)
-        error = get(request, &ret_offer->base, MAC_RELEASE_MANIFEST, MAC_RELEASE_MANIFEST_MAX, &f->manifest);
+        error = get(request, &o->base, MAC_RELEASE_MANIFEST, MAC_RELEASE_MANIFEST_MAX, &f->manifest);
     if (!error)
         error = mac_sums_parse(f->sums.data ? f->sums.data : "", f->sums.length, &sums);
     if (!error)
-        error = read_manifest(f, sums, &ret_offer->release);
+        error = read_manifest(f, sums, &o->release);
     if (error)
         return error;
-    ret_offer->image = mac_release_find(&ret_offer->release, request->arch);
-    if (!ret_offer->image)
-        return mac_error_new(REJECTED, NULL, "version %s has no image for this machine (%s)",
-                             ret_offer->release.version, request->arch);
-    return match(sums, &ret_offer->release, ret_offer->image);
+    o->image = mac_release_find(&o->release, request->arch);
+    if (!o->image)
+        return mac_error_new(REJECTED, NULL, "version %s has no image for this machine (%s)", o->release.version,
+                             request->arch);
+    return match(sums, &o->release, o->image);
 }
 
-static void offer_deinit(offer *o) {
-    free(o->fingerprint);
-    base_deinit(&o->base);
-    *o = (offer){.image = NULL};
+static mac_error *read_offer(const find_request *request, offer *o) {
+    mac_error *error = get_sums(request, o);
+    return error ? error : read_rest(request, o);
+}
+
+/* ---- which ---- */
+
+/* What the channel does not allow is better than nothing: then that is said. */
+static bool is_better(const find_request *request, const offer *o, const offer *than) {
+    if (!than)
+        return true;
+    bool fits = o->release.channel <= (mac_release_channel)request->channel;
+    bool than_fits = than->release.channel <= (mac_release_channel)request->channel;
+    return fits != than_fits ? fits : mac_semver_compare(o->release.version, than->release.version) > 0;
+}
+
+/* Stores that list nothing refuse what they do not have, as if it were a secret. */
+static bool is_missing(const mac_error *error) {
+    return error->code == NOT_FOUND || error->code == MACULA__V1__ERROR_CODE__DENIED;
+}
+
+typedef struct choice {
+    offer *best;
+    mac_error *missing; /* of what may not be there; a refusal rather than nothing */
+    mac_error *failed;  /* of what is there and cannot be used, the first */
+} choice;
+
+static void keep_error(mac_error **kept, mac_error *error, bool rather) {
+    if (*kept && !rather) {
+        mac_error_free(error);
+        return;
+    }
+    mac_error_free(*kept);
+    *kept = error;
+}
+
+/* Takes the offer. */
+static void consider(const find_request *request, offer *o, choice *c) {
+    mac_error *error = get_sums(request, o);
+    bool missing = error && is_missing(error);
+    if (!error)
+        error = read_rest(request, o);
+    if (!error && is_better(request, o, c->best)) {
+        offer_free(c->best);
+        c->best = mac_take(&o);
+    } else if (missing)
+        keep_error(&c->missing, error, c->missing && c->missing->code == NOT_FOUND);
+    else if (error)
+        keep_error(&c->failed, error, false);
+    offer_free(o);
+}
+
+static offer *offer_new(const char *place, const char *channel) {
+    offer *o = mac_calloc(1, sizeof *o);
+    if (place)
+        directory_base(place, channel, &o->base);
+    return o;
+}
+
+/* The directories of the channels, if there is one, else the directory itself. */
+static mac_error *directory_offer(const find_request *request, const char *url, offer **ret_offer) {
+    const char *place = mac_starts_with(url, "file:///") ? url + strlen("file://") : url;
+    choice c = {.best = NULL};
+    for (unsigned channel = MAC_RELEASE_STABLE; channel <= (unsigned)request->channel; channel++)
+        consider(request, offer_new(place, mac_release_channel_name((mac_release_channel)channel)), &c);
+    if (!c.best && !c.failed)
+        consider(request, offer_new(place, NULL), &c);
+    mac_error *error = c.best ? NULL : mac_take(c.failed ? &c.failed : &c.missing);
+    mac_error_free(c.failed);
+    mac_error_free(c.missing);
+    if (!error)
+        *ret_offer = c.best;
+    return error;
+}
+
+static mac_error *find_offer(const find_request *request, const char *url, offer **ret_offer) {
+    bool forge = mac_starts_with(url, "github://");
+    if (*url != '/' && !forge)
+        return directory_offer(request, url, ret_offer);
+    offer *o = offer_new(forge ? NULL : url, NULL); /* the directory that somebody named, as it is */
+    mac_error *error = forge ? github_base(request, url + strlen("github://"), &o->base) : NULL;
+    if (!error)
+        error = read_offer(request, o);
+    if (error)
+        offer_free(o);
+    else
+        *ret_offer = o;
+    return error;
 }
 
 /* ---- the answer ---- */
@@ -203,9 +298,12 @@ static void add_places(const base *b, const char *name, mac_strings *places) {
 
 /* Mirrors are guessed at: whether they have this release shows when they are needed; a wrong one is noticed. */
 static void add_mirrors(const find_request *request, const offer *o, const char *name, mac_strings *places) {
-    const char *channel = mac_release_channel_name((mac_release_channel)request->channel);
+    const char *channel = o->base.channel ? o->base.channel : mac_release_channel_name(o->release.channel);
     for (size_t i = 0; i < request->n_mirrors && !request->directory; i++) {
-        mac_autofree char *directory = with_slash(request->mirrors[i]);
+        const char *url = request->mirrors[i];
+        if (mac_starts_with(url, "github://"))
+            continue; /* says only when it is asked where its files are */
+        mac_autofree char *directory = with_slash(mac_starts_with(url, "file:///") ? url + strlen("file://") : url);
         mac_autofree char *plain = mac_asprintf("%s%s", directory, name);
         mac_autofree char *of_channel = mac_asprintf("%s%s/%s", directory, channel, name);
         if (!o->base.directory || !mac_starts_with(o->base.directory, directory)) {
@@ -255,16 +353,13 @@ mac_error *upgrader_work_find(mac_job *job, const ProtobufCMessage *input) {
     mac_autoptr(mac_error) first = NULL;
     for (size_t i = 0; i < count; i++) {
         const char *url = request->directory ? request->directory : i == 0 ? request->url : request->mirrors[i - 1];
-        files f = {0};
-        offer *o = mac_calloc(1, sizeof *o);
-        mac_error *error = read_offer(request, url, &f, o);
-        if (!error)
+        offer *o = NULL;
+        mac_error *error = find_offer(request, url, &o);
+        if (!error) {
             answer(job, request, o);
-        files_deinit(&f);
-        offer_deinit(o);
-        free(o);
-        if (!error)
+            offer_free(o);
             return NULL;
+        }
         if (first)
             mac_error_free(error);
         else

@@ -12,8 +12,9 @@ typedef struct upgrader_assets {
     char *tag;
 } upgrader_assets;
 void upgrader_assets_deinit(upgrader_assets *assets);
-/* Of the list of releases that GitHub's API answers with, the highest version that fits the channel; pure. NOT_FOUND:
- * there is none. */
-mac_error *upgrader_github_choose(const char *json, size_t length, int channel, upgrader_assets *ret_assets);
+/* Of a page of the list of releases that GitHub's API answers with, the highest version that fits the channel, if it is
+ * higher than what `assets` holds (no tag: nothing yet); pure. *ret_count: how many releases the page has. */
+mac_error *upgrader_github_choose(const char *json, size_t length, int channel, upgrader_assets *assets,
+                                  size_t *ret_count);
 
 #endif

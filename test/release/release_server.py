@@ -19,13 +19,14 @@ import urllib.parse
 
 
 class Fault:
-    """What is to happen to requests for files of this name. times None: always."""
+    """What is to happen to requests for files of this name (or path, if the pattern has a slash). times None: always."""
 
     def __init__(self, pattern, times=1, **what):
         self.pattern, self.times, self.what = pattern, times, what
 
-    def take(self, name):
-        if not fnmatch.fnmatch(name, self.pattern) or self.times == 0:
+    def take(self, path):
+        name = path.rsplit("/", 1)[-1]
+        if not fnmatch.fnmatch(path if "/" in self.pattern else name, self.pattern) or self.times == 0:
             return None
         if self.times:
             self.times -= 1
@@ -41,14 +42,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         owner = self.server.owner
         path = urllib.parse.unquote(urllib.parse.urlparse(self.path).path)
-        name = path.rsplit("/", 1)[-1]
         first, last = self._range()
         with owner.lock:
-            what = next((w for w in (fault.take(name) for fault in owner.faults) if w is not None), {})
+            what = next((w for w in (fault.take(path) for fault in owner.faults) if w is not None), {})
             owner.requests.append((path, self.headers.get("Range")))
+            if self.headers.get("Authorization"):
+                owner.authorized.add(path)
         try:
             if path.startswith("/repos/"):
-                self._github(owner)
+                self._github(owner, urllib.parse.parse_qs(urllib.parse.urlparse(self.path).query))
             else:
                 self._file(owner, path, first, last, what)
         except (BrokenPipeError, ConnectionResetError):
@@ -68,15 +70,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _github(self, owner):
-        releases = []
+    def _github(self, owner, query):
+        releases = list(owner.first_releases)
         for directory in sorted(owner.directory.glob("v*")):
             names = sorted(p.name for p in directory.iterdir())
             base = f"{owner.url}download/{directory.name}"
             releases.append({"tag_name": directory.name, "draft": False, "prerelease": "-" in directory.name,
                              "assets": [{"name": n, "browser_download_url": f"{owner.url}{directory.name}/{n}"} for n in names],
                              "html_url": base})
-        self._plain(200, json.dumps(releases).encode(), Content_Type="application/json")
+        size, page = min(int(query.get("per_page", ["30"])[0]), 100), int(query.get("page", ["1"])[0])
+        self._plain(200, json.dumps(releases[(page - 1) * size:page * size]).encode(), Content_Type="application/json")
 
     def _file(self, owner, path, first, last, what):
         if "status" in what:
@@ -87,7 +90,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         file = owner.directory / path.lstrip("/")
         if ".." in path or not file.is_file():
-            self._plain(404, b"not found")
+            self._plain(owner.missing, b"not found")
             return
         size = file.stat().st_size
         begin, end = first or 0, size if last is None else min(last + 1, size)
@@ -132,6 +135,9 @@ class ReleaseServer:
     def __init__(self, directory, port=0, certificate=None):
         self.directory = pathlib.Path(directory)
         self.faults, self.requests, self.ranges = [], [], True
+        self.authorized = set()  # paths that somebody with a name and password asked for
+        self.missing = 404  # what is answered for files that are not there; 403, as object stores do
+        self.first_releases = []  # what GitHub's API lists before the directories
         self.lock, self.reached, self.released = threading.Lock(), threading.Event(), threading.Event()
         self.server = Server(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
