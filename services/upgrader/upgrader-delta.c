@@ -145,9 +145,10 @@ static mac_error *fetch_index(const Macula__V1__UpgradeWriteRequest *request, ma
         EVP_Digest(text.data ? text.data : "", text.length, digest, &length, EVP_sha256(), NULL);
         for (unsigned j = 0; j < 32; j++)
             snprintf(hex + 2 * j, 3, "%02x", digest[j]);
-        if (!error && !mac_streq(hex, found->index_sha256))
-            error = mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL, "%s is not the index that was signed",
-                                  found->index_places[i]);
+        if (!error && !mac_streq(hex, found->index_sha256)) {
+            mac_autofree char *shown = mac_hide_logins(found->index_places[i]);
+            error = mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL, "%s is not the index that was signed", shown);
+        }
         if (!error)
             return mac_chunks_parse(text.data, text.length, (uint64_t)found->data_blocks * MAC_RELEASE_BLOCK,
                                     ret_chunks);

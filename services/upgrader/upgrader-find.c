@@ -48,16 +48,24 @@ static char *place_of(const upgrader_manager *manager, const char *url) {
     return mac_asprintf("file://%s", path);
 }
 
+static void list_mirrors(const upgrader_manager *manager, mac_strings *ret_mirrors) {
+    for (size_t i = 0; i < manager->mirrors.count; i++) {
+        mac_autofree char *place = place_of(manager, manager->mirrors.items[i]);
+        mac_strings_add(ret_mirrors, place);
+    }
+}
+
 mac_error *upgrader_find(upgrader_manager *manager, const char *from, upgrader_found callback, void *data,
                          mac_worker **ret_worker) {
     const Macula__V1__UpgradeSection *section = manager->section;
     Macula__V1__UpgradeFindRequest request = MACULA__V1__UPGRADE_FIND_REQUEST__INIT;
-    mac_autostrings keys = {0};
+    mac_autostrings keys = {0}, mirrors = {0};
     list_keys(manager, &keys);
+    list_mirrors(manager, &mirrors);
     int result = mac_fs_mkdirs(manager->root, UPGRADER_SCRATCH, 0700);
     if (result < 0)
         return mac_error_from_errno(result, UPGRADER_SCRATCH " cannot be made");
-    mac_autofree char *url = place_of(manager, section->url);
+    mac_autofree char *url = place_of(manager, manager->url);
     mac_autofree char *scratch = mac_root_path(manager->root, UPGRADER_SCRATCH);
     mac_autofree char *ca_file = section->ca_cert ? mac_root_path(manager->root, section->ca_cert) : NULL;
     request.url = url;
@@ -70,8 +78,8 @@ mac_error *upgrader_find(upgrader_manager *manager, const char *from, upgrader_f
     request.n_keys = keys.count;
     request.ca_file = ca_file;
     request.github_api = section->github_api;
-    request.mirrors = section->mirrors;
-    request.n_mirrors = section->n_mirrors;
+    request.mirrors = mirrors.items;
+    request.n_mirrors = mirrors.count;
     request.scratch = scratch;
     finding *f = mac_calloc(1, sizeof *f);
     *f = (finding){manager, callback, data};
@@ -137,7 +145,7 @@ Macula__V1__UpgradeRelease *upgrader_release_message(const upgrader_manager *man
     release->channel = found->channel;
     release->date = mac_strdup(found->date);
     release->size = found->size;
-    release->source = mac_strdup(found->source);
+    release->source = found->source ? mac_hide_logins(found->source) : NULL; /* found by an earlier version, too */
     release->signed_by = mac_strdup(found->signed_by);
     release->newer = upgrader_is_newer(found->version, running);
     release->obstacle = obstacle ? mac_strdup(obstacle->message) : NULL;

@@ -133,8 +133,7 @@ void upgrader_manager_free(void *object) {
     upgrader_store_close(manager->store);
     upgrader_job_deinit(&manager->job);
     upgrader_trial_deinit(&manager->trial);
-    if (manager->document)
-        macula__v1__document__free_unpacked(manager->document, NULL);
+    upgrader_settings_deinit(manager);
     free(manager->boot_id);
     free(manager->check_error);
     uv_close((uv_handle_t *)&manager->link_timer, on_handle_closed);

@@ -62,8 +62,10 @@ struct upgrader_manager {
     mac_root *root;
     upgrader_store *store;
     char *boot_id;
-    Macula__V1__Document *document; /* holds the section */
-    const Macula__V1__UpgradeSection *section;
+    Macula__V1__Document *document;            /* holds the section */
+    const Macula__V1__UpgradeSection *section; /* its URLs are without their logins: it may be shown */
+    char *url;                                 /* where to ask, as it is; then its mirrors */
+    mac_strings mirrors;
     char *check_error;
     bool stopping;
     unsigned handles; /* of ours that are not closed yet */
@@ -100,6 +102,7 @@ void upgrader_manager_worker_ended(upgrader_manager *manager);
 void upgrader_settings_load(upgrader_manager *manager);
 /* What is wrong with a section that the schema cannot see. */
 void upgrader_settings_check(mac_root *root, const Macula__V1__UpgradeSection *section, mac_problems *problems);
+void upgrader_settings_deinit(upgrader_manager *manager);
 int upgrader_settings_serve(upgrader_manager *manager) MAC_MUST_USE;
 /* Bytes a second; 0: no limit. */
 uint64_t upgrader_settings_bandwidth(const upgrader_manager *manager);

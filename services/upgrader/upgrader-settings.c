@@ -12,12 +12,41 @@
 
 static const Macula__V1__UpgradeSection defaults = MACULA__V1__UPGRADE_SECTION__INIT;
 
-static void take(upgrader_manager *manager, Macula__V1__Document *document) {
+/* It may be the default, which is nobody's to free. */
+static void hide_login(char **url) {
+    mac_autofree char *hidden = mac_hide_logins(*url);
+    if (mac_streq(hidden, *url))
+        return;
+    free(*url);
+    *url = mac_take(&hidden);
+}
+
+/* Where to ask, with the logins; in the section itself they are not shown any more. */
+static void take_sources(upgrader_manager *manager, Macula__V1__UpgradeSection *section) {
+    manager->url = mac_strdup(section->url);
+    hide_login(&section->url);
+    for (size_t i = 0; i < section->n_mirrors; i++) {
+        mac_strings_add(&manager->mirrors, section->mirrors[i]);
+        hide_login(&section->mirrors[i]);
+    }
+}
+
+void upgrader_settings_deinit(upgrader_manager *manager) {
     if (manager->document)
         macula__v1__document__free_unpacked(manager->document, NULL);
+    free(manager->url);
+    mac_strings_deinit(&manager->mirrors);
+}
+
+static void take(upgrader_manager *manager, Macula__V1__Document *document) {
+    Macula__V1__UpgradeSection *section = document && document->maculaos ? document->maculaos->upgrade : NULL;
+    upgrader_settings_deinit(manager);
     manager->document = document;
-    manager->section =
-        document && document->maculaos && document->maculaos->upgrade ? document->maculaos->upgrade : &defaults;
+    manager->section = section ? section : &defaults;
+    if (section)
+        take_sources(manager, section);
+    else
+        manager->url = mac_strdup(defaults.url);
 }
 
 /* Of the document only this section is kept. */
@@ -89,10 +118,19 @@ static bool url_is_source(const char *url) {
            strspn(slash + 1, letters) == strlen(slash + 1);
 }
 
+static void check_source(const char *url, const char *path, mac_problems *problems) {
+    mac_autofree char *shown = mac_hide_logins(url);
+    if (!url_is_source(url))
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, path,
+                         "expected github://OWNER/REPO, https://…, http://… or file:///…, found \"%s\"", shown);
+}
+
 void upgrader_settings_check(mac_root *root, const Macula__V1__UpgradeSection *section, mac_problems *problems) {
-    if (!url_is_source(section->url))
-        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, "maculaos.upgrade.url",
-                         "expected github://OWNER/REPO, https://…, http://… or file:///…, found \"%s\"", section->url);
+    check_source(section->url, "maculaos.upgrade.url", problems);
+    for (size_t i = 0; i < section->n_mirrors; i++) {
+        mac_autofree char *path = mac_asprintf("maculaos.upgrade.mirrors[%zu]", i);
+        check_source(section->mirrors[i], path, problems);
+    }
     for (size_t i = 0; i < section->n_signing_keys; i++) {
         mac_autofree char *path = mac_asprintf("maculaos.upgrade.signing_keys[%zu]", i);
         check_key(root, section->signing_keys[i], path, problems);

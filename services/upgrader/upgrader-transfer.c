@@ -95,11 +95,12 @@ static mac_error *fetch_part(const upgrader_transfer *transfer, const char *url,
                                                         .bandwidth = transfer->bandwidth},
                                     &response);
     mac_http_response_deinit(&response);
-    if (!error && s->done - before != length)
-        error = mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL,
-                              "%s has %llu bytes, but the release says %llu: it is not the file of this release", url,
-                              (unsigned long long)(s->done - before), (unsigned long long)length);
-    return error;
+    if (error || s->done - before == length)
+        return error;
+    mac_autofree char *shown = mac_hide_logins(url);
+    return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, NULL,
+                         "%s has %llu bytes, but the release says %llu: it is not the file of this release", shown,
+                         (unsigned long long)(s->done - before), (unsigned long long)length);
 }
 
 static void pause_before(unsigned attempt) {
