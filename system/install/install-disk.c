@@ -15,6 +15,7 @@
 
 #define SECTOR_SIZE 512
 #define DEPTH_MAX 8u
+#define CONFIGURATION_LABEL "MACULA-CONF" /* of the medium that gives a new node its configuration: docs/install.md */
 
 static const char *text_of(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
@@ -94,6 +95,18 @@ static bool runs_from(const json_t *device, const char *medium, unsigned depth) 
     return false;
 }
 
+/* By now it is not mounted any more, and where the right disk is missing it would be the only one. */
+static bool holds_configuration(const json_t *device, unsigned depth) {
+    size_t i;
+    json_t *child;
+    if (mac_streq(text_of(device, "label"), CONFIGURATION_LABEL))
+        return true;
+    json_array_foreach (json_object_get(device, "children"), i, child)
+        if (depth < DEPTH_MAX && holds_configuration(child, depth + 1))
+            return true;
+    return false;
+}
+
 static char *too_small(uint64_t size, uint64_t needed) {
     mac_autofree char *has = install_size(size), *wants = install_size(needed);
     return mac_asprintf("it is too small: %s needed, %s there", wants, has);
@@ -106,6 +119,8 @@ static char *refusal(const json_t *device, uint64_t needed, const char *medium) 
         return mac_strdup("this installer runs from it");
     if (mount)
         return mac_asprintf("it is in use: mounted at %s", mount);
+    if (holds_configuration(device, 0))
+        return mac_strdup("it holds the configuration for new nodes (label " CONFIGURATION_LABEL ")");
     if (json_is_true(json_object_get(device, "ro")))
         return mac_strdup("it is write-protected");
     if (number_of(device, "size") < needed)

@@ -108,6 +108,25 @@ static void auto_means_the_only_one_that_can_be_used(void **state) {
     expect_refusal(&disks, "auto", "more than one");
 }
 
+static void the_medium_with_the_configuration_is_not_installed_to(void **state) {
+    (void)state;
+    install_autodisks disks =
+        parse("{\"blockdevices\":["
+              "{\"name\":\"sda\",\"path\":\"/dev/sda\",\"type\":\"disk\",\"size\":64000000000,\"fstype\":\"vfat\","
+              "\"label\":\"MACULA-CONF\"},"
+              "{\"name\":\"sdb\",\"path\":\"/dev/sdb\",\"type\":\"disk\",\"size\":64000000000,\"fstype\":\"vfat\","
+              "\"label\":\"MACULA-CONF\"},"
+              "{\"name\":\"sdc\",\"path\":\"/dev/sdc\",\"type\":\"disk\",\"size\":64000000000,\"children\":["
+              "{\"name\":\"sdc1\",\"path\":\"/dev/sdc1\",\"type\":\"part\",\"size\":64000000,\"fstype\":\"vfat\","
+              "\"label\":\"MACULA-CONF\"}]},"
+              "{\"name\":\"sdd\",\"path\":\"/dev/sdd\",\"type\":\"disk\",\"size\":1073741824}]}");
+    for (size_t i = 1; i < 3; i++)
+        assert_string_equal(disks.items[i].refusal, "it holds the configuration for new nodes (label MACULA-CONF)");
+    expect_refusal(&disks, "sdb", "the configuration for new nodes");
+    expect_refusal(&disks, "sdc", "the configuration for new nodes");
+    expect_refusal(&disks, "auto", "no disk can be installed to");
+}
+
 static void a_machine_without_disks_has_an_empty_list(void **state) {
     (void)state;
     install_autodisks disks = parse("{\"blockdevices\":[]}");
@@ -131,6 +150,7 @@ int main(void) {
         cmocka_unit_test(what_is_on_a_disk_is_said_without_control_characters),
         cmocka_unit_test(a_name_means_one_disk_or_is_refused),
         cmocka_unit_test(auto_means_the_only_one_that_can_be_used),
+        cmocka_unit_test(the_medium_with_the_configuration_is_not_installed_to),
         cmocka_unit_test(a_machine_without_disks_has_an_empty_list),
         cmocka_unit_test(what_is_no_list_is_an_error),
     };
