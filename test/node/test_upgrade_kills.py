@@ -75,6 +75,20 @@ class Kills(UpgradeTest):
                 self.check(node)
                 self.upgraded(node)
 
+    def test_a_cancel_holds_when_the_upgrader_is_restarted_at_once(self):
+        self.server.fault("*.slot", times=1, cut=1 << 20, stall=60)
+        with self.node(more="delta: false") as node:
+            node.upgrade("apply", "--no-wait")
+            self.assertTrue(self.server.reached.wait(30))
+            upgrader = node.pids()["upgrader"]
+            node.upgrade("cancel").ok()
+            os.kill(upgrader, signal.SIGTERM)
+            self.server.heal()
+            node.runner.wait("unit=upgrader state=ready")
+            node.upgrade("wait", "--timeout", "60s")
+            status = node.status()
+            self.assertEqual((status["job"]["state"], status["reboot_required"]), ("cancelled", False))
+
     def test_what_a_long_fetch_has_brought_is_not_fetched_again(self):
         make_release(self.served / "long", "0.2.0", self.signer, size=48 << 20)
         with UpgradeNode(f"{self.server.url}long/", self.signer, "delta: false\nbandwidth_limit: 24M") as node:
