@@ -51,9 +51,8 @@ const cli_command cli_commands_upgrade[] = {
      .details =
          "--from DIR alone means --apply. Exit code 3 when there is nothing to do, 4 when a restart tries the new "
          "version.",
-     .example =
-         "maculaos upgrade\nmaculaos upgrade --check\nmaculaos upgrade --apply && maculaos node reboot\nmaculaos "
-         "upgrade --from /mnt/usb"},
+     .example = "maculaos upgrade\nmaculaos upgrade --check\nmaculaos upgrade --apply; [ $? = 4 ] && maculaos node "
+                "reboot --yes --reason 'new version'\nmaculaos upgrade --from /mnt/usb"},
     {.name = "upgrade status",
      .arguments = "",
      .run = cli_upgrade_status,

@@ -4,10 +4,11 @@ import contextlib
 import json
 import shlex
 import sqlite3
+import subprocess
 import unittest
 
 from node_harness import RawClient
-from upgrade_harness import FIRST, UpgradeNode, UpgradeTest
+from upgrade_harness import BIN, FIRST, UpgradeNode, UpgradeTest
 from release_maker import Signer, make_release
 
 
@@ -208,6 +209,15 @@ class Upgrades(UpgradeTest):
             self.assertEqual(command, ["apply", "--from", str(stick.resolve())])
             node.upgrade(*command).exits(4)
             self.assertEqual(node.status()["other"]["version"], "0.3.0-rc.1")
+
+    def test_the_example_of_the_help_restarts_into_what_it_applied(self):
+        with self.node() as node:
+            text = node.cli("upgrade", "--help").ok().out
+            line = next(line.strip() for line in text.splitlines() if "--apply" in line and "reboot" in line)
+            shell = ["sh", "-c", line.replace("maculaos ", f"{BIN}/maculaos ")]
+            done = subprocess.run(shell, env=node.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(node.cli("node", "info", "-o", "json").json()["last_stop"]["reason"], "new version")
 
     def test_from_a_forge(self):
         make_release(self.served / "v0.3.0-rc.1", "0.3.0-rc.1", self.signer, channel="beta")
