@@ -166,7 +166,7 @@ const cli_command cli_commands_node[] = {
          "The running version stays. What was begun is finished at the next start if the power fails meanwhile. "
          "Asks first, unless --yes is given. Root of the machine needs no running node; others, and --server, ask over "
          "the bus, with the admin key.",
-     .example = "maculaos factory-reset --confirm --keep-data"},
+     .example = "maculaos factory-reset --confirm --keep-data\nmaculaos factory-reset --confirm --yes"},
 
     {.name = "setup",
      .arguments = "",
