@@ -263,7 +263,7 @@ class Remedies(HealthCase):
         self.node.runner.wait("unit=healthd state=ready")
         for _ in range(3):
             self.node.cli("health", "check", "full").exits(11)
-        self.configure({**both, "threshold": "0.1%"}).ok()
+        self.configure({**both, "interval": "150ms"}).ok()
         self.node.cli("health", "check", "full").exits(11)
         self.assertEqual(self.record().count("run rc-service shop restart"), 1)
         self.assertEqual(sum(entry["what"] == "cleanup" for entry in self.history("full")), 1, "once an hour")
