@@ -131,26 +131,23 @@ void upgrader_return_begin(upgrader_manager *manager, const upgrader_slots *slot
 static int record_outcome(upgrader_manager *manager) {
     Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     Macula__V1__UpgradeOutcome outcome = MACULA__V1__UPGRADE_OUTCOME__INIT;
-    Macula__V1__UpgradeEvent event = MACULA__V1__UPGRADE_EVENT__INIT;
     outcome.has_state = true;
     outcome.state = MACULA__V1__UPGRADE_OUTCOME__STATE__rolled_back;
-    outcome.version = event.version = record->version;
-    outcome.from_version = event.from_version = record->from_version;
-    outcome.reason = event.reason = record->reason;
-    outcome.has_cause = event.has_cause = record->has_cause;
-    outcome.cause = event.cause = record->cause;
-    outcome.author = event.author = record->author;
-    outcome.job = event.job = record->job;
-    outcome.has_generation = event.has_generation = record->has_generation;
-    outcome.generation = event.generation = record->generation;
+    outcome.version = record->version;
+    outcome.from_version = record->from_version;
+    outcome.reason = record->reason;
+    outcome.has_cause = record->has_cause;
+    outcome.cause = record->cause;
+    outcome.author = record->author;
+    outcome.job = record->job;
+    outcome.has_generation = record->has_generation;
+    outcome.generation = record->generation;
     int result = upgrader_store_begin(manager->store);
     if (result < 0)
         return result;
-    result = upgrader_store_add_outcome(manager->store, &outcome);
+    result = upgrader_trial_add_outcome(manager, &outcome, "rolled_back");
     if (result == 0)
         result = upgrader_store_put(manager->store, UPGRADER_TRIAL, NULL);
-    if (result == 0)
-        result = upgrader_store_event(manager->store, "rolled_back", &event);
     return upgrader_store_end(manager->store, result);
 }
 

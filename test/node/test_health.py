@@ -106,7 +106,7 @@ class Types(HealthCase):
         def program(name, text, **more):
             return {"name": name, "type": "exec", "command": ["/bin/sh", "-c", text], "interval": "1h", "failures": 1, **more}
         self.configure(program("good", "echo first; echo all is fine"), program("bad", "echo the pump is dry >&2; exit 3"),
-                       program("forever", "sleep 1000", timeout="300ms"),
+                       program("forever", "tail -f /dev/null", timeout="300ms"),
                        program("flood", "exec yes flooding", timeout="500ms"),
                        program("binary", "head -c 100000 /dev/urandom; printf '\\n\\033[2Jred'; exit 1"),
                        {"name": "missing", "type": "exec", "command": ["/nonexistent"], "interval": "1h", "failures": 1}).ok()
@@ -123,7 +123,7 @@ class Types(HealthCase):
     def test_a_program_that_never_ends_leaves_nobody_behind(self):
         with tempfile.TemporaryDirectory() as folder:
             mark = pathlib.Path(folder, "pids")
-            text = f"trap '' TERM; echo $$ >> {mark}; sleep 1000 & echo $! >> {mark}; wait"
+            text = f"trap '' TERM; echo $$ >> {mark}; tail -f /dev/null & echo $! >> {mark}; wait"
             self.configure({"name": "stubborn", "type": "exec", "command": ["/bin/sh", "-c", text], "interval": "1h",
                             "timeout": "500ms", "failures": 1}).ok()
             self.node.cli("health", "check", "stubborn").exits(11)
