@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "bus/mac-bus.h"
 #include "cli-output.h"
 
 #define RUNTIME_DIR "/run/macula"
@@ -25,12 +26,11 @@ static bool root_was_named(const cli_invocation *invocation) {
     return cli_option_given(invocation, "root") || (variable && *variable);
 }
 
-/* The address that a person names; NULL: none. */
+/* The address that a person names; NULL: none. An empty variable is none, as with MACULA_ROOT; an empty option is a
+ * slip such as --server "$NOTHING". */
 static const char *server_given(const cli_invocation *invocation) {
-    const char *given = cli_option_value(invocation, "server");
-    if (!given)
-        given = getenv("MACULA_SERVER");
-    return given && *given ? given : NULL;
+    const char *option = cli_option_value(invocation, "server"), *variable = getenv("MACULA_SERVER");
+    return option ? option : variable && *variable ? variable : NULL;
 }
 
 /* NULL: a root was named, and no node runs there. */
@@ -44,11 +44,15 @@ static char *server_url(const cli_invocation *invocation, mac_root *root) {
     return mac_strdup(DEFAULT_SERVER);
 }
 
-/* nats://HOST[:PORT], tls://HOST[:PORT] or HOST:PORT. Anything else would be taken for the name of a host. */
-static bool url_is_good(const char *url) {
-    bool has_scheme = mac_starts_with(url, "nats://") || mac_starts_with(url, "tls://");
-    const char *host = has_scheme ? strstr(url, "://") + 3 : url;
-    return *host && *host != ':' && !strpbrk(host, " \t\r\n/") && (has_scheme || strchr(host, ':'));
+/* A word alone is rather something else in the wrong place than the name of a host. */
+static mac_error *check_url(const char *url) {
+    mac_error *error = mac_bus_url_check(url);
+    if (error || strpbrk(url, ":@"))
+        return error;
+    return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL,
+                         "expected the address of the bus as nats://HOST:PORT, such as " DEFAULT_SERVER
+                         "; found “%s”: write nats://%s if that is the host",
+                         url, url);
 }
 
 char *cli_server_address(const cli_invocation *invocation, mac_root *root, const char *directory, int *ret_code) {
@@ -61,10 +65,12 @@ char *cli_server_address(const cli_invocation *invocation, mac_root *root, const
                                            *directory ? directory : "/", *directory ? directory : "/"));
         return NULL;
     }
-    if (!url_is_good(url)) {
-        cli_error("expected the address of the bus as nats://HOST:PORT, such as " DEFAULT_SERVER
-                  ", in --server, MACULA_SERVER or " CLI_SERVER_FILE " of the node; found \"%s\"",
-                  url);
+    mac_autoptr(mac_error) error = check_url(url);
+    if (error) {
+        const char *where = cli_option_given(invocation, "server") ? "--server"
+                            : server_given(invocation)             ? "MACULA_SERVER"
+                                                                   : CLI_SERVER_FILE " of the node";
+        cli_error("%s: %s", where, error->message);
         *ret_code = CLI_USAGE;
         return NULL;
     }

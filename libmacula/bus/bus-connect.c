@@ -10,7 +10,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,102 +17,8 @@
 #include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
 
-#define DEFAULT_PORT "4222"
-#define SCHEME "nats://"
 #define NONCE_MAX 1024
 #define SIGNATURE_BYTES 64
-
-/* ---- the URL: [nats://][user[:password]@ or token@]host[:port] ---- */
-
-typedef struct place {
-    char *host, *port;
-    char *user, *password; /* NULL: none; a user alone is a token */
-} place;
-
-static void place_deinit(place *at) {
-    free(at->host);
-    free(at->port);
-    free(at->user);
-    if (at->password)
-        mac_wipe(at->password, strlen(at->password));
-    free(at->password);
-}
-
-static int hex(char c) {
-    const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* Percent signs as in RFC 3986; one that is none stays. */
-static char *decode(const char *text, size_t length) {
-    char *copy = mac_strndup(text, length), *to = copy;
-    for (const char *from = copy; *from; from++) {
-        int high = *from == '%' ? hex(from[1]) : -1, low = high >= 0 ? hex(from[2]) : -1;
-        if (low < 0 || (high == 0 && low == 0)) {
-            *to++ = *from;
-            continue;
-        }
-        *to++ = (char)(high << 4 | low);
-        from += 2;
-    }
-    *to = '\0';
-    return copy;
-}
-
-static void read_login(const char *login, size_t length, place *at) {
-    const char *colon = memchr(login, ':', length);
-    at->user = decode(login, colon ? (size_t)(colon - login) : length);
-    if (colon)
-        at->password = decode(colon + 1, length - (size_t)(colon + 1 - login));
-}
-
-static bool is_port(const char *text) {
-    size_t length = strlen(text);
-    return length > 0 && length <= 5 && strspn(text, "0123456789") == length && strtoul(text, NULL, 10) <= 65535;
-}
-
-/* host, host:port, [address]:port; an address of IPv6 may stand there bare. */
-static bool read_host(const char *text, place *at) {
-    size_t length = strcspn(text, "/");
-    if (text[length] && text[length + 1])
-        return false; /* a path */
-    mac_autofree char *host = mac_strndup(text, length);
-    char *colon = strrchr(host, ':'), *bracket = strrchr(host, ']');
-    if (colon && bracket ? colon < bracket : colon && strchr(host, ':') != colon)
-        colon = NULL;
-    at->port = mac_strdup(colon ? colon + 1 : DEFAULT_PORT);
-    if (colon)
-        *colon = '\0';
-    if (*host == '[' && bracket && bracket[1] == '\0') {
-        *bracket = '\0';
-        at->host = mac_strdup(host + 1);
-    } else {
-        at->host = mac_strdup(host);
-    }
-    return *at->host && is_port(at->port);
-}
-
-static bool read_url(const char *url, place *ret_place) {
-    const char *rest = strncasecmp(url, SCHEME, strlen(SCHEME)) == 0 ? url + strlen(SCHEME) : url;
-    if (strstr(rest, "://"))
-        return false;
-    const char *at = strrchr(rest, '@');
-    if (at)
-        read_login(rest, (size_t)(at - rest), ret_place);
-    return read_host(at ? at + 1 : rest, ret_place);
-}
-
-static mac_error *url_error(const mac_bus *bus) {
-    if (strncasecmp(bus->url, "tls://", strlen("tls://")) == 0)
-        return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL,
-                             "%s asks for TLS, which the bus does not speak: use " SCHEME
-                             "HOST:PORT, through a tunnel where the network is not to be trusted",
-                             bus->shown_url);
-    return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL,
-                         "expected the address of the bus as " SCHEME "HOST:PORT, such as " SCHEME
-                         "127.0.0.1:4222; found “%s”",
-                         bus->shown_url);
-}
 
 /* ---- the socket ---- */
 
@@ -123,9 +28,10 @@ static mac_error *nobody_there(const mac_bus *bus) {
 }
 
 static mac_error *look_up(mac_bus *bus) {
-    __attribute__((cleanup(place_deinit))) place at = {0};
-    if (!read_url(bus->url, &at))
-        return url_error(bus);
+    __attribute__((cleanup(bus_address_deinit))) bus_address at = {0};
+    const char *wrong = bus_address_read(bus->url, &at);
+    if (wrong)
+        return bus_address_error(bus->url, wrong);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     int result = getaddrinfo(at.host, at.port, &hints, &bus->addresses);
     if (result != 0) {
@@ -205,8 +111,8 @@ static mac_error *add_key(const mac_bus *bus, const char *nonce, json_t *connect
 }
 
 static void add_login(const mac_bus *bus, json_t *connect) {
-    __attribute__((cleanup(place_deinit))) place at = {0};
-    if (!read_url(bus->url, &at) || !at.user)
+    __attribute__((cleanup(bus_address_deinit))) bus_address at = {0};
+    if (bus_address_read(bus->url, &at) || !at.user)
         return;
     json_object_set_new(connect, at.password ? "user" : "auth_token", json_string(at.user));
     if (at.password)

@@ -72,6 +72,20 @@ size_t bus_wire_backlog(const bus_wire *wire);
 /* A command without data, such as "PING". */
 void bus_wire_say(bus_wire *wire, const char *format, ...) MAC_PRINTF(2, 3);
 
+/* ---- bus-address.c: the URL, and what may be told of it ---- */
+
+typedef struct bus_address {
+    char *host, *port;
+    char *user, *password; /* NULL: none; a user alone is a token */
+} bus_address;
+
+/* What is wrong with the URL, as half a sentence; NULL: nothing. *ret_address is zeroed before, and to be freed by
+ * bus_address_deinit in both cases. */
+const char *bus_address_read(const char *url, bus_address *ret_address) MAC_MUST_USE;
+void bus_address_deinit(bus_address *address);
+/* INVALID: what was expected, what was found, what is wrong with it. */
+mac_error *bus_address_error(const char *url, const char *wrong);
+
 /* ---- bus-connect.c: from a URL to a connection that is greeted ---- */
 
 /* Starts the next attempt: the first address of the URL, or, after a failure, the next one. NULL: it is under way. */

@@ -46,14 +46,6 @@ static char *name_token(const char *name) {
     return token;
 }
 
-/* nats://user:password@host is shown as nats://host. */
-static char *without_secret(const char *url) {
-    const char *at = strrchr(url, '@'), *scheme = strstr(url, "://");
-    if (!at)
-        return mac_strdup(url);
-    return scheme ? mac_asprintf("%.*s%s", (int)(scheme + 3 - url), url, at + 1) : mac_strdup(at + 1);
-}
-
 static void init_handles(mac_bus *bus) {
     uv_prepare_init(bus->loop, &bus->prepare);
     uv_check_init(bus->loop, &bus->check);
@@ -73,7 +65,7 @@ mac_bus *mac_bus_new(const mac_bus_options *options) {
     mac_bus *bus = mac_calloc(1, sizeof *bus);
     *bus = (mac_bus){.loop = options->loop,
                      .url = mac_strdup(options->url),
-                     .shown_url = without_secret(options->url),
+                     .shown_url = mac_bus_url_shown(options->url),
                      .name = name_token(options->name),
                      .realm = mac_strdup(options->realm),
                      .seed = mac_strdup(options->seed),

@@ -56,9 +56,16 @@ typedef struct mac_bus_options {
     void *data;
 } mac_bus_options;
 
+/* Whether the URL can be one of the bus: [nats://][user:password@ or token@]host[:port], where an IPv6 address stands
+ * in brackets when a port follows. INVALID: it says what is wrong; NULL: it can, whether somebody listens there or not.
+ */
+mac_error *mac_bus_url_check(const char *url) MAC_MUST_USE;
+/* The URL as messages and logs may show it, without its login. Caller frees. */
+char *mac_bus_url_shown(const char *url);
+
 mac_bus *mac_bus_new(const mac_bus_options *options);
 /* Connects from the loop, without blocking it (but for the look-up of a name in the URL; an address needs none). The
- * URL is [nats://][user:password@ or token@]host[:port]; the bus speaks no TLS. With a seed the inbox is _SVC.<name>.>,
+ * bus speaks no TLS. With a seed the inbox is _SVC.<name>.>,
  * without one (or with a workload's, or when the server refuses that) _INBOX.<name>.>. */
 void mac_bus_start(mac_bus *bus);
 /* Pending calls end with CANCELLED, requests whose handlers have not answered yet are answered UNAVAILABLE; what has

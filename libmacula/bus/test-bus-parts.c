@@ -46,6 +46,90 @@ static void wildcards_match_as_in_nats(void **state) {
             fail_msg("“%s” and “%s”", cases[i].pattern, cases[i].subject);
 }
 
+static void a_url_that_can_be_none_of_the_bus_is_told_so(void **state) {
+    (void)state;
+    static const char *const good[] = {"nats://127.0.0.1:4222",
+                                       "nats://node.example.org",
+                                       "NATS://edge-7:1/",
+                                       "localhost:65535",
+                                       "edge_7.",
+                                       "nats://anna:p%40ss@edge:1",
+                                       "s3cret@edge",
+                                       "nats://a:b@/@edge:1",
+                                       "nats://[::1]",
+                                       "[fe80::1%eth0]:1",
+                                       "nats://u:p://x@[2001::7]:1",
+                                       "::1",
+                                       "nats://fe80::1%eth0",
+                                       "nats://127.1:1",
+                                       "nats://caf\xc3\xa9"};
+    static const struct {
+        const char *url, *wrong;
+    } bad[] = {{"", "empty"},
+               {"nats://", "host is missing"},
+               {"nats://:4222", "host is missing"},
+               {"nats://anna:geheim@", "host is missing"},
+               {"nats://edge:", "port"},
+               {"nats://edge:0", "port"},
+               {"nats://edge:65536", "port"},
+               {"nats://edge:4222222222222222222222", "port"},
+               {"nats://edge:+1", "port"},
+               {"nats://anna:geheim", "port"},
+               {"nats://[::1", "brackets"},
+               {"nats://::1]", "brackets"},
+               {"nats://[::1]]:1", "brackets"},
+               {"nats://[::1]1", "brackets"},
+               {"nats://[127.0.0.1]:1", "brackets"},
+               {"nats://[]", "brackets"},
+               {"nats://[::1]:geheim", "port"},
+               {"nats://1:2:3", "host"},
+               {"nats://fe80::1%", "host"},
+               {"nats://300.1.1.1", "host"},
+               {"nats://anna:geheim%40edge:1", "host"},
+               {"nats://a;b", "host"},
+               {"nats://a:1,nats://b:2", "only one"},
+               {"[::1]:1,[::2]:1", "only one"},
+               {"nats://edge:1/path", "follow the port"},
+               {"http://anna:geheim@edge:1", "scheme"},
+               {"nats://http://edge:1", "scheme"},
+               {"tls://anna:geheim@edge:1", "TLS"},
+               {" nats://edge:1", "white space"},
+               {"nats://anna:geheim @edge:1", "white space"},
+               {"nats://edge\n", "white space"}};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(good); i++) {
+        mac_autoptr(mac_error) error = mac_bus_url_check(good[i]);
+        if (error)
+            fail_msg("%s: %s", good[i], error->message);
+    }
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++) {
+        mac_autoptr(mac_error) error = mac_bus_url_check(bad[i].url);
+        if (!error || error->code != MACULA__V1__ERROR_CODE__INVALID || !strstr(error->message, bad[i].wrong) ||
+            !strstr(error->message, "nats://HOST:PORT") || strstr(error->message, "geheim"))
+            fail_msg("%s: %s", bad[i].url, error ? error->message : "taken");
+    }
+}
+
+static void a_url_is_shown_without_its_login(void **state) {
+    (void)state;
+    static const struct {
+        const char *url, *shown;
+    } cases[] = {{"nats://anna:geheim@edge:1", "nats://edge:1"},
+                 {"anna:geheim@edge:1", "edge:1"},
+                 {"anna:a://b@edge:1", "edge:1"},
+                 {"nats://a@b@[::1]:1", "nats://[::1]:1"},
+                 {"nats://edge:1/", "nats://edge:1/"},
+                 {"nats://[::1]:1", "nats://[::1]:1"},
+                 {"nats://[::1", "nats://[::1"},
+                 {"::1", "::1"},
+                 {"nats://anna:geheim", "nats://anna:…"},
+                 {"anna:1geheim", "anna:…"},
+                 {"", ""}};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(cases); i++) {
+        mac_autofree char *shown = mac_bus_url_shown(cases[i].url);
+        assert_string_equal(shown, cases[i].shown);
+    }
+}
+
 static void only_inboxes_are_answered(void **state) {
     (void)state;
     assert_true(mac_bus_is_inbox("_INBOX.abc.1"));
@@ -195,6 +279,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_come_from_descriptors),
         cmocka_unit_test(wildcards_match_as_in_nats),
+        cmocka_unit_test(a_url_that_can_be_none_of_the_bus_is_told_so),
+        cmocka_unit_test(a_url_is_shown_without_its_login),
         cmocka_unit_test(only_inboxes_are_answered),
         cmocka_unit_test(a_workload_is_who_comes_from_another_account),
         cmocka_unit_test(the_caller_is_what_the_server_says_and_else_what_it_says_itself),

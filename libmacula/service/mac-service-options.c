@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bus/mac-bus.h"
+
 #define REALM_MAX 128
 
 typedef enum matched {
@@ -65,6 +67,11 @@ static mac_service_parsed check(const char *program, const mac_service_options *
     if (options->log_level && mac_log_level_parse(options->log_level, &level) < 0) {
         fprintf(stderr, "%s: --log-level: expected error, warning, info or debug, found '%s'\n", program,
                 options->log_level);
+        return MAC_SERVICE_WRONG;
+    }
+    mac_autoptr(mac_error) error = options->server ? mac_bus_url_check(options->server) : NULL;
+    if (error) {
+        fprintf(stderr, "%s: --server or MACULA_SERVER: %s\n", program, error->message);
         return MAC_SERVICE_WRONG;
     }
     if (!realm_is_valid(options->realm)) {

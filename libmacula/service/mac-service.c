@@ -206,12 +206,6 @@ static void on_bus_state(mac_bus *bus, mac_bus_state state, const mac_error *err
     }
 }
 
-/* The URL without the user and password it may carry, for messages. Caller frees. */
-static char *url_without_credentials(const char *url) {
-    const char *host = strstr(url, "://"), *at = strrchr(url, '@');
-    return host && at && at > host ? mac_asprintf("%.*s%s", (int)(host + 3 - url), url, at + 1) : mac_strdup(url);
-}
-
 /* The supervisor's file says where its server listens; a file that is missing or wrong is as good as none. */
 static char *find_server(const mac_service *service) {
     if (service->options.server)
@@ -226,7 +220,7 @@ static char *find_server(const mac_service *service) {
 
 static void make_bus(mac_service *service) {
     mac_autofree char *url = find_server(service);
-    service->server = url_without_credentials(url);
+    service->server = mac_bus_url_shown(url);
     service->bus = mac_bus_new(&(mac_bus_options){.loop = &service->loop,
                                                   .url = url,
                                                   .name = service->definition->name,

@@ -112,6 +112,12 @@ static void wrong_options_are_told_and_change_nothing(void **state) {
     static const char *const realms[] = {"a..b", ".a", "a.", "a.>", "a b", "*", "caf\xc3\xa9"};
     for (size_t i = 0; i < MAC_ARRAY_SIZE(realms); i++)
         assert_int_equal(PARSE(&options, "--realm", realms[i]), MAC_SERVICE_WRONG);
+    assert_int_equal(PARSE(&options, "--server", "nats://[::1"), MAC_SERVICE_WRONG);
+    assert_non_null(strstr(said, "nats://HOST:PORT"));
+    setenv("MACULA_SERVER", "nats://anna:geheim@edge:0", 1);
+    assert_int_equal(PARSE(&options, "--realm", "a"), MAC_SERVICE_WRONG);
+    assert_non_null(strstr(said, "MACULA_SERVER"));
+    assert_null(strstr(said, "geheim"));
     assert_string_equal(options.root, "kept");
 }
 

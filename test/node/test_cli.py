@@ -46,6 +46,9 @@ class Tables(unittest.TestCase):
         done = run("node", "info", "--server", "nats://127.0.0.1:9", "--root", "/nonexistent")
         self.assertEqual(done.returncode, 7)
         self.assertIn("127.0.0.1:9", done.stderr)
+        for server in ("nats://anna:geheim@127.0.0.1:9", "127.0.0.1:9", "nats://[::1]:9", "nats://127.0.0.1:9/"):
+            done = run("node", "info", "--server", server, "--root", "/nonexistent")
+            self.assertEqual((done.returncode, "geheim" in done.stderr), (7, False), done.stderr)
 
     def test_a_name_that_nobody_knows_is_named(self):
         done = run("node", "info", "--server", "nats://nobody.invalid:4222", "--root", "/nonexistent")
@@ -147,9 +150,15 @@ class Tables(unittest.TestCase):
             self.assertEqual((done.returncode, "seed of an nkey" in done.stderr), (5, True), done.stderr)
         done = run("node", "info", "--key", "/nonexistent")
         self.assertEqual((done.returncode, "/nonexistent" in done.stderr), (1, True), done.stderr)
-        for server in ("nonsense", "http://127.0.0.1:4222", "nats://", ":4222"):
-            done = run("node", "info", "--server", server)
-            self.assertEqual((done.returncode, "nats://HOST:PORT" in done.stderr), (2, True), done.stderr)
+        for server in ("nonsense", "http://127.0.0.1:4222", "tls://127.0.0.1:4222", "nats://", ":4222", "nats://[::1", "nats://[::1]]:4222",
+                       "nats://127.0.0.1:0", "nats://127.0.0.1:99999", "nats://anna:geheim", "nats://anna:geheim@h:x", "nats://a b:4222"):
+            for where, arguments, variables in (("--server", ["--server", server], {}), ("MACULA_SERVER", [], {"MACULA_SERVER": server})):
+                with self.subTest(server=server, where=where):
+                    done = run("node", "info", *arguments, env={**os.environ, **variables})
+                    self.assertEqual((done.returncode, "nats://HOST:PORT" in done.stderr), (2, True), done.stderr)
+                    self.assertIn(f"{where}: ", done.stderr)
+                    self.assertNotIn("geheim", done.stderr)
+        self.assertEqual(run("node", "info", "--server", "", "--root", "/nonexistent").returncode, 2)
         for procedure in ("", "config get", "config.", "config.*"):
             done = run("call", procedure, "--server", "nats://127.0.0.1:9")
             self.assertEqual((done.returncode, "service.method" in done.stderr), (2, True), done.stderr)
