@@ -58,7 +58,10 @@ const cli_command cli_commands_node[] = {
      .most = 1,
      .run = cli_net_renew,
      .options = net_options,
-     .summary = "Asks for addresses by DHCP again.",
+     .summary = "Asks for addresses by DHCP again, and waits for the answers.",
+     .details =
+         "At most 20 seconds. Exit code 8 when an interface gets no answer (its address stays for the time of its "
+         "lease), 3 when there is none to ask for. DHCPv6 is not asked.",
      .example = "maculaos net renew\nmaculaos net renew eth0"},
     {.name = "net up",
      .arguments = "INTERFACE",

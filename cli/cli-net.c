@@ -88,6 +88,11 @@ static void wifi_show(const Macula__V1__NetLink *link) {
         cli_print(CLI_YELLOW, "%s has no Wi-Fi network\n", link->name);
 }
 
+static void sandbox_show(const Macula__V1__NetStatus *status) {
+    if (mac_streq(status->kernel, "recording"))
+        cli_print(CLI_DIM, "This node is a sandbox: its network exists in memory only.\n");
+}
+
 static void rest_show(const Macula__V1__NetStatus *status) {
     for (size_t i = 0; i < status->n_links; i++)
         if (status->links[i]->wireguard)
@@ -110,8 +115,7 @@ static void rest_show(const Macula__V1__NetStatus *status) {
     }
     for (size_t i = 0; i < status->n_notes; i++)
         cli_print(CLI_YELLOW, "%s\n", status->notes[i]->message);
-    if (mac_streq(status->kernel, "recording"))
-        cli_print(CLI_DIM, "This node is a sandbox: its network exists in memory only.\n");
+    sandbox_show(status);
 }
 
 static int status_show(ProtobufCMessage *answer, int code) {
@@ -221,10 +225,31 @@ static ProtobufCMessage *control(cli_invocation *invocation, const char *method,
     return call(invocation, &macula__v1__net_control__descriptor, method, &request.base, ret_code);
 }
 
+/* The leases that were asked for: of the named interface, or of every one that could ask. */
+static void leases_show(const Macula__V1__NetStatus *status, const char *interface) {
+    for (size_t i = 0; i < status->n_links; i++) {
+        const Macula__V1__NetLink *link = status->links[i];
+        const Macula__V1__NetLease *lease = link->lease;
+        bool asked = interface ? mac_streq(interface, link->name) || mac_streq(interface, link->configured_as)
+                               : link->carrier && !link->held_down;
+        if (!lease || !lease->address || !asked)
+            continue;
+        mac_autofree char *span = lease->has_lease_s ? cli_span(lease->lease_s) : mac_strdup("ever");
+        cli_print(CLI_PLAIN, "%s has %s for %s, from %s\n", link->name, lease->address, span,
+                  lease->server ? lease->server : "a server without an address");
+    }
+}
+
 int cli_net_renew(cli_invocation *invocation) {
     int code;
     ProtobufCMessage *answer = control(invocation, "Renew", &code);
-    return status_show(answer, code);
+    if (!answer)
+        return code;
+    const Macula__V1__NetStatus *status = (const Macula__V1__NetStatus *)answer;
+    leases_show(status, cli_argument(invocation, 0));
+    sandbox_show(status);
+    protobuf_c_message_free_unpacked(answer, NULL);
+    return code;
 }
 
 int cli_net_up(cli_invocation *invocation) {

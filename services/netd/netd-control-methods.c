@@ -3,6 +3,7 @@
 
 #include "log/mac-log.h"
 #include "netd-manager.h"
+#include "netd-renewal.h"
 #include "netd-status.h"
 
 static netd_manager *manager_of(Macula__V1__NetControl_Service *service) {
@@ -31,22 +32,111 @@ static const netd_wish_link *find(netd_manager *manager, const Macula__V1__NetIn
     return found;
 }
 
+/* ---- Renew ---- */
+
+typedef struct renew_asked {
+    netd_manager *manager;
+    Macula__V1__NetStatus_Closure closure;
+    void *closure_data;
+} renew_asked;
+
+/* The lease that still holds, for a person; caller frees. */
+static char *lease_text(const netd_lease *lease) {
+    char address[NETD_NET_TEXT];
+    netd_net_format(&lease->address, address);
+    int64_t left_s = lease->lease_s - (mac_unix_ms() - lease->obtained_ms) / 1000;
+    return lease->lease_s == UINT32_MAX ? mac_asprintf("%s", address)
+                                        : mac_asprintf("%s, for %lld s", address, (long long)left_s);
+}
+
+/* What has come of one link, and the code that this is when it is no lease. */
+static Macula__V1__ErrorCode describe(const netd_manager *manager, const netd_renewal *link, char **ret_text) {
+    const netd_wish_link *wish = netd_wish_named(netd_network_wish(manager->network), link->name);
+    const netd_lease *lease = wish ? netd_network_lease(manager->network, wish) : NULL;
+    mac_autofree char *held = lease ? lease_text(lease) : NULL;
+    switch (link->answer) {
+    case NETD_DHCP_LEASE:
+        *ret_text = mac_asprintf("%s has %s", link->name, held ? held : "no lease any more");
+        return MACULA__V1__ERROR_CODE__OK;
+    case NETD_DHCP_SILENT:
+        *ret_text = mac_asprintf("%s has no answer from %s%s%s", link->name,
+                                 link->refused ? "a DHCP server but a refusal (NAK)" : "any DHCP server",
+                                 held ? "; the lease of before still holds: " : "", held ? held : "");
+        return MACULA__V1__ERROR_CODE__TIMED_OUT;
+    case NETD_DHCP_ENDED:
+        *ret_text = mac_asprintf("%s gets its address by DHCP no longer", link->name);
+        return MACULA__V1__ERROR_CODE__CANCELLED;
+    case NETD_DHCP_BROKEN:
+        *ret_text = mac_asprintf("%s has no DHCP client: it cannot be started, the log of netd says why", link->name);
+        return MACULA__V1__ERROR_CODE__INTERNAL;
+    }
+    return MACULA__V1__ERROR_CODE__INTERNAL;
+}
+
+/* NULL: every link has got a lease. */
+static mac_error *renewal_error(const netd_manager *manager, const netd_renewal *links, size_t count) {
+    static const char remedy[] = "`maculaos net diag` looks from the cable on";
+    mac_problems *problems = mac_problems_new();
+    Macula__V1__ErrorCode code = MACULA__V1__ERROR_CODE__OK;
+    mac_error *error = NULL;
+    for (size_t i = 0; i < count; i++) {
+        mac_autofree char *text = NULL;
+        Macula__V1__ErrorCode one = describe(manager, &links[i], &text);
+        mac_problems_add(problems, one == MACULA__V1__ERROR_CODE__OK ? MAC_PROBLEM_NOTE : MAC_PROBLEM_ERROR, NULL, NULL,
+                         "%s", text);
+        code = code == MACULA__V1__ERROR_CODE__OK ? one : code;
+    }
+    if (code != MACULA__V1__ERROR_CODE__OK && count == 1)
+        error = mac_error_new(code, NULL, "%s; %s", mac_problems_get(problems, 0)->message, remedy);
+    else if (code != MACULA__V1__ERROR_CODE__OK)
+        error = mac_error_new(code, NULL, "%zu of %zu interfaces have got no lease; %s", mac_problems_errors(problems),
+                              count, remedy);
+    if (error && count > 1)
+        error->problems = mac_take(&problems);
+    mac_problems_free(problems);
+    return error;
+}
+
+static void on_renewed(const netd_renewal *links, size_t count, void *data) {
+    renew_asked *asked = data;
+    mac_request *request = mac_request_from(asked->closure_data);
+    mac_error *error = links ? renewal_error(asked->manager, links, count)
+                             : mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "netd ends");
+    if (error)
+        mac_request_fail_error(request, error);
+    else
+        answer(asked->manager, asked->closure, asked->closure_data);
+    free(asked);
+}
+
 static void net_control_renew(Macula__V1__NetControl_Service *service, const Macula__V1__NetInterfaceRequest *input,
                               Macula__V1__NetStatus_Closure closure, void *closure_data) {
     netd_manager *manager = manager_of(service);
-    const netd_wish_link *wish = NULL;
-    if (input->interface && *input->interface) {
-        wish = find(manager, input, closure_data);
-        if (!wish)
-            return;
-    }
-    if (netd_network_renew(manager->network, wish ? wish->name : NULL) == -ENOENT) {
-        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL,
-                         "%s has no DHCP client: its address is fixed, or it has no cable", input->interface);
+    mac_request *request = mac_request_from(closure_data);
+    bool named = input->interface && *input->interface;
+    const netd_wish_link *wish = named ? find(manager, input, closure_data) : NULL;
+    const char *obstacle = wish ? netd_renewal_obstacle(manager->network, wish) : NULL;
+    const renew_asked asked = {manager, closure, closure_data};
+    if (named && !wish)
+        return;
+    if (obstacle) {
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "%s %s", wish->name, obstacle);
         return;
     }
-    answer(manager, closure, closure_data);
+    renew_asked *later = mac_memdup(&asked, sizeof asked);
+    int r = manager->stopping ? -EBUSY : netd_renewals_ask(manager->renewals, wish, on_renewed, later);
+    if (r == 0)
+        return;
+    free(later);
+    if (r == -EBUSY)
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__EXHAUSTED, NULL,
+                         "%d others wait for leases already; ask again in a few seconds", NETD_RENEWALS_MAX);
+    else
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL,
+                         "no interface gets its address by DHCP, or none that does has a cable");
 }
+
+/* ---- Up, Down ---- */
 
 static void hold(Macula__V1__NetControl_Service *service, const Macula__V1__NetInterfaceRequest *input, bool down,
                  Macula__V1__NetStatus_Closure closure, void *closure_data) {
@@ -95,6 +185,8 @@ static void net_control_down(Macula__V1__NetControl_Service *service, const Macu
     }
     hold(service, input, true, closure, closure_data);
 }
+
+/* ---- Scan ---- */
 
 typedef struct scan_asked {
     Macula__V1__NetScan_Closure closure;

@@ -20,6 +20,7 @@ typedef struct client {
     char *hostname;
     bool wanted, bound; /* bound: this very process has got the lease */
     bool has_lease, again, dying, started;
+    bool asked, refused; /* started anew on request, without an answer yet; meanwhile a server has refused */
     netd_lease lease;
     uint64_t obtained_ms; /* monotonic */
     mac_command *command;
@@ -29,6 +30,8 @@ typedef struct client {
 
 struct netd_dhcp {
     netd_dhcp_options options;
+    void (*on_answer)(const char *name, netd_dhcp_answer answer, void *data);
+    void *on_answer_data;
     client *clients[NETD_DHCP_CLIENTS_MAX];
     size_t count;
     char *socket_path;
@@ -95,6 +98,13 @@ static void lease_forget(client *c) {
 
 /* ---- events of a client ---- */
 
+static void answered(client *c, netd_dhcp_answer answer) {
+    bool asked = c->asked;
+    c->asked = false;
+    if (asked && c->dhcp->on_answer)
+        c->dhcp->on_answer(c->name, answer, c->dhcp->on_answer_data);
+}
+
 static void take_lease(client *c, const netd_lease_message *message, const char *data, size_t length) {
     bool changed = !lease_holds(c) || !netd_lease_equal(&c->lease, &message->lease);
     c->lease = message->lease;
@@ -117,14 +127,20 @@ static void on_message(netd_dhcp *dhcp, const char *data, size_t length) {
         client *c = dhcp->clients[i];
         if (strcmp(c->interface, message.interface) != 0 || c->dying)
             continue;
+        bool previous = c->again; /* the client before the one that is to answer still ends */
+        c->refused |= !previous && message.event == NETD_LEASE_NAK;
         if (message.event == NETD_LEASE_BOUND || message.event == NETD_LEASE_RENEW) {
             take_lease(c, &message, data, length);
+            if (!previous)
+                answered(c, NETD_DHCP_LEASE);
         } else if (c->bound && (message.event == NETD_LEASE_DECONFIG || message.event == NETD_LEASE_NAK)) {
             c->bound = false; /* the first deconfig of a process only says that it has started */
             lease_forget(c);
             dhcp->options.on_event(c->name, message.event, true, dhcp->options.data);
         } else if (message.event == NETD_LEASE_FAIL) {
             dhcp->options.on_event(c->name, message.event, false, dhcp->options.data);
+            if (!previous)
+                answered(c, NETD_DHCP_SILENT);
         }
         return;
     }
@@ -201,15 +217,19 @@ static void client_start(client *c) {
                          &(mac_command_options){
                              .argv = argv, .environment = environment, .output_max = 4096, .on_end = on_end, .data = c},
                          &c->command);
+    if (r == -ENOSYS) /* a network in memory: there is nobody to wait for */
+        answered(c, NETD_DHCP_LEASE);
     if (r == 0 || r == -ENOSYS)
         return;
     mac_log_error("the DHCP client cannot be started", "program=busybox interface=%s error=" MAC_LOG_Q("%s"),
                   c->interface, strerror(-r));
     uv_timer_start(&c->retry, on_retry, RETRY_MAX_MS, 0);
+    answered(c, NETD_DHCP_BROKEN);
 }
 
 static void client_end(client *c) {
     c->dying = true;
+    answered(c, NETD_DHCP_ENDED);
     uv_timer_stop(&c->retry);
     if (c->command)
         mac_command_cancel(c->command);
@@ -288,6 +308,8 @@ int netd_dhcp_renew(netd_dhcp *dhcp, const char *name) {
         return -ENOENT;
     uv_timer_stop(&c->retry);
     c->retry_ms = RETRY_MS;
+    c->asked = true;
+    c->refused = false;
     if (c->command) {
         c->again = true;
         mac_command_cancel(c->command);
@@ -295,6 +317,17 @@ int netd_dhcp_renew(netd_dhcp *dhcp, const char *name) {
         client_start(c);
     }
     return 0;
+}
+
+void netd_dhcp_watch_answers(netd_dhcp *dhcp, void (*on_answer)(const char *name, netd_dhcp_answer answer, void *data),
+                             void *data) {
+    dhcp->on_answer = on_answer;
+    dhcp->on_answer_data = data;
+}
+
+bool netd_dhcp_is_refused(const netd_dhcp *dhcp, const char *name) {
+    const client *c = find(dhcp, name);
+    return c && c->refused;
 }
 
 void netd_dhcp_give_up(netd_dhcp *dhcp, const char *name) {

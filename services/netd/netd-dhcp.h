@@ -13,6 +13,14 @@
 
 typedef struct netd_dhcp netd_dhcp;
 
+/* What has come of starting a client anew. */
+typedef enum netd_dhcp_answer {
+    NETD_DHCP_LEASE,  /* a lease, which is in force */
+    NETD_DHCP_SILENT, /* no server has answered; it is asked again by and by */
+    NETD_DHCP_ENDED,  /* no client is wanted for this link any more */
+    NETD_DHCP_BROKEN, /* the client cannot be started; the log says why */
+} netd_dhcp_answer;
+
 typedef struct netd_dhcp_options {
     mac_root *root;
     uv_loop_t *loop;
@@ -35,10 +43,16 @@ void netd_dhcp_remember(netd_dhcp *dhcp, const char *name);
 /* No client and no lease any more for links that were neither wanted nor remembered since netd_dhcp_begin. */
 void netd_dhcp_begin(netd_dhcp *dhcp);
 void netd_dhcp_commit(netd_dhcp *dhcp);
-/* Starts the client anew: the cable is back, or somebody asked for it. -ENOENT: there is none. */
 /* Forgets the lease, tells so, and asks for any. */
 void netd_dhcp_give_up(netd_dhcp *dhcp, const char *name);
+/* Starts the client anew: the cable is back, or somebody asked for it. -ENOENT: there is none. */
 int netd_dhcp_renew(netd_dhcp *dhcp, const char *name) MAC_MUST_USE;
+/* on_answer comes once for each client that netd_dhcp_renew has started anew (several times in between: once for all),
+ * after on_event, from the loop or from within netd_dhcp_renew. NULL: to nobody. */
+void netd_dhcp_watch_answers(netd_dhcp *dhcp, void (*on_answer)(const char *name, netd_dhcp_answer answer, void *data),
+                             void *data);
+/* Whether a server has refused (NAK) what the client asked for since it was started anew. */
+bool netd_dhcp_is_refused(const netd_dhcp *dhcp, const char *name);
 /* Whether a client was started for this link. */
 bool netd_dhcp_has(const netd_dhcp *dhcp, const char *name);
 /* NULL: none that still holds. */

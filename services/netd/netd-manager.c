@@ -13,6 +13,7 @@
 #include "netd-filter.h"
 #include "netd-gateways.h"
 #include "netd-keeper.h"
+#include "netd-renewal.h"
 
 #define DOCUMENT_FILE "/run/macula/config.pb" /* confd writes it before anybody starts */
 #define NODE_KEY "/var/lib/maculaos/identity/node.nk"
@@ -250,6 +251,7 @@ void netd_manager_free(void *object) {
     netd_gateways_free(manager->gateways);
     netd_claims_free(manager->claims);
     netd_keeper_free(manager->keeper);
+    netd_renewals_free(manager->renewals);
     netd_network_free(manager->network);
     netd_sys_free(manager->sys);
     if (manager->document)
@@ -319,6 +321,7 @@ mac_error *netd_manager_start(mac_service *service, void **ret_object) {
                                                                  .network = manager->network,
                                                                  .use = on_keeper_use,
                                                                  .data = manager});
+        manager->renewals = netd_renewals_new(manager->loop, manager->network);
         manager->filter = netd_filter_new(manager->root, manager->loop, manager->sys);
         manager->document = load_document(manager);
         meet_avahi(manager);

@@ -21,6 +21,7 @@ typedef struct netd_manager {
     struct netd_keeper *keeper;
     struct netd_gateways *gateways;
     struct netd_claims *claims;
+    struct netd_renewals *renewals;
     struct netd_avahi *avahi;       /* NULL: none of this machine's */
     struct netd_change *change;     /* runs; NULL: none */
     Macula__V1__Document *document; /* in force; NULL: the defaults */

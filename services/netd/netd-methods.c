@@ -2,6 +2,7 @@
 #include "netd-avahi.h"
 #include "netd-diag.h"
 #include "netd-manager.h"
+#include "netd-renewal.h"
 #include "netd-status.h"
 
 static netd_manager *manager_of(Macula__V1__Net_Service *service) {
@@ -76,6 +77,7 @@ static void net_diag(Macula__V1__Net_Service *service, const Macula__V1__NetDiag
 
 void netd_methods_stop(netd_manager *manager) {
     netd_wifi_stop(netd_network_wifi(manager->network));
+    netd_renewals_stop(manager->renewals);
     for (size_t i = 0; i < NETD_DIAGS_MAX; i++) {
         struct netd_asked *asked = manager->asked[i];
         if (!asked)

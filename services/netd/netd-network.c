@@ -401,14 +401,6 @@ bool netd_network_held(const netd_network *network, const char *name) {
     return mac_strings_contain(&network->held, name);
 }
 
-int netd_network_renew(netd_network *network, const char *name) {
-    if (name)
-        return netd_dhcp_renew(network->dhcp, name);
-    for (size_t i = 0; i < network->wish.link_count; i++)
-        (void)!netd_dhcp_renew(network->dhcp, network->wish.links[i].name);
-    return 0;
-}
-
 void netd_network_give_up_lease(netd_network *network, const char *name) {
     netd_dhcp_give_up(network->dhcp, name);
 }
@@ -435,6 +427,10 @@ const netd_lease *netd_network_lease(const netd_network *network, const netd_wis
 
 const netd_lease *netd_network_lease6(const netd_network *network, const netd_wish_link *link) {
     return lease6_of(link, (void *)network);
+}
+
+netd_dhcp *netd_network_dhcp(const netd_network *network) {
+    return network->dhcp;
 }
 
 size_t netd_network_clients(const netd_network *network) {

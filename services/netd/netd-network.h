@@ -51,6 +51,7 @@ const netd_lease *netd_network_lease6(const netd_network *network, const netd_wi
 /* NULL: no WireGuard interface is wanted. */
 const netd_wireguard *netd_network_tunnel(const netd_network *network);
 netd_wifi *netd_network_wifi(const netd_network *network);
+netd_dhcp *netd_network_dhcp(const netd_network *network);
 size_t netd_network_clients(const netd_network *network);
 
 /* Held down until it is let up again. */
@@ -58,7 +59,5 @@ void netd_network_hold(netd_network *network, const char *name, bool down);
 bool netd_network_held(const netd_network *network, const char *name);
 /* The lease of this wish is of no use: its address goes, and DHCP is asked for another one. */
 void netd_network_give_up_lease(netd_network *network, const char *name);
-/* NULL: every link with DHCP. -ENOENT: this one has none. */
-int netd_network_renew(netd_network *network, const char *name) MAC_MUST_USE;
 
 #endif
