@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2154
 # What is not a start of the system: a shell, and the programs that work from here.
+modes_programs=/usr/libexec/macula
 
 modes_shell() {
     tell "a shell of the initramfs ($1). It ends with a restart."
@@ -12,7 +13,7 @@ modes_shell() {
 # reset that cannot be finished would fail the same way each time: a person gets the recovery. One that could only not
 # remove all of it (exit code 4) is gone on with by the next start, which checks the file system first.
 modes_program() {
-    program=/usr/libexec/macula/$1
+    program=$modes_programs/$1
     report_hand_over
     [ -x "$program" ] || modes_shell "this initramfs has no $program"
     # A watchdog that was armed is fed by who waits; the recovery takes consoles of its own.
