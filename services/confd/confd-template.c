@@ -170,9 +170,10 @@ static json_t *expand_string(template_expansion *expansion, const Macula__V1__Fi
     const char *expected = unknown ? NULL : mac_format_check(rule->format, text);
     if (!unknown && !expected)
         return json_string(text);
+    mac_autofree char *shown = text ? mac_hide_logins(text) : NULL; /* most templates are URLs */
     if (expected)
         mac_problems_add(expansion->problems, MAC_PROBLEM_ERROR, NULL, path, "expected %s, found \"%s\" when expanded",
-                         expected, hidden ? MAC_CODEC_MASKED : text);
+                         expected, hidden ? MAC_CODEC_MASKED : shown);
     else if (mac_streq(unknown, "HOSTNAME"))
         mac_problems_add(
             expansion->problems, MAC_PROBLEM_ERROR, NULL, path,

@@ -184,6 +184,18 @@ static void an_unknown_name_in_a_template_is_an_error_with_its_place(void **stat
     assert_contains(cyclic, CONFD_FILE ":1:11: hostname: ${HOSTNAME} cannot stand in the host name itself");
 }
 
+static void a_url_that_is_none_when_expanded_is_told_without_its_login(void **state) {
+    confd_box *box = *state;
+    const char *label = "a23456789b123456789c123456789d123456789e123456789f123456789g123"; /* as long as may be */
+    mac_autofree char *config =
+        mac_asprintf("hostname: %s\nmaculaos:\n  upgrade:\n    url: https://ann:open-sesame@${HOSTNAME}x/\n", label);
+    mac_autofree char *text = box_problems(box, config), *shown = mac_asprintf("********@%sx/", label);
+    assert_contains(text, CONFD_FILE ":4:10: maculaos.upgrade.url: expected a URL");
+    assert_contains(text, shown);
+    assert_null(strstr(text, "ann"));
+    assert_null(strstr(text, "sesame"));
+}
+
 static void the_suffix_comes_from_the_first_permanent_card_and_stays(void **state) {
     confd_box *box = *state;
     assert_int_equal(mac_fs_remove(box->root, CONFD_STATE_DIR "/identity/suffix"), 0);
@@ -228,6 +240,7 @@ int main(void) {
         BOX_TEST(templates_are_expanded_in_what_is_applied_only),
         BOX_TEST(a_template_that_is_the_default_reaches_the_services_expanded),
         BOX_TEST(an_unknown_name_in_a_template_is_an_error_with_its_place),
+        BOX_TEST(a_url_that_is_none_when_expanded_is_told_without_its_login),
         BOX_TEST(the_suffix_comes_from_the_first_permanent_card_and_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
