@@ -199,3 +199,8 @@ int mac_worker_start(const mac_worker_options *options, mac_worker **ret_worker)
 void mac_worker_cancel(mac_worker *worker) {
     mac_child_cancel(&worker->child);
 }
+
+int mac_worker_killed_by(const mac_worker *worker) {
+    const mac_child *child = &worker->child;
+    return child->cancelled || child->timed_out || worker->error ? 0 : child->signal;
+}

@@ -38,6 +38,10 @@ int mac_worker_start(const mac_worker_options *options, mac_worker **ret_worker)
 /* on_end still comes, with CANCELLED; not after on_end. */
 void mac_worker_cancel(mac_worker *worker);
 
+/* During on_end: the signal that ended the worker before it said how its job went, and that nobody here had sent
+ * because of a cancel, a timeout or nonsense; such as SIGKILL when memory was out. 0: there was none. */
+int mac_worker_killed_by(const mac_worker *worker);
+
 /* ---- in the worker program: library mac_worker_main, which needs no loop ---- */
 typedef struct mac_job mac_job;
 typedef struct mac_job_entry {

@@ -26,6 +26,7 @@ typedef struct scene {
     char last_message[64];
     bool cancel_on_progress;
     mac_error *error;
+    int killed_by;
     char *output_id, *output_what;
     bool had_output;
 } scene;
@@ -42,9 +43,9 @@ static void on_progress(mac_worker *worker, const Macula__V1__Progress *progress
 }
 
 static void on_end(mac_worker *worker, const ProtobufCMessage *output, const mac_error *error, void *data) {
-    (void)worker;
     scene *s = data;
     s->ends++;
+    s->killed_by = mac_worker_killed_by(worker);
     s->error = error ? mac_error_copy(error) : NULL;
     s->had_output = output;
     if (output) {
@@ -152,6 +153,7 @@ static void every_misbehaviour_is_an_internal_error_that_says_what(void **state)
         assert_non_null(strstr(s.error->message, cases[i].message));
         assert_non_null(strstr(s.error->message, PROGRAM));
         assert_non_null(strstr(s.error->message, cases[i].job));
+        assert_int_equal(s.killed_by, mac_streq(cases[i].job, "die") ? SIGKILL : 0); /* not what the service sent */
         assert_false(s.had_output);
         leave(&s);
     }
@@ -164,6 +166,7 @@ static void a_cancelled_job_ends_with_cancelled(void **state) {
         scene s = {.cancel_on_progress = true};
         play(&s, (mac_worker_options){.job = jobs[i]});
         assert_int_equal(s.error->code, MACULA__V1__ERROR_CODE__CANCELLED);
+        assert_int_equal(s.killed_by, 0);
         assert_int_equal(kill((pid_t)s.last_bytes, 0), -1);
         leave(&s);
     }

@@ -12,6 +12,7 @@
 
 #define BEGUN_MAX 20u    /* a job that was begun so often without an end has failed */
 #define ATTEMPTS_MAX 10u /* in a row that came to nothing */
+#define KILLED_MAX 3u /* workers in a row that are begun again; then something kills them whenever they come so far */
 #define RETRY_FIRST_MS 2000u
 #define RETRY_MAX_MS 300000u
 #define PROGRESS_MS 1000u /* between two events */
@@ -64,7 +65,7 @@ void upgrader_job_forget(upgrader_manager *manager) {
     macula__v1__upgrade_job_record__free_unpacked(mac_take(&job->record), NULL);
     free(mac_take(&job->wish));
     job->pausing = false;
-    job->attempts = 0;
+    job->attempts = job->killed = job->furthest = 0;
     uv_timer_stop(&job->retry);
 }
 
@@ -143,24 +144,41 @@ static bool is_in_the_way(const upgrader_manager *manager, const mac_error *erro
     return manager->job.record->step == STEP(prepared) && error->code == MACULA__V1__ERROR_CODE__CONFLICT;
 }
 
-static void fail_or_wait(upgrader_manager *manager, const mac_error *error) {
-    upgrader_job *job = &manager->job;
-    bool passes = may_pass(error) || is_in_the_way(manager, error);
-    if (!passes || ++job->attempts >= number_of("MACULA_UPGRADE_ATTEMPTS", ATTEMPTS_MAX)) {
-        fail(manager, mac_error_copy(error));
-        return;
-    }
-    uint64_t pause = number_of("MACULA_UPGRADE_RETRY_MS", RETRY_FIRST_MS) << (job->attempts - 1);
+/* Begins again after a pause that grows with `times`, how often that was so. */
+static void wait_to_begin(upgrader_manager *manager, unsigned times, const char *reason) {
+    uint64_t pause = number_of("MACULA_UPGRADE_RETRY_MS", RETRY_FIRST_MS) << (times - 1);
     if (pause > RETRY_MAX_MS)
         pause = RETRY_MAX_MS;
     uint32_t chance;
     mac_random(&chance, sizeof chance);
     pause = pause / 2 + chance % (pause / 2 + 1);
-    mac_autofree char *text = mac_asprintf("waiting to try again: %s", error->message);
+    mac_autofree char *text = mac_asprintf("waiting to try again: %s", reason);
     mac_log_warning("the upgrade waits to try again", "pause_ms=%llu reason=" MAC_LOG_Q("%s"),
-                    (unsigned long long)pause, error->message);
+                    (unsigned long long)pause, reason);
     set_progress(manager, NULL, text);
-    uv_timer_start(&job->retry, on_retry, pause, 0);
+    uv_timer_start(&manager->job.retry, on_retry, pause, 0);
+}
+
+static void fail_or_wait(upgrader_manager *manager, const mac_error *error) {
+    upgrader_job *job = &manager->job;
+    bool passes = may_pass(error) || is_in_the_way(manager, error);
+    if (!passes || ++job->attempts >= number_of("MACULA_UPGRADE_ATTEMPTS", ATTEMPTS_MAX))
+        fail(manager, mac_error_copy(error));
+    else
+        wait_to_begin(manager, job->attempts, error->message);
+}
+
+/* A worker did not end by itself: somebody killed it, or the kernel when memory was out. */
+static void begin_again(upgrader_manager *manager, const mac_error *error) {
+    upgrader_job *job = &manager->job;
+    if (++job->killed > KILLED_MAX) {
+        fail(manager, mac_error_new(error->code, NULL, "%s; it was begun again %u times without coming further",
+                                    error->message, KILLED_MAX));
+        return;
+    }
+    mac_autofree char *reason =
+        mac_asprintf("%s; it is begun again (%u of %u)", error->message, job->killed, KILLED_MAX);
+    wait_to_begin(manager, job->killed, reason);
 }
 
 /* A worker has ended because somebody wanted it to, or the service ends. True: nothing more is to be done. */
@@ -249,21 +267,33 @@ static void came_on(upgrader_manager *manager) {
     }
 }
 
+/* Further than any worker of this job before, not only since this one began: one that is killed fetches again what was
+ * not durable yet, and could do that for ever. */
+static void came_further(upgrader_manager *manager, unsigned percent) {
+    manager->job.furthest = percent;
+    manager->job.killed = 0;
+}
+
 static void on_progress(mac_worker *worker, const Macula__V1__Progress *progress, void *data) {
     (void)worker;
     upgrader_manager *manager = data;
     if (progress->bytes > 0)
         came_on(manager);
+    if (progress->percent > manager->job.furthest)
+        came_further(manager, progress->percent);
     set_progress(manager, progress, NULL);
 }
 
 static void on_written(mac_worker *worker, const ProtobufCMessage *output, const mac_error *error, void *data) {
-    (void)worker;
     upgrader_manager *manager = data;
     upgrader_job *job = &manager->job;
     job->worker = NULL;
     if (upgrader_job_was_wanted(manager))
         return;
+    if (error && mac_worker_killed_by(worker)) {
+        begin_again(manager, error);
+        return;
+    }
     if (error) {
         fail_or_wait(manager, error);
         return;
@@ -349,9 +379,13 @@ static void on_found(upgrader_manager *manager, const Macula__V1__UpgradeFound *
                      void *data) {
     (void)data;
     upgrader_job *job = &manager->job;
-    job->worker = NULL;
+    bool killed = mac_worker_killed_by(mac_take(&job->worker)) != 0;
     if (upgrader_job_was_wanted(manager))
         return;
+    if (killed) {
+        begin_again(manager, error);
+        return;
+    }
     const Macula__V1__UpgradeApplyRequest *request = job->record->request;
     bool offline = error && may_pass(error) && !(request->from && *request->from);
     Macula__V1__UpgradeFound *taken = offline ? fetched_ahead(manager, request)

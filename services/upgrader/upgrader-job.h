@@ -10,8 +10,8 @@
  * The active and the running slot are never touched. At every moment the boot state names nothing that was not
  * verified: the slot leaves it before its first byte is overwritten, and comes in after its last one was read back.
  *
- * What may pass (no connection, confd being restarted) is tried again, with growing pauses; everything else ends the
- * job with its error. */
+ * What may pass (no connection, confd being restarted) is tried again, with growing pauses; so is a worker that was
+ * killed, a few times in a row at most. Everything else ends the job with its error. */
 #ifndef UPGRADER_JOB_H
 #define UPGRADER_JOB_H
 

@@ -38,6 +38,8 @@ typedef struct upgrader_job {
     mac_worker *worker;
     uv_timer_t retry;
     unsigned attempts;     /* in a row that came to nothing */
+    unsigned killed;       /* workers in a row, without one that came further */
+    unsigned furthest;     /* percent that a worker has come to */
     bool asking;           /* confd's answer is awaited */
     char *wish;            /* who wants it cancelled or paused, while the worker ends */
     bool pausing;          /* the wish is a pause */

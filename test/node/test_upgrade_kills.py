@@ -32,6 +32,11 @@ LONG = ("upgrader.work.checkpoint",)  # an image of some length
 
 
 class Kills(UpgradeTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        make_release(cls.served / "long", "0.2.0", cls.signer, size=48 << 20)
+
     def upgraded(self, node):
         """Goes on until the version runs and stays, as people would: by asking again where nothing is under way."""
         for _ in range(6):
@@ -89,9 +94,11 @@ class Kills(UpgradeTest):
             status = node.status()
             self.assertEqual((status["job"]["state"], status["reboot_required"]), ("cancelled", False))
 
+    def long_node(self):
+        return UpgradeNode(f"{self.server.url}long/", self.signer, "delta: false\nbandwidth_limit: 24M")
+
     def test_what_a_long_fetch_has_brought_is_not_fetched_again(self):
-        make_release(self.served / "long", "0.2.0", self.signer, size=48 << 20)
-        with UpgradeNode(f"{self.server.url}long/", self.signer, "delta: false\nbandwidth_limit: 24M") as node:
+        with self.long_node() as node:
             node.stop()
             node.start(MACULA_FAULT=LONG[0], MACULA_FAULT_ARMED=str(node.path("/armed")))
             node.write("/armed", "")
@@ -167,18 +174,60 @@ class Kills(UpgradeTest):
             node.runner.wait(r"tries a new version", 60)
             self.upgraded(node)
 
-    def test_a_worker_that_is_killed_fails_the_job_and_the_next_one_goes_on(self):
-        self.server.fault("*.slot", cut=500000, stall=60)
+    def kill_the_worker(self, node):
+        workers = subprocess.run(["pgrep", "-P", str(node.pids()["upgrader"])], capture_output=True, text=True, check=False).stdout.split()
+        self.assertEqual(len(workers), 1)
+        os.kill(int(workers[0]), signal.SIGKILL)
+
+    def test_a_worker_that_is_killed_is_begun_again(self):
+        self.server.fault("*.slot", times=1, cut=500000, stall=60)
         with self.node(more="delta: false") as node:
             node.upgrade("apply", "--no-wait").ok()
             self.assertTrue(self.server.reached.wait(30))
-            upgrader = node.pids()["upgrader"]
-            workers = subprocess.run(["pgrep", "-P", str(upgrader)], capture_output=True, text=True, check=False).stdout.split()
-            self.assertEqual(len(workers), 1)
-            os.kill(int(workers[0]), signal.SIGKILL)
-            self.assertIn("signal 9", node.upgrade("wait").exits(1).err)
-            self.assert_untouched(node)
-            self.server.heal()
+            self.kill_the_worker(node)
+            node.runner.wait(r"waits to try again.*signal 9.*begun again \(1 of 3\)")
+            node.upgrade("wait").exits(4)
+            self.assertEqual(node.history(), [])
+            self.upgraded(node)
+
+    def test_a_worker_that_was_killed_goes_on_where_it_was(self):
+        with self.long_node() as node:
+            node.stop()
+            node.start(MACULA_FAULT=LONG[0], MACULA_FAULT_ARMED=str(node.path("/armed")))
+            node.write("/armed", "")
+            node.upgrade("apply", "--no-wait").ok()
+            node.runner.wait(r"signal 9.*begun again \(1 of 3\)", 60)
+            node.upgrade("wait", "--timeout", "60s").exits(4)
+            _, asked = self.server.asked_for("*.slot")[-1]
+            self.assertGreaterEqual(int(re.match(r"bytes=(\d+)-", asked).group(1)), 32 << 20)
+
+    def test_workers_that_are_killed_one_after_the_other_fail_the_job(self):
+        for name in ("upgrader.work.cleared", "upgrader.work.before-seal"):
+            with self.subTest(name), self.node(more="delta: false") as node:
+                node.stop()
+                node.start(MACULA_FAULT=name, MACULA_FAULT_ARMED=str(node.path("/armed")))
+                node.write("/armed", "")
+                failed = node.upgrade("apply").exits(1).err
+                self.assertRegex(failed, r"ended by signal 9 .*begun again 3 times without coming further")
+                self.assertRegex(node.history()[0]["reason"], "signal 9")
+                self.assert_untouched(node)
+                node.path("/armed").unlink()
+                self.upgraded(node)
+
+    def test_a_worker_that_was_killed_is_not_begun_again_after_a_cancel(self):
+        self.server.fault("*.slot", times=1, cut=500000, stall=60)
+        with self.node(more="delta: false") as node:
+            node.stop()
+            node.start(MACULA_UPGRADE_RETRY_MS="600000")
+            node.upgrade("apply", "--no-wait").ok()
+            self.assertTrue(self.server.reached.wait(30))
+            self.kill_the_worker(node)
+            node.runner.wait("waits to try again.*signal 9")
+            self.assertRegex(node.upgrade("status").ok().out, r"under way.*signal 9.*begun again \(1 of 3\)")
+            node.upgrade("cancel").ok()
+            self.assertEqual(node.status()["job"]["state"], "cancelled")
+            self.assertEqual([o["state"] for o in node.history()], ["cancelled"])
+            node.reboot()
             self.upgraded(node)
 
 
