@@ -68,7 +68,9 @@ void cli_upgrade_show(const Macula__V1__UpgradeStatus *status) {
     cli_print(CLI_BOLD, "%-10s %s (%s)\n", "version", status->version, status->arch);
     show_slot("running", status->running);
     show_slot("other", status->other);
-    if (status->trial)
+    if (status->trial && status->trial->rejected)
+        cli_print(CLI_RED, "%-10s %s\n", "rejected", status->trial->waiting_for);
+    else if (status->trial)
         cli_print(CLI_YELLOW, "%-10s %s stays unless its checks fail%s%s\n", "trial", status->trial->version,
                   status->trial->waiting_for ? ": " : "", status->trial->waiting_for ? status->trial->waiting_for : "");
     cli_print(CLI_PLAIN, "%-10s %s, channel %s\n", "source", status->url, channels[status->channel]);

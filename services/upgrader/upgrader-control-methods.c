@@ -73,7 +73,7 @@ static void upgrade_resume(Macula__V1__UpgradeControl_Service *service, const Ma
 /* ---- Rollback ---- */
 
 static mac_error *check_rollback(upgrader_manager *manager, const upgrader_slots *slots, bool force) {
-    mac_autofree char *text = upgrader_stay_text(slots);
+    mac_autofree char *text = upgrader_stay_text(manager, slots);
     if (manager->job.record)
         return mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
                              "an upgrade is under way (job %s): cancel it first", manager->job.record->job->id);

@@ -130,7 +130,7 @@ mac_error *upgrader_find_judge(upgrader_manager *manager, const Macula__V1__Upgr
     mac_autoptr(mac_error) none = upgrader_slots_read(manager->root, &slots);
     mac_error *error = upgrader_judge(&present, found);
     if (!error && !none)
-        error = upgrader_stay_obstacle(&slots);
+        error = upgrader_stay_obstacle(manager, &slots);
     raise_floor(manager, found, present.floor);
     return error;
 }

@@ -330,7 +330,7 @@ static void write_slot(upgrader_manager *manager) {
                               "version %s is on trial: the version before it must stay until it is confirmed",
                               slots.version);
     if (!error)
-        error = upgrader_stay_obstacle(&slots);
+        error = upgrader_stay_obstacle(manager, &slots);
     if (!error && slots.passed_over)
         error = upgrader_stay(manager, &slots, record->request->author);
     if (!error)

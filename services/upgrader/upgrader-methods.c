@@ -58,14 +58,16 @@ static void add_slots(upgrader_manager *manager, Macula__V1__UpgradeStatus *stat
             add_problem(status, error->message);
         return;
     }
+    bool rejected = status->trial && status->trial->rejected;
     status->running = slot_message(slots.running,
-                                   slots.on_trial      ? MACULA__V1__UPGRADE_SLOT__STATE__trial
+                                   rejected            ? MACULA__V1__UPGRADE_SLOT__STATE__failed
+                                   : slots.on_trial    ? MACULA__V1__UPGRADE_SLOT__STATE__trial
                                    : slots.passed_over ? MACULA__V1__UPGRADE_SLOT__STATE__standby
                                                        : MACULA__V1__UPGRADE_SLOT__STATE__active,
                                    slots.version);
     status->other = other_message(manager, &slots);
     status->reboot_required = slots.pending == slots.other;
-    mac_autofree char *text = upgrader_stay_text(&slots);
+    mac_autofree char *text = rejected ? NULL : upgrader_stay_text(manager, &slots); /* the trial says it */
     if (text)
         add_problem(status, text);
     if (slots.problem)

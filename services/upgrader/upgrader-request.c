@@ -91,7 +91,7 @@ static mac_error *validate(upgrader_manager *manager, const Macula__V1__UpgradeA
             mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL,
                           "version %s is on trial: wait until it is confirmed (maculaos upgrade status), or confirm it",
                           slots.version);
-    return error ? error : upgrader_stay_obstacle(&slots);
+    return error ? error : upgrader_stay_obstacle(manager, &slots);
 }
 
 typedef struct wish {

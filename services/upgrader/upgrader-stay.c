@@ -14,10 +14,13 @@ static const char *other_version(const upgrader_slots *slots) {
     return *slots->other_version ? slots->other_version : "unknown";
 }
 
-char *upgrader_stay_text(const upgrader_slots *slots) {
+char *upgrader_stay_text(const upgrader_manager *manager, const upgrader_slots *slots) {
     const char *other = other_version(slots);
     if (!slots->passed_over)
         return NULL;
+    mac_autofree char *rejected = upgrader_trial_rejected(manager);
+    if (rejected)
+        return mac_take(&rejected);
     if (slots->damaged)
         return mac_asprintf(
             "slot %c (version %s) runs, but slot %c (version %s) is the active one: it was passed over, "
@@ -31,8 +34,8 @@ char *upgrader_stay_text(const upgrader_slots *slots) {
         slots->running, slots->version, slots->other, other, slots->version, other);
 }
 
-mac_error *upgrader_stay_obstacle(const upgrader_slots *slots) {
-    mac_autofree char *text = upgrader_stay_text(slots);
+mac_error *upgrader_stay_obstacle(const upgrader_manager *manager, const upgrader_slots *slots) {
+    mac_autofree char *text = upgrader_stay_text(manager, slots);
     return text && !slots->damaged ? mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL, "%s", text) : NULL;
 }
 
@@ -95,7 +98,7 @@ static int record_damage(upgrader_manager *manager, const upgrader_slots *slots)
 }
 
 void upgrader_stay_recover(upgrader_manager *manager, const upgrader_slots *slots) {
-    mac_autofree char *text = upgrader_stay_text(slots);
+    mac_autofree char *text = upgrader_stay_text(manager, slots);
     mac_autofree char *known = upgrader_store_refusal(manager->store, other_version(slots));
     if (!text)
         return;

@@ -266,13 +266,13 @@ mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author)
     if (upgrader_trial_settled(manager))
         return NULL;
     mac_error *error = upgrader_slots_read(manager->root, &slots);
-    if (!error && slots.passed_over)
+    mac_autofree char *rejected = upgrader_trial_rejected(manager);
+    if (!error && rejected)
+        error = mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL, "%s", rejected);
+    else if (!error && slots.passed_over)
         return upgrader_stay(manager, &slots, author);
-    if (!error && (!manager->trial.record || !slots.on_trial))
+    else if (!error && (!manager->trial.record || !slots.on_trial))
         error = mac_error_new(MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL, "no version is on trial");
-    else if (!error && manager->trial.record->stage == STAGE(unwanted))
-        error = mac_error_new(MACULA__V1__ERROR_CODE__CONFLICT, NULL, "it is about to go back: %s",
-                              manager->trial.record->reason);
     MAC_FAULT_POINT("upgrader.confirm.before");
     if (!error)
         error = upgrader_slots_confirm(manager->root);
@@ -286,6 +286,13 @@ mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author)
 }
 
 /* ---- going back ---- */
+
+static void give_up(upgrader_manager *manager) {
+    mac_error *error = upgrader_slots_give_up(manager->root, *manager->trial.record->slot);
+    if (error) /* then the boot loader counts this start as a failed one */
+        mac_log_error("the boot state cannot be written", "reason=" MAC_LOG_Q("%s"), error->message);
+    mac_error_free(error);
+}
 
 mac_error *upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeOutcome__Cause cause, const char *reason,
                                  const char *author) {
@@ -301,14 +308,22 @@ mac_error *upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeO
     mac_log_error("the new version may not stay", "version=%s reason=" MAC_LOG_Q("%s"), record->version, reason);
     upgrader_return_note(manager, record);
     MAC_FAULT_POINT("upgrader.reject.recorded");
-    mac_error *error = upgrader_slots_give_up(manager->root, *record->slot);
+    give_up(manager);
     MAC_FAULT_POINT("upgrader.reject.written");
-    if (error) /* then the boot loader counts this start as a failed one */
-        mac_log_error("the boot state cannot be written", "reason=" MAC_LOG_Q("%s"), error->message);
-    mac_error_free(error);
     mac_autofree char *text = mac_asprintf("version %s may not stay: %s", record->version, reason);
     upgrader_trial_reboot(manager, text, author);
     return NULL;
+}
+
+char *upgrader_trial_rejected(const upgrader_manager *manager) {
+    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    if (!record || record->stage != STAGE(unwanted))
+        return NULL;
+    return mac_asprintf("version %s runs, but it was rejected and may not stay (%s): the restart that was asked for "
+                        "brings back %s%s; to have it at once: maculaos node reboot",
+                        record->version, record->reason ? record->reason : "nobody said why",
+                        record->from_version ? "version " : "the version before",
+                        record->from_version ? record->from_version : "");
 }
 
 static void on_reboot_timer(uv_timer_t *timer) {
@@ -360,7 +375,16 @@ static void recover_trial(upgrader_manager *manager, const upgrader_slots *slots
     if (result < 0)
         mac_log_error("the start of the trial cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
     MAC_FAULT_POINT("upgrader.trial.started");
+    if (record->stage == STAGE(unwanted)) /* the crash came before the boot state was written */
+        give_up(manager);
     mac_log_info("this version is on trial", "version=%s slot=%c", slots->version, slots->running);
+}
+
+/* The restart that brings the version before back has not come yet. */
+static bool is_rejected_here(const upgrader_manager *manager, const upgrader_slots *slots) {
+    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    return record->stage == STAGE(unwanted) && *record->slot == slots->running &&
+           mac_streq(record->boot_id, manager->boot_id);
 }
 
 void upgrader_trial_recover(upgrader_manager *manager) {
@@ -381,6 +405,8 @@ void upgrader_trial_recover(upgrader_manager *manager) {
         recover_trial(manager, &slots);
     else if (record && slots.active == *record->slot)
         upgrader_trial_confirmed(manager, "upgrader");
+    else if (record && is_rejected_here(manager, &slots))
+        mac_log_info("the version that was rejected waits for its restart", "version=%s", record->version);
     else if (record && record->stage == STAGE(activating) && slots.pending == *record->slot)
         (void)!record_activation(manager); /* the crash came after the boot state was written */
     else if (record && record->stage == STAGE(activating))
@@ -416,8 +442,15 @@ Macula__V1__UpgradeTrial *upgrader_trial_message(const upgrader_manager *manager
     message->from_version = mac_strdup(record->from_version);
     message->has_since_ms = record->has_started_ms;
     message->since_ms = record->started_ms;
-    message->waiting_for = record->stage == STAGE(unwanted) ? mac_asprintf("going back: %s", record->reason)
-                                                            : mac_strdup(trial->waiting_for);
+    message->has_rejected = true;
+    message->rejected = record->stage == STAGE(unwanted);
+    message->waiting_for = message->rejected ? upgrader_trial_rejected(manager) : mac_strdup(trial->waiting_for);
+    if (message->rejected) {
+        message->reason = mac_strdup(record->reason);
+        message->has_cause = record->has_cause;
+        message->cause = record->cause;
+        return message;
+    }
     uint64_t now = upgrader_boot_ms();
     message->has_remaining_s = trial->deadline_ms > 0;
     message->remaining_s = trial->deadline_ms > now ? (uint32_t)((trial->deadline_ms - now) / 1000) : 0;

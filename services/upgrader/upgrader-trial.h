@@ -35,6 +35,9 @@ bool upgrader_trial_settled(upgrader_manager *manager);
 mac_error *upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeOutcome__Cause cause, const char *reason,
                                  const char *author);
 
+/* In words: which version runs though it was rejected, why, and what comes back; NULL: none does. Owned. */
+char *upgrader_trial_rejected(const upgrader_manager *manager);
+
 void upgrader_trial_reboot(upgrader_manager *manager, const char *reason, const char *author);
 void upgrader_trial_reboot_failed(upgrader_manager *manager);
 /* For the status: NULL when no new version runs. Owned. */
@@ -61,9 +64,9 @@ void upgrader_return_forget_note(upgrader_manager *manager);
 
 /* ---- upgrader-stay.c: another version than the active one runs ---- */
 /* In words, with what a person can do; NULL: it is the active one, or on trial. Owned. */
-char *upgrader_stay_text(const upgrader_slots *slots);
+char *upgrader_stay_text(const upgrader_manager *manager, const upgrader_slots *slots);
 /* The same as an error, unless an upgrade may settle it by itself. */
-mac_error *upgrader_stay_obstacle(const upgrader_slots *slots);
+mac_error *upgrader_stay_obstacle(const upgrader_manager *manager, const upgrader_slots *slots);
 /* The version that runs becomes the active one. */
 mac_error *upgrader_stay(upgrader_manager *manager, const upgrader_slots *slots, const char *author);
 /* Records, once, that the active version is damaged. */

@@ -110,6 +110,53 @@ class Upgrades(UpgradeTest):
             self.assertRegex(status["last"]["reason"], "rolled back by .*: it is too slow")
             self.assertEqual((status["last"]["cause"], node.get("hostname")), ("user", "before"))
 
+    def assert_rejected(self, node):
+        """What is told while the version that was rejected waits for its restart."""
+        status = node.status()
+        trial, said = status["trial"], r"0\.2\.0 runs, but it was rejected .*it is too slow.* brings back version 0\.1\.0"
+        self.assertEqual((status["version"], trial["version"], trial["from_version"]), ("0.2.0", "0.2.0", FIRST))
+        self.assertEqual((trial["rejected"], trial["cause"]), (True, "user"))
+        self.assertRegex(trial["reason"], "^rolled back by .*: it is too slow$")
+        self.assertRegex(trial["waiting_for"], said)
+        self.assertEqual((status["running"]["state"], status["other"]["state"]), ("failed", "active"))
+        self.assertNotIn("problems", status)
+        out = node.upgrade("status").ok().out
+        self.assertRegex(out, f"rejected +version {said}")
+        self.assertNotRegex(out, "stays unless|boot menu|upgrade confirm")
+        self.assertNotIn("pending", node.boot())
+        self.assertEqual(node.history(), [])
+
+    def test_a_version_that_was_rejected_says_so_until_it_is_restarted(self):
+        with self.node(hold="10m") as node:
+            node.upgrade("apply").exits(4)
+            node.reboot()
+            self.assertIs(node.status()["trial"]["rejected"], False)
+            self.assertRegex(node.upgrade("status").ok().out, r"0\.2\.0 stays unless its checks fail")
+            node.upgrade("rollback", "--yes", "--reason", "it is too slow")
+            self.assert_rejected(node)
+            for refused in (("confirm",), ("apply",), ("rollback", "--yes")):
+                self.assertRegex(node.upgrade(*refused).exits(5).err, "was rejected .*it is too slow.* brings back version 0.1.0")
+            node.runner.lines.drain()
+            node.kill_service("upgrader")
+            node.runner.wait("unit=upgrader state=ready")
+            self.assert_rejected(node)
+            node.reboot()
+            node.wait_for_outcome("rolled_back")
+            status = node.status()
+            self.assertEqual((status["version"], status["last"]["cause"]), (FIRST, "user"))
+            self.assertNotIn("trial", status)
+
+    def test_a_rejection_that_was_cut_short_is_brought_to_its_end(self):
+        with self.node(hold="10m") as node:
+            node.upgrade("apply").exits(4)
+            node.reboot(MACULA_FAULT="upgrader.reject.recorded", MACULA_FAULT_ARMED=str(node.path("/armed")))
+            node.write("/armed", "")
+            node.upgrade("rollback", "--yes", "--reason", "it is too slow", "--timeout", "5s")
+            node.runner.wait("unit=upgrader state=waiting", 60)
+            node.path("/armed").unlink()
+            assert node.until(lambda: node.upgrade("status").code == 0)
+            self.assert_rejected(node)
+
     def test_a_version_that_changed_the_stores_comes_back_to_those_of_before(self):
         """With a table more the version before goes on; with anything else changed it gets the copies."""
         stores = ("/var/lib/maculaos/generations/confd.db", "/var/lib/maculaos/upgrade/upgrade.db")
