@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "codec/codec-internal.h"
 
@@ -48,8 +49,10 @@ static bool label(const char *text, size_t length) {
     return length >= 1 && length <= 63 && is_alnum(text[0]) && is_alnum(text[length - 1]) && only(text, length, "-");
 }
 
+/* localhost is, on every machine, that machine itself (RFC 6761 section 6.3): as a name it would lead every other one
+ * to itself, and this one past 127.0.1.1. */
 static bool is_hostname(const char *text) {
-    return label(text, strlen(text));
+    return label(text, strlen(text)) && strcasecmp(text, "localhost") != 0;
 }
 
 static bool domain(const char *text, size_t length) {
@@ -405,7 +408,7 @@ static const struct {
     const char *words;
 } formats[] = {
     FORMAT(text, "text"),
-    FORMAT(hostname, "a host name: letters, digits and -, at most 63, such as edge-7"),
+    FORMAT(hostname, "a host name: letters, digits and -, at most 63, not localhost, such as edge-7"),
     FORMAT(domain, "a domain name such as node.example.org"),
     FORMAT(duration, "a duration such as 30s, 5m, 2h"),
     FORMAT(size, "a size such as 100M, 4G"),

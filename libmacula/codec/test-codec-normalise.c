@@ -229,8 +229,8 @@ static void templates_are_checked_as_what_they_become(void **state) {
                     "f:1:11: hostname: \"${ARCH\" is not known: expected ${RANDOM_SUFFIX}, "
                     "${ARCH}, ${NODE_ID} or ${HOSTNAME}");
     yaml_is_refused(CONFIG, "hostname: a_${ARCH}\n",
-                    "f:1:11: hostname: expected a host name: letters, digits and -, at most 63, such as edge-7, found "
-                    "\"a_${ARCH}\"");
+                    "f:1:11: hostname: expected a host name: letters, digits and -, at most 63, not localhost, such as "
+                    "edge-7, found \"a_${ARCH}\"");
 }
 
 static void binary_text_says_its_encoding(void **state) {

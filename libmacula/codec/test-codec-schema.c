@@ -92,7 +92,8 @@ static const struct {
 #define F(name) MACULA__V1__FIELD_RULE__FORMAT__##name
     {F(text), {"", "a b\n", NULL}},
     {F(hostname),
-     {"a", "edge-7", "7", NULL, "", "-a", "a-", "a_b", "a.b", "a b", "ü",
+     {"a", "edge-7", "7", "localhost-7", NULL, "localhost", "LocalHost", "localhost.localdomain", "a.localhost",
+      "1.2.3.4", "", "-a", "a-", "a_b", "a.b", "a b", "ü",
       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}},
     {F(domain), {"a", "node.example.org", "1a.b", NULL, "", ".", "a.", ".a", "a..b", "-a.b", "10.0.0.1", "a_b.c"}},
     {F(duration), {"30", "0", "30s", "5m",  "2h", "7d",  "2w",  "250ms",      "1.5h",         NULL,

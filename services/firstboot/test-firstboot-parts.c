@@ -224,6 +224,7 @@ static void every_error_finds_its_field(void **state) {
         {"network", "net_mode=wifi&wifi_name=a&wifi_passphrase=long%0Aenough", "wifi_passphrase"},
         {"system", "hostname=edge&timezone=Europe/Berlin&password=x", ""},
         {"system", "hostname=edge_&password=x", "hostname"},
+        {"system", "hostname=localhost&password=x", "hostname"},
         {"system", "hostname=edge&timezone=Mars/Base&password=x", "timezone"},
         {"system", "hostname=edge&keyboard=../x&locale=x+y&password=x", "keyboard,locale"},
         {"system", "hostname=edge", "password"},

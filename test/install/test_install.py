@@ -168,6 +168,7 @@ class Refusals(InstallTest):
 
     def test_a_typing_mistake_on_the_kernel_command_line_stops_it(self):
         self.refused(5, "hostnam", "--image", self.image_of(2 << 30), "--yes", command_line="maculaos.hostnam=x")
+        self.refused(5, "not localhost", "--image", self.image_of(2 << 30), "--yes", command_line="maculaos.hostname=localhost")
         self.assertEqual(self.image.stat().st_blocks, 0)
 
     def test_what_cannot_be_followed_is_refused_not_passed_over(self):

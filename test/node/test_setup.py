@@ -263,8 +263,9 @@ class Setup(unittest.TestCase):
 
     def test_wrong_answers_are_named_and_rejected(self):
         with Node() as node:
-            wrong = node.cli("setup", "--answers", "-", stdin="hostname=bad_name\npassword=x\n").exits(5)
-            self.assertIn("hostname", wrong.err)
+            for name in ("bad_name", "localhost", "Localhost", "localhost.localdomain"):
+                wrong = node.cli("setup", "--answers", "-", stdin=f"hostname={name}\npassword=x\n").exits(5)
+                self.assertIn("hostname: expected a host name", wrong.err)
             self.assertIn("no question", node.cli("setup", "--answers", "-", stdin="colour=red\n").exits(2).err)
             self.assertIn("NAME=VALUE", node.cli("setup", "--answers", "-", stdin="nonsense\n").exits(2).err)
             self.assertIn("not a terminal", node.cli("setup", stdin="").exits(2).err)
