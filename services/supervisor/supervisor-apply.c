@@ -177,6 +177,13 @@ const char *supervisor_apply_left_store(const supervisor_apply *apply, const Mac
     return store && !mac_streq(store, store_of(document)) ? store : NULL;
 }
 
+char *supervisor_apply_other_listen(const supervisor_apply *apply, const Macula__V1__Document *document) {
+    const char *wanted = mac_nats_listen(document);
+    mac_autofree char *listen = supervisor_server_listen(apply->server, document);
+    bool is_new = strcmp(wanted, mac_nats_listen(apply->current.document)) != 0;
+    return is_new && strcmp(wanted, listen) != 0 ? mac_take(&listen) : NULL;
+}
+
 static mac_error *make_store(const supervisor_apply *apply, const version *v) {
     const char *directory = store_of(v->document);
     if (!directory)
@@ -399,6 +406,11 @@ void supervisor_apply_start(supervisor_apply *apply, const Macula__V1__Document 
         way = way_to(apply, &made);
     if (!error && way != SUPERVISOR_NOTHING)
         error = make_store(apply, &made);
+    if (!error && way == SUPERVISOR_NOTHING) { /* for the server; what the next change is compared with is new */
+        version_deinit(&apply->current);
+        apply->current = made;
+        made = (version){0};
+    }
     if (error || way == SUPERVISOR_NOTHING) {
         version_deinit(&made);
         callback(way, error, data);

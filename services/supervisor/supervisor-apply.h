@@ -39,6 +39,10 @@ bool supervisor_apply_changes_realm(const supervisor_apply *apply, const Macula_
  * Lives as long as what is in force. */
 const char *supervisor_apply_left_store(const supervisor_apply *apply, const Macula__V1__Document *document);
 
+/* Where the bus will listen, when the document newly asks for another address than it gets: the port that the node was
+ * started with goes before the configured one. Else NULL. Caller frees. */
+char *supervisor_apply_other_listen(const supervisor_apply *apply, const Macula__V1__Document *document);
+
 /* Would it do? Renders, has nats-server -t read it, tries the port when it changes. Changes nothing. UNAVAILABLE while
  * another configuration is being applied, to the end of its restart. */
 void supervisor_apply_check(supervisor_apply *apply, const Macula__V1__Document *document,

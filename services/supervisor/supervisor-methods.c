@@ -156,11 +156,13 @@ typedef struct participation {
     Macula__V1__ParticipantAnswer_Closure closure;
     void *closure_data;
     bool changes_realm;
-    char *left_store; /* NULL: none */
+    char *left_store;   /* NULL: none */
+    char *other_listen; /* NULL: the bus listens as configured */
 } participation;
 
 static void participation_free(participation *p) {
     free(p->left_store);
+    free(p->other_listen);
     free(p);
 }
 
@@ -178,7 +180,8 @@ static participation *participate(supervisor_manager *manager, const Macula__V1_
                          closure,
                          closure_data,
                          supervisor_apply_changes_realm(manager->apply, document),
-                         mac_strdup(supervisor_apply_left_store(manager->apply, document))};
+                         mac_strdup(supervisor_apply_left_store(manager->apply, document)),
+                         supervisor_apply_other_listen(manager->apply, document)};
     return p;
 }
 
@@ -202,6 +205,20 @@ static void say_actions(const participation *p, supervisor_way way, Macula__V1__
     }
 }
 
+/* What the node does otherwise than somebody might think who reads only the document. */
+static void add_warnings(const participation *p, mac_problems *problems) {
+    if (p->left_store)
+        mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.nats.jetstream.store_dir",
+                         "the streams in %s stay there and are no longer served; to keep them, stop the node and move "
+                         "what is in that directory to the new one, or set the key back",
+                         p->left_store);
+    if (p->other_listen)
+        mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.nats.listen",
+                         "the bus listens on %s: the port that the node was started with (MACULA_NATS_PORT, --port, or "
+                         "a free one in place of 4222) goes before this one, until it is started without",
+                         p->other_listen);
+}
+
 static void on_checked(supervisor_way way, mac_error *error, void *data) {
     participation *p = data;
     if (error && error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE) { /* no fault of the document */
@@ -217,11 +234,8 @@ static void on_checked(supervisor_way way, mac_error *error, void *data) {
         mac_problems_join(problems, error->problems);
     else if (error)
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, error->path, "%s", error->message);
-    else if (p->left_store)
-        mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.nats.jetstream.store_dir",
-                         "the streams in %s stay there and are no longer served; to keep them, stop the node and move "
-                         "what is in that directory to the new one, or set the key back",
-                         p->left_store);
+    else
+        add_warnings(p, problems);
     Macula__V1__Problem **list = mac_problems_to_list(problems, &count);
     answer.problems = list;
     answer.n_problems = count;

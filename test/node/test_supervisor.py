@@ -130,6 +130,23 @@ class Run(unittest.TestCase):
                 with socket.socket() as client:
                     self.assertEqual(client.connect_ex(("127.0.0.2", port)) == 0, reachable)
 
+    def test_a_port_that_is_not_listened_on_because_the_node_was_started_with_another_is_told(self):
+        port, _held = reserve_port()
+        wanted, remark = f"127.0.0.1:{port}", "the bus listens on {}: the port that the node was started with"
+        with Node() as node:
+            told = remark.format(f"127.0.0.1:{node.port}")
+            for option in (["--dry-run"], []):
+                err = node.cli("config", "set", "maculaos.nats.listen", wanted, *option).ok().err
+                self.assertEqual(err.count(told), 1, err)
+                self.assertIn("MACULA_NATS_PORT", err)
+            node.cli("call", "supervisor.status").ok()
+            for key, value in (("maculaos.nats.max_connections", "77"), ("maculaos.nats.listen", f"127.0.0.1:{node.port}")):
+                self.assertNotIn("started with", node.cli("config", "set", key, value).ok().err)
+        with Node(env=OWN_CHOICE), Node(env=OWN_CHOICE) as node:
+            first = node.url.removeprefix("nats://")
+            self.assertNotIn("started with", node.cli("config", "set", "maculaos.nats.listen", wanted).ok().err)
+            self.assertIn(remark.format(first), node.cli("config", "set", "maculaos.nats.listen", "--unset").ok().err)
+
     def test_an_address_that_another_program_holds_is_refused(self):
         port, _held = reserve_port()
         with socket.socket() as other:
