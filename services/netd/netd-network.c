@@ -142,6 +142,9 @@ static void set_parameters(netd_network *network) {
             {"ipv6/conf/%s/ignore_routes_with_linkdown", "1"},
             /* Neighbours hear of a new address and do not keep an old machine's. */
             {"ipv4/conf/%s/arp_notify", "1"},
+            /* Of two interfaces in one network neither answers for the other: DHCP would take its own address for
+             * somebody else's and decline it. */
+            {"ipv4/conf/%s/arp_ignore", "1"},
         };
         for (size_t p = 0; p < MAC_ARRAY_SIZE(parameters); p++) {
             mac_autobuffer key = {0};

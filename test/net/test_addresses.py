@@ -52,6 +52,14 @@ class Dhcp(NetTest):
         self.assertEqual(node.net().address("eth0", "dhcp"), address)
         self.assertTrue(node.space.reaches("192.168.77.1"))
 
+    def test_two_interfaces_in_one_network_keep_their_addresses_when_they_are_asked_for_again(self):
+        self.lan.router(dhcp=True)
+        node = self.lan.node(interfaces=("eth0", "eth1"))
+        both = node.wait_net(lambda net: net.address("eth0", "dhcp") and net.address("eth1", "dhcp") and net)
+        node.cli("net", "renew").ok()
+        for name in ("eth0", "eth1"):
+            self.assertEqual(node.net().address(name, "dhcp"), both.address(name, "dhcp"))
+
     def test_a_cable_that_comes_back_into_another_network_gets_another_address(self):
         self.lan.router(dhcp=True)
         node = self.lan.node()
