@@ -88,12 +88,19 @@ static void wifi_show(const Macula__V1__NetLink *link) {
         cli_print(CLI_YELLOW, "%s has no Wi-Fi network\n", link->name);
 }
 
+static void renamed_show(const Macula__V1__NetLink *link) {
+    cli_print(CLI_YELLOW, "%s has another name in the configuration: %s\n", link->name, link->configured_as);
+}
+
 static void sandbox_show(const Macula__V1__NetStatus *status) {
     if (mac_streq(status->kernel, "recording"))
         cli_print(CLI_DIM, "This node is a sandbox: its network exists in memory only.\n");
 }
 
 static void rest_show(const Macula__V1__NetStatus *status) {
+    for (size_t i = 0; i < status->n_links; i++)
+        if (status->links[i]->configured_as)
+            renamed_show(status->links[i]);
     for (size_t i = 0; i < status->n_links; i++)
         if (status->links[i]->wireguard)
             tunnel_show(status->links[i]);
@@ -242,11 +249,12 @@ static void leases_show(const Macula__V1__NetStatus *status, const char *interfa
 
 int cli_net_renew(cli_invocation *invocation) {
     int code;
+    const char *interface = cli_argument(invocation, 0);
     ProtobufCMessage *answer = control(invocation, "Renew", &code);
     if (!answer)
         return code;
     const Macula__V1__NetStatus *status = (const Macula__V1__NetStatus *)answer;
-    leases_show(status, cli_argument(invocation, 0));
+    leases_show(status, interface && *interface ? interface : NULL);
     sandbox_show(status);
     protobuf_c_message_free_unpacked(answer, NULL);
     return code;

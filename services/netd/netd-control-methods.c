@@ -20,15 +20,18 @@ static void answer(netd_manager *manager, Macula__V1__NetStatus_Closure closure,
 static const netd_wish_link *find(netd_manager *manager, const Macula__V1__NetInterfaceRequest *input,
                                   void *closure_data) {
     const netd_wish *wish = netd_network_wish(manager->network);
-    const netd_link *link =
-        input->interface ? netd_state_named(netd_network_state(manager->network), input->interface) : NULL;
+    const char *name = input->interface ? input->interface : "";
+    const netd_link *link = netd_state_named(netd_network_state(manager->network), name);
     const netd_wish_link *found = link ? netd_wish_of(wish, link->index) : NULL;
-    if (!found && input->interface)
-        found = netd_wish_named(wish, input->interface);
     if (!found)
+        found = netd_wish_named(wish, name);
+    if (!found && link)
         mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__NOT_FOUND, "interface",
-                         "netd has no interface \"%s\"; `maculaos net status` shows those it manages",
-                         input->interface ? input->interface : "");
+                         "netd leaves the interface %s alone: %s", name,
+                         link->loopback ? "it is the machine's own" : "maculaos.network.interfaces does not name it");
+    else if (!found)
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__NOT_FOUND, "interface",
+                         "there is no interface \"%s\"; `maculaos net status` shows those that there are", name);
     return found;
 }
 
@@ -133,7 +136,7 @@ static void net_control_renew(Macula__V1__NetControl_Service *service, const Mac
                          "%d others wait for leases already; ask again in a few seconds", NETD_RENEWALS_MAX);
     else
         mac_request_fail(request, MACULA__V1__ERROR_CODE__NOTHING_TO_DO, NULL,
-                         "no interface gets its address by DHCP, or none that does has a cable");
+                         "no interface that is up and has a cable gets its address by DHCP");
 }
 
 /* ---- Up, Down ---- */

@@ -60,12 +60,13 @@ static void check_link(netd_diag *diag, const netd_wish_link *wish) {
     bool duplicate = false;
     char *name = mac_asprintf("interface %s", wish->name);
     mac_autofree char *addresses = link ? addresses_text(state, link->index, &duplicate) : NULL;
+    mac_autofree char *let_up = mac_asprintf("Let it up: maculaos net up %s", wish->name);
     if (!link)
         add(diag, FAILED, name, mac_strdup("there is no such interface"),
             "Plug the adapter in, or take it out of maculaos.network.interfaces; `maculaos net status` shows the "
             "others.");
     else if (netd_network_held(network, wish->name))
-        add(diag, WARNING, name, mac_strdup("held down"), "Let it up: maculaos net up INTERFACE");
+        add(diag, WARNING, name, mac_strdup("held down"), let_up);
     else if (!link->up)
         add(diag, FAILED, name, mac_strdup("down"), "See `maculaos net status` for what the kernel refuses.");
     else if (!link->carrier)

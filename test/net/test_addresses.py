@@ -163,6 +163,7 @@ class Fixed(NetTest):
         node.space.ip("link", "set", "eth0", "name", "uplink")
         node.wait_net(lambda net: net.address("uplink", "configured", "192.168.77.10") and net.gateway("uplink"))
         self.assertEqual(node.net().link("uplink")["configured_as"], "eth0")
+        self.assertIn("uplink has another name in the configuration: eth0", node.cli("net", "status").ok().out)
 
     def test_down_holds_until_up_and_the_only_way_is_refused(self):
         self.lan.router()
@@ -171,6 +172,7 @@ class Fixed(NetTest):
         self.assertIn("only way", node.cli("net", "down", "eth0").exits(5).err)
         node.cli("net", "down", "eth1").ok()
         self.assertFalse(node.net().link("eth1")["up"])
+        self.assertIn("Let it up: maculaos net up eth1", node.cli("net", "diag").out)
         node.cli("net", "up", "eth1").ok()
         self.assertTrue(node.net().link("eth1")["up"])
         node.cli("net", "up", "eth1").exits(3)

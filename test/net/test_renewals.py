@@ -83,10 +83,19 @@ class Renewals(NetTest):
         self.lan.unplug(node.space, "eth1")
         node.wait_net(lambda net: not net.link("eth1").get("carrier"))
         self.assertIn("eth1 has no cable", node.cli("net", "renew", "eth1").exits(3).err)
-        self.assertIn("no interface gets its address by DHCP, or none", node.cli("net", "renew").exits(3).err)
+        for nothing in ((), ("",)):
+            self.assertIn("no interface that is up and has a cable gets its", node.cli("net", "renew", *nothing).exits(3).err)
         node.cli("net", "down", "eth1", "--force").ok()
         self.assertIn("eth1 is held down", node.cli("net", "renew", "eth1").exits(3).err)
-        self.assertIn('netd has no interface "lo"', node.cli("net", "renew", "lo").exits(1).err)
+
+    def test_interfaces_of_others_are_told_from_those_that_are_not_there(self):
+        node = self.asking()
+        node.space.ip("link", "add", "cni0", "type", "bridge")
+        node.wait_net(lambda net: net.link("cni0"))
+        for verb in ("renew", "up", "down"):
+            self.assertIn("alone: it is the machine's own", node.cli("net", verb, "lo").exits(1).err)
+            self.assertIn("interfaces does not name it", node.cli("net", verb, "cni0").exits(1).err)
+            self.assertIn('there is no interface "eth7"', node.cli("net", verb, "eth7").exits(1).err)
 
 
 if __name__ == "__main__":
