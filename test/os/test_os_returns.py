@@ -53,6 +53,11 @@ class Returns(Upgrading):
         self.rebooted()
         self.comes_back("panic", "panic: .*sysrq triggered crash")
 
+    def test_under_uefi_a_version_whose_kernel_panics_comes_back_with_its_last_words_too(self):
+        self.begun(instead("echo c >/proc/sysrq-trigger"), firmware="ovmf", board="q35")
+        self.rebooted()
+        self.comes_back("panic", "panic: .*sysrq triggered crash")
+
     def test_a_version_that_hangs_is_restarted_by_the_watchdog_and_comes_back(self):
         # The time-out of the initramfs is a minute; what feeds it here asks for less, and dies.
         self.begun(instead("watchdog -F -T 5 -t 1 /dev/watchdog0 & sleep 3; kill -9 $!; sleep 1000"), watchdog=True)
