@@ -78,7 +78,9 @@ static void put_network(json_t *section, const json_t *values) {
         put_text(interface, "gateway", firstboot_answer(values, "net_gateway"));
         put_list(interface, "dns", firstboot_answer(values, "net_dns"), " ,\n\t");
         json_t *interfaces = json_object();
-        json_object_set_new(interfaces, firstboot_answer(values, "net_interface"), interface);
+        /* Answers without a name are refused, but the rest of them is checked all the same. */
+        const char *name = firstboot_answer(values, "net_interface");
+        json_object_set_new(interfaces, *name ? name : "unnamed", interface);
         json_t *network = json_object();
         json_object_set_new(network, "interfaces", interfaces);
         json_object_set_new(section, "network", network);
@@ -173,8 +175,16 @@ static void add_filled(mac_problems *problems, const char *field, char *message)
     free(message);
 }
 
-/* What the schema says, at the fields. */
+static bool is_wrong(const mac_problems *problems, size_t count, const char *field) {
+    for (size_t i = 0; i < count; i++)
+        if (mac_streq(mac_problems_get(problems, i)->path, field))
+            return true;
+    return false;
+}
+
+/* What the schema says, at the fields; nothing at those of which something has been said already. */
 static void check_schema(const firstboot_step *step, const json_t *values, mac_problems *problems) {
+    size_t before = mac_problems_count(problems);
     mac_autoptr(mac_problems) found = mac_problems_new();
     mac_autoptr(json_t) document = firstboot_answers_document(values, step);
     json_t *canonical = NULL;
@@ -184,8 +194,9 @@ static void check_schema(const firstboot_step *step, const json_t *values, mac_p
         const mac_problem *problem = mac_problems_get(found, i);
         const firstboot_step *of = NULL;
         const firstboot_field *field = firstboot_answers_field_of(problem->path, step, &of);
-        if (problem->severity == MAC_PROBLEM_ERROR)
-            add_problem(problems, field ? field->name : step->fields[0].name, problem->message);
+        const char *name = field ? field->name : step->fields[0].name;
+        if (problem->severity == MAC_PROBLEM_ERROR && (field || before == 0) && !is_wrong(problems, before, name))
+            add_problem(problems, name, problem->message);
     }
 }
 
@@ -210,7 +221,9 @@ static void check_network(const json_t *values, const firstboot_facts *facts, ma
     bool fixed = mac_streq(mode, "static"), wifi = mac_streq(mode, "wifi");
     if (!fixed && !wifi && !mac_streq(mode, "dhcp"))
         add_problem(problems, "net_mode", "expected dhcp, static or wifi");
-    if (fixed && !firstboot_facts_interface(facts, name))
+    if (fixed && !*name)
+        add_problem(problems, "net_interface", T(INTERFACE_NEEDED));
+    else if (fixed && !firstboot_facts_interface(facts, name))
         add_filled(problems, "net_interface", T_FILL(NO_SUCH_INTERFACE, name, NULL));
     if (fixed && !*firstboot_answer(values, "net_address"))
         add_problem(problems, "net_address", T(ADDRESS_NEEDED));
@@ -238,8 +251,7 @@ int firstboot_answers_check(const firstboot_step *step, const json_t *values, co
         check_network(values, facts, problems);
     if (mac_streq(step->name, "system"))
         check_system(values, facts, problems);
-    if (mac_problems_errors(problems) == 0)
-        check_schema(step, values, problems);
+    check_schema(step, values, problems);
     return mac_problems_errors(problems) > 0 ? -EINVAL : 0;
 }
 

@@ -97,6 +97,21 @@ static bool is_current(const firstboot_visit *visit) {
     return mac_streq(revision, current);
 }
 
+/* A secret is not sent back, and nothing of this page is kept: who does not type it again would be without it. */
+static void ask_secrets_again(const firstboot_visit *visit, const firstboot_step *step, const json_t *values,
+                              mac_problems *problems) {
+    mac_autoptr(mac_problems) again = mac_problems_new();
+    for (const firstboot_field *field = step->fields; field->name; field++) {
+        const char *sent = field->secret ? firstboot_form_get(&visit->form, field->name) : NULL;
+        bool wrong = false;
+        for (size_t i = 0; i < mac_problems_count(problems); i++)
+            wrong |= mac_streq(mac_problems_get(problems, i)->path, field->name);
+        if (sent && *sent && !wrong && firstboot_answer_counts(field, values))
+            mac_problems_add(again, MAC_PROBLEM_ERROR, NULL, field->name, "%s", T(SECRET_AGAIN));
+    }
+    mac_problems_join(problems, again);
+}
+
 static void post_step(firstboot_visit *visit, const firstboot_step *step) {
     firstboot_manager *manager = visit->manager;
     firstboot_view view = view_of(visit);
@@ -114,6 +129,7 @@ static void post_step(firstboot_visit *visit, const firstboot_step *step) {
     }
     mac_autofree char *message = result == -EINVAL ? NULL : T_FILL(NOT_KEPT, strerror(-result), NULL);
     visit->answer->status = result == -EINVAL ? 422 : 507;
+    ask_secrets_again(visit, step, values, problems);
     firstboot_page_step(&visit->answer->body, &view, step, values, problems, message);
 }
 

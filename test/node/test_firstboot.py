@@ -66,6 +66,35 @@ class Wizard(unittest.TestCase):
                              ["password", "timezone"])
             self.assertNotIn("not_a_name", page.get("/system").text)
 
+    def test_every_wrong_field_of_a_page_is_said_at_once(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.get("/system")
+            answer = page.post("/system", hostname="not_a_name", timezone="Nowhere/Else", keyboard="x y", ssh_keys="nonsense")
+            self.assertEqual(sorted(answer.errors()), ["hostname", "keyboard", "ssh_keys", "timezone"])
+            page.get("/network")
+            answer = page.post("/network", net_mode="static", net_interface="", net_gateway="gate", net_dns="x")
+            self.assertEqual(sorted(answer.errors()), ["net_address", "net_dns", "net_gateway", "net_interface"])
+            self.assertEqual(answer.errors()["net_interface"], "the name of the interface is needed")
+
+    def test_a_password_beside_a_mistake_is_asked_for_again(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.get("/system")
+            answer = page.post("/system", hostname="not_a_name", password="correct horse", ssh_keys="")
+            self.assertEqual(sorted(answer.errors()), ["hostname", "password"])
+            self.assertIn("type it once more", answer.errors()["password"])
+            self.assertNotIn("correct horse", answer.text)
+            page.get("/network")
+            answer = page.post("/network", net_mode="wifi", wifi_name="n" * 40, wifi_passphrase="correct-horse")
+            self.assertEqual(sorted(answer.errors()), ["wifi_name", "wifi_passphrase"])
+            answer = page.post("/network", net_mode="dhcp", net_dns="x", wifi_name="n" * 40, wifi_passphrase="correct-horse")
+            self.assertEqual(answer.status, 200, answer.errors())
+
     def test_a_hash_is_taken_whole_or_not_at_all_for_a_password(self):
         whole = "$6$saltsalt$" + "a" * 86
         with Node() as node:
