@@ -182,6 +182,16 @@ static bool is_wrong(const mac_problems *problems, size_t count, const char *fie
     return false;
 }
 
+void firstboot_answers_place(const mac_problems *found, const firstboot_step *step, mac_problems *problems) {
+    for (size_t i = 0; found && i < mac_problems_count(found); i++) {
+        const mac_problem *problem = mac_problems_get(found, i);
+        const firstboot_step *of = NULL;
+        const firstboot_field *field = firstboot_answers_field_of(problem->path, step, &of);
+        if (field && problem->severity == MAC_PROBLEM_ERROR)
+            add_problem(problems, field->name, problem->message);
+    }
+}
+
 /* What the schema says, at the fields; nothing at those of which something has been said already. */
 static void check_schema(const firstboot_step *step, const json_t *values, mac_problems *problems) {
     size_t before = mac_problems_count(problems);

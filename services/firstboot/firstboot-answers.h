@@ -18,6 +18,8 @@ json_t *firstboot_answers_take(const firstboot_step *step, const json_t *kept, c
 /* Checks the answers of a step; the path of each problem is the name of the field. 0 or -EINVAL. */
 int firstboot_answers_check(const firstboot_step *step, const json_t *values, const firstboot_facts *facts,
                             mac_problems *problems) MAC_MUST_USE;
+/* Those of a document's problems that belong to fields of the step, at these. found may be NULL. */
+void firstboot_answers_place(const mac_problems *found, const firstboot_step *step, mac_problems *problems);
 /* Replaces a clear password by its hash. -EINVAL: it cannot be one (too long). */
 int firstboot_answers_protect(json_t *values) MAC_MUST_USE;
 /* What is allowed but should be known. */

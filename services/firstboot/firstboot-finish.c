@@ -189,10 +189,14 @@ void firstboot_finish_init(firstboot_finisher *finish, const firstboot_finish_op
     mac_client_init(&finish->node, options->bus, &macula__v1__node_control__descriptor, NULL);
 }
 
+void firstboot_finish_forget(firstboot_finisher *finish) {
+    mac_problems_free(mac_take(&finish->problems));
+}
+
 void firstboot_finish_start(firstboot_finisher *finish) {
     if (finish->flow)
         return;
-    mac_problems_free(mac_take(&finish->problems));
+    firstboot_finish_forget(finish);
     finish->flow = mac_flow_start(finish->options.loop, steps, finish, NULL, on_flow_end);
 }
 

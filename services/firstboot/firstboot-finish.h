@@ -46,6 +46,8 @@ typedef struct firstboot_finisher {
 void firstboot_finish_init(firstboot_finisher *finish, const firstboot_finish_options *options);
 /* Runs the steps. Nothing when they run already. */
 void firstboot_finish_start(firstboot_finisher *finish);
+/* The answers are others now: what was wrong with those of the last attempt counts no more. */
+void firstboot_finish_forget(firstboot_finisher *finish);
 void firstboot_finish_close(firstboot_finisher *finish);
 bool firstboot_finish_idle(const firstboot_finisher *finish);
 void firstboot_finish_deinit(firstboot_finisher *finish);

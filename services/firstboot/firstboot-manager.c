@@ -51,6 +51,8 @@ int firstboot_manager_submit(firstboot_manager *manager, const firstboot_step *s
     }
     if (result == 0)
         result = firstboot_draft_keep(&manager->draft, step, values);
+    if (result == 0)
+        firstboot_finish_forget(&manager->finish);
     *ret_values = values;
     return result;
 }

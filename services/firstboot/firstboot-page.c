@@ -71,10 +71,15 @@ void firstboot_page_errors(mac_buffer *page, const mac_problems *problems) {
     for (size_t i = 0; i < mac_problems_count(problems); i++) {
         const mac_problem *problem = mac_problems_get(problems, i);
         const char *label = problem->path ? label_of(problem->path) : NULL;
+        const firstboot_step *step = NULL;
+        const firstboot_field *field = label ? NULL : firstboot_answers_field_of(problem->path, NULL, &step);
         if (problem->severity != MAC_PROBLEM_ERROR)
             continue;
         if (label)
             firstboot_html(page, "<li><a href=\"#{}\">{}</a>: {}</li>", problem->path, label, problem->message);
+        else if (field) /* of the whole configuration: it stands on another page */
+            firstboot_html(page, "<li><a href=\"/{}#{}\">{}</a>: {}</li>", step->name, field->name,
+                           firstboot_text_get(field->label), problem->message);
         else
             firstboot_html(page, "<li>{}{}{}</li>", problem->path, problem->path ? ": " : "", problem->message);
     }

@@ -81,7 +81,9 @@ static void get_step(firstboot_visit *visit, const firstboot_step *step) {
     if (mac_streq(step->name, "network"))
         firstboot_air_look(&visit->manager->air); /* for the next time that somebody looks */
     firstboot_view view = view_of(visit);
-    firstboot_page_step(&visit->answer->body, &view, step, view.draft->values, NULL, NULL);
+    mac_autoptr(mac_problems) refused = mac_problems_new(); /* at the end, by a service that knows more */
+    firstboot_answers_place(view.finish.problems, step, refused);
+    firstboot_page_step(&visit->answer->body, &view, step, view.draft->values, refused, NULL);
 }
 
 static const char *page_after(const firstboot_step *step) {

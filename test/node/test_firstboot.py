@@ -95,6 +95,29 @@ class Wizard(unittest.TestCase):
             answer = page.post("/network", net_mode="dhcp", net_dns="x", wifi_name="n" * 40, wifi_passphrase="correct-horse")
             self.assertEqual(answer.status, 200, answer.errors())
 
+    def test_what_a_service_refuses_at_the_end_is_said_at_its_field_until_it_is_answered_anew(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.get("/network")
+            found = re.search(r'<datalist id="net_interface-list"><option value="([^"]+)">', page.last.text)
+            if not found:
+                self.skipTest("this machine has no network interface but the loopback")
+            fixed = {"net_mode": "static", "net_interface": found.group(1), "net_address": "192.168.7.2/24"}
+            page.post("/network", **fixed, net_gateway="10.9.9.9")
+            page.answer_all_but_network()
+            page.finish()
+            node.until(lambda: page.status()["failed"])
+            self.assertRegex(page.get("/review").text, r'<a href="/network#net_gateway">Gateway</a>: no address of this interface')
+            self.assertIn("no address of this interface", page.get("/network").errors()["net_gateway"])
+            self.assertIn('value="10.9.9.9"', page.last.text)
+            self.assertEqual(page.get("/system").errors(), {})
+            page.get("/network")
+            page.post("/network", **fixed, net_gateway="192.168.7.1")
+            self.assertEqual(page.get("/network").errors(), {})
+            self.assertNotIn("was not accepted", page.get("/review").text)
+
     def test_a_hash_is_taken_whole_or_not_at_all_for_a_password(self):
         whole = "$6$saltsalt$" + "a" * 86
         with Node() as node:
