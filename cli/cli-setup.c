@@ -124,6 +124,10 @@ static bool read_answers(const char *name, cli_answers *answers) {
                 mac_buffer_append(&value, c, 1);
         cli_answers_set(answers, line, value.data ? value.data : "");
     }
+    if (ferror(file)) { /* a directory can be opened, too */
+        cli_error("%s: %s", name, strerror(errno));
+        good = false;
+    }
     if (file != stdin)
         fclose(file);
     return good;
@@ -371,7 +375,7 @@ static bool known(const steps_answer *steps, const char *name) {
         for (size_t j = 0; j < steps->steps[i]->n_fields; j++)
             if (mac_streq(steps->steps[i]->fields[j]->name, name))
                 return true;
-    cli_error("there is no question %s; maculaos call firstboot.steps lists them", name);
+    cli_error("there is no question \"%s\"; maculaos call firstboot.steps lists them", name);
     return false;
 }
 

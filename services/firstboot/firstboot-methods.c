@@ -175,7 +175,10 @@ static void firstboot_submit(Macula__V1__FirstbootControl_Service *service,
         return;
     }
     mac_problems_free(problems);
-    if (result < 0)
+    if (result == -EBUSY)
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__CONFLICT, NULL,
+                         "the set-up is being finished, or is complete: it takes no more answers");
+    else if (result < 0)
         mac_request_fail_error(request, mac_error_from_errno(result, "the answers could not be kept"));
     else
         answer_steps(manager, request);

@@ -267,9 +267,16 @@ class Setup(unittest.TestCase):
                 wrong = node.cli("setup", "--answers", "-", stdin=f"hostname={name}\npassword=x\n").exits(5)
                 self.assertIn("hostname: expected a host name", wrong.err)
             self.assertIn("no question", node.cli("setup", "--answers", "-", stdin="colour=red\n").exits(2).err)
+            self.assertIn("is a directory", node.cli("setup", "--answers", node.root).exits(2).err.lower())
             self.assertIn("NAME=VALUE", node.cli("setup", "--answers", "-", stdin="nonsense\n").exits(2).err)
             self.assertIn("not a terminal", node.cli("setup", stdin="").exits(2).err)
             node.cli("setup", "--finish").exits(5)
+
+    def test_answers_that_come_too_late_are_refused_with_the_reason(self):
+        with Node() as node:
+            node.cli("setup", "--answers", "-", "--finish", "--no-reboot", stdin="password=a secret word\n").ok()
+            late = node.cli("setup", "--answers", "-", stdin="hostname=edge-8\n").exits(5)
+            self.assertIn("it takes no more answers", late.err)
 
     def test_page_and_terminal_see_the_same_answers(self):
         with Node() as node:
