@@ -77,8 +77,10 @@ const cli_command cli_commands_node[] = {
      .most = 1,
      .run = cli_net_down,
      .options = net_down_options,
-     .summary = "Holds an interface down until `net up` or the next start of the node.",
-     .details = "The interface that has the node's only gateway is refused without --force.",
+     .summary = "Holds an interface down until `net up` or the next start of netd.",
+     .details =
+         "netd starts with the node, and after an update. The interface that has the node's only gateway is refused "
+         "without --force.",
      .example = "maculaos net down eth1"},
     {.name = "net scan",
      .arguments = "[INTERFACE]",
