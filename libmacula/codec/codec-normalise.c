@@ -189,7 +189,15 @@ static void check_oneof(const codec_check *check, const codec_value *value, cons
     }
 }
 
-/* !!binary for text: allowed where a field `encoding` beside it says what the text is. */
+/* Whether `encoding` beside !!binary only says that the bytes are packed, as cloud-init has it; else they are base64
+ * once more. */
+static bool is_packed_only(const json_t *encoding) {
+    const char *word = json_string_value(encoding);
+    return mac_streq(word, "gzip") || mac_streq(word, "gz");
+}
+
+/* !!binary for text: allowed where a field `encoding` beside it says what the text is. The text becomes base64, which
+ * is also how packed bytes are written. */
 static json_t *binary_text(codec_check *check, const codec_value *value, const ProtobufCMessageDescriptor *type,
                            const codec_value *owner, json_t *out) {
     const ProtobufCFieldDescriptor *encoding = protobuf_c_message_descriptor_get_field_by_name(type, "encoding");
@@ -199,8 +207,10 @@ static json_t *binary_text(codec_check *check, const codec_value *value, const P
         codec_error(check, value, "expected text, found !!binary data");
         return NULL;
     }
-    if (json_object_get(owner->json, "encoding")) {
-        codec_error(check, value, "is encoded twice: remove !!binary or the key \"encoding\"");
+    const json_t *said = json_object_get(owner->json, "encoding");
+    if (said && !is_packed_only(said)) {
+        codec_error(check, value,
+                    "is encoded twice: remove !!binary or the key \"encoding\" (only gzip may stand beside !!binary)");
         return NULL;
     }
     if (codec_base64_decode(json_string_value(value->json), json_string_length(value->json), &data, &length) < 0) {
@@ -208,7 +218,8 @@ static json_t *binary_text(codec_check *check, const codec_value *value, const P
         return NULL;
     }
     mac_autofree char *text = codec_base64_encode(data, length);
-    json_object_set_new(out, "encoding", json_string("b64"));
+    if (!said)
+        json_object_set_new(out, "encoding", json_string("b64"));
     return json_string(text);
 }
 

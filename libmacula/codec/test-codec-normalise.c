@@ -233,12 +233,19 @@ static void templates_are_checked_as_what_they_become(void **state) {
                     "edge-7, found \"a_${ARCH}\"");
 }
 
+#define TWICE                                                                                                          \
+    "f:3:12: files[0].content: is encoded twice: remove !!binary or the key \"encoding\" (only gzip may stand beside " \
+    "!!binary)"
 static void binary_text_says_its_encoding(void **state) {
     (void)state;
     yaml_becomes(CONFIG, "files:\n- path: /a\n  content: !!binary |\n    Zm9v\n    YmFy\n",
                  "{\"files\":[{\"path\":\"/a\",\"content\":\"Zm9vYmFy\",\"encoding\":\"b64\"}]}");
-    yaml_is_refused(CONFIG, "files:\n- path: /a\n  content: !!binary Zm9v\n  encoding: gz\n",
-                    "f:3:12: files[0].content: is encoded twice: remove !!binary or the key \"encoding\"");
+    yaml_becomes(CONFIG, "files:\n- {encoding: gzip, path: /a, content: !!binary H4sI}\n",
+                 "{\"files\":[{\"path\":\"/a\",\"content\":\"H4sI\",\"encoding\":\"gzip\"}]}");
+    yaml_becomes(CONFIG, "files:\n- {path: /a, content: !!binary H4sI, encoding: gz}\n",
+                 "{\"files\":[{\"path\":\"/a\",\"content\":\"H4sI\",\"encoding\":\"gz\"}]}");
+    yaml_is_refused(CONFIG, "files:\n- path: /a\n  content: !!binary Zm9v\n  encoding: gz+b64\n", TWICE);
+    yaml_is_refused(CONFIG, "files:\n- path: /a\n  content: !!binary Zm9v\n  encoding: b64\n", TWICE);
     yaml_is_refused(CONFIG, "files:\n- path: /a\n  content: !!binary \"%\"\n",
                     "f:3:12: files[0].content: expected !!binary data in base64");
     yaml_is_refused(CONFIG, "hostname: !!binary Zm9v\n", "f:1:11: hostname: expected text, found !!binary data");
