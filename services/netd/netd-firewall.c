@@ -154,6 +154,16 @@ static const char needed[] =
     "        udp sport 67 udp dport 68 accept\n"
     "        udp sport 547 udp dport 546 accept\n";
 
+/* What goes out whatever the rules say: to the node's own bus, answers to those who were let in, and by what it keeps
+ * its addresses. Without these a rule could take the node from itself, and from whoever could take the rule back. */
+static const char needed_out[] =
+    "        oif lo accept\n"
+    "        ct state established,related accept\n"
+    "        icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, "
+    "mld2-listener-report } accept\n"
+    "        udp sport 68 udp dport 67 accept\n"
+    "        udp sport 546 udp dport 547 accept\n";
+
 static void write_input(const Macula__V1__Document *document, const netd_firewall_facts *facts,
                         const netd_firewall_service *services, size_t count, mac_buffer *text) {
     const Macula__V1__SecuritySection__Firewall *firewall = section_of(document);
@@ -188,6 +198,7 @@ char *netd_firewall_render(const Macula__V1__Document *document, const netd_fire
     write_rules(firewall, MACULA__V1__SECURITY_SECTION__RULE__DIRECTION__forward, &text);
     mac_buffer_text(&text,
                     "    }\n    chain output {\n        type filter hook output priority filter; policy accept;\n");
+    mac_buffer_text(&text, needed_out);
     write_rules(firewall, MACULA__V1__SECURITY_SECTION__RULE__DIRECTION__output, &text);
     mac_buffer_text(&text, "    }\n}\n");
     return mac_buffer_take(&text);

@@ -46,6 +46,14 @@ except OSError:
 if len(sys.argv) > 4:
     import signal; signal.pause()
 """
+ECHO = """
+import socket
+s = socket.create_server(("", 2222))
+print("listening", flush=True)
+c, _ = s.accept()
+while data := c.recv(64):
+    c.sendall(data)
+"""
 PORTS = [22, 80, 4223, 8080]
 PATIENCE_OF_A_DROP = "1.5"
 
@@ -159,6 +167,30 @@ class Firewall(NetTest):
         result = self.set({"rules": [{"direction": "output", "action": "drop", "protocol": "icmp"}]}).exits(9)
         self.assertIn("192.168.77.1", result.err)
         self.assertTrue(self.node.space.reaches("192.168.77.1"))
+
+    def test_rules_for_what_goes_out_leave_the_bus_and_whoever_is_logged_in_alone(self):
+        elsewhere = self.near.background("python3", "-c", LISTEN, "9000")
+        self.addCleanup(elsewhere.close)
+        elsewhere.wait("listening")
+        echo = self.node.space.background("python3", "-c", ECHO)
+        self.addCleanup(echo.close)
+        echo.wait("listening")
+        self.set({"rules": [{"protocol": "tcp", "ports": ["2222"]}]}).ok()
+        guest = self.near.connect("192.168.77.10", 2222)
+        self.addCleanup(guest.close)
+        for rule in ({"protocol": "tcp"}, {"destinations": ["192.168.77.0/24"]}, {}):
+            rules = [{"protocol": "tcp", "ports": ["2222"]}, {"direction": "output", "action": "drop", **rule}]
+            with self.subTest(rule):
+                self.set({"rules": rules}).ok()
+                self.assertEqual(self.state(self.node.space, "192.168.77.1", 9000), "silent")
+                guest.sendall(b"still here?")
+                self.assertEqual(guest.recv(64), b"still here?")
+                self.assertEqual(self.state(self.near, "192.168.77.10", 22), "open")
+                for host in (self.near, self.node.space):
+                    host.ip("-6", "neigh", "flush", "dev", "eth0")
+                self.assertEqual(self.state(self.near, "fd77::10", 22), "open")
+        self.set({"rules": []}).ok()
+        self.assertEqual(self.state(self.node.space, "192.168.77.1", 9000), "open")
 
     def test_the_port_of_the_set_up_closes_with_it_without_a_restart(self):
         node = self.lan.node(NODE, interfaces=("eth0",), services=("confd", "netd", "firstboot"))
