@@ -54,12 +54,20 @@ static void links_table(const Macula__V1__NetStatus *status) {
     cli_table_print(table);
 }
 
+static bool has_cable(const Macula__V1__NetStatus *status, const char *interface) {
+    for (size_t i = 0; i < status->n_links; i++)
+        if (mac_streq(status->links[i]->name, interface))
+            return status->links[i]->carrier;
+    return true;
+}
+
 static void routes_show(const Macula__V1__NetStatus *status) {
     for (size_t i = 0; i < status->n_routes; i++) {
         const Macula__V1__NetRoute *route = status->routes[i];
         if (route->via)
-            cli_print(CLI_PLAIN, "%s via %s on %s\n", strcmp(route->to, "default") == 0 ? "gateway" : route->to,
-                      route->via, route->interface ? route->interface : "?");
+            cli_print(CLI_PLAIN, "%s via %s on %s%s\n", strcmp(route->to, "default") == 0 ? "gateway" : route->to,
+                      route->via, route->interface ? route->interface : "?",
+                      has_cable(status, route->interface) ? "" : ", without a cable");
     }
     for (size_t i = 0; status->resolver && i < status->resolver->n_servers; i++)
         cli_print(CLI_PLAIN, "name server %s\n", status->resolver->servers[i]);

@@ -164,13 +164,18 @@ static void net_control_up(Macula__V1__NetControl_Service *service, const Macula
     hold(service, input, false, closure, closure_data);
 }
 
-/* Whether the link has the only default gateway of the node. */
+/* Whether the link has the only default gateway of the node. One behind an interface without a cable is no other way.
+ */
 static bool is_last_way(const netd_manager *manager, int index) {
     const netd_state *state = netd_network_state(manager->network);
     bool here = false, elsewhere = false;
-    for (size_t i = 0; i < state->route_count; i++)
-        if (state->routes[i].to.prefix == 0)
-            *(state->routes[i].index == index ? &here : &elsewhere) = true;
+    for (size_t i = 0; i < state->route_count; i++) {
+        const netd_link *link = netd_state_link(state, state->routes[i].index);
+        if (state->routes[i].to.prefix == 0 && state->routes[i].index == index)
+            here = true;
+        else if (state->routes[i].to.prefix == 0 && link && link->carrier)
+            elsewhere = true;
+    }
     return here && !elsewhere;
 }
 

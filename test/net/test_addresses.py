@@ -178,6 +178,19 @@ class Fixed(NetTest):
         node.cli("net", "up", "eth1").exits(3)
 
 
+    def test_an_interface_without_a_cable_is_no_other_way(self):
+        self.lan.router(dhcp=True)
+        node = self.lan.node(interfaces=("eth0", "eth1"))
+        node.wait_net(lambda net: net.gateway("eth0") and net.gateway("eth1"))
+        self.lan.unplug(node.space, "eth0")
+        node.wait_net(lambda net: not net.link("eth0").get("carrier"))
+        status = node.cli("net", "status").ok().out
+        self.assertIn("gateway via 192.168.77.1 on eth0, without a cable\n", status)
+        self.assertIn("gateway via 192.168.77.1 on eth1\n", status)
+        self.assertIn("only way", node.cli("net", "down", "eth1").exits(5).err)
+        node.cli("net", "down", "eth0").ok()
+
+
 class Made(NetTest):
     def test_a_bridge_is_made_of_two_ports_and_unmade(self):
         self.lan.router()
