@@ -64,7 +64,8 @@ class Policy(UpgradeTest):
             away = (now + datetime.timedelta(hours=12)).strftime("%H:%M")
             node.cli("config", "set", "maculaos.upgrade.window", f"{away}-{away[:3]}59").ok()
             self.server.heal()
-            node.runner.wait("tried when the window is open")
+            said = node.runner.wait("tried when the window is open|the next start tries a new version").string
+            self.assertIn("window", said)
             status = node.status()
             self.assertEqual((status["reboot_required"], status["other"]["state"]), (False, "standby"))
             asked = len(self.server.asked_for("*.slot"))
