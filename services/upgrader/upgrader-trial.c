@@ -387,6 +387,19 @@ static bool is_rejected_here(const upgrader_manager *manager, const upgrader_slo
            mac_streq(record->boot_id, manager->boot_id);
 }
 
+/* It was not started yet; or it runs, but was not started to be tried: the boot menu's "Previous version" is the one
+ * before then, and when that is damaged, this one starts in its place. It has starts left, and did not come back. */
+static bool waits_for_a_start(const Macula__V1__UpgradeTrialRecord *record, const upgrader_slots *slots) {
+    bool in_place = record->stage == STAGE(started) && slots->running == *record->slot;
+    return (record->stage == STAGE(waiting) || in_place) && slots->pending == *record->slot && slots->tries_left > 0 &&
+           slots->failed != *record->slot;
+}
+
+static void wait_for_a_start(Macula__V1__UpgradeTrialRecord *record) {
+    record->stage = STAGE(waiting);
+    mac_log_info("the next start tries another version", "version=%s", record->version);
+}
+
 void upgrader_trial_recover(upgrader_manager *manager) {
     manager->trial.record = (Macula__V1__UpgradeTrialRecord *)upgrader_store_get(
         manager->store, UPGRADER_TRIAL, &macula__v1__upgrade_trial_record__descriptor);
@@ -411,9 +424,8 @@ void upgrader_trial_recover(upgrader_manager *manager) {
         (void)!record_activation(manager); /* the crash came after the boot state was written */
     else if (record && record->stage == STAGE(activating))
         (void)!upgrader_trial_drop(manager); /* it came before */
-    else if (record && record->stage == STAGE(waiting) && slots.pending == *record->slot && slots.tries_left > 0 &&
-             slots.failed != *record->slot)
-        mac_log_info("the next start tries another version", "version=%s", record->version);
+    else if (record && waits_for_a_start(record, &slots))
+        wait_for_a_start(record);
     else if (record || (slots.failed != '-' && slots.failed == slots.pending))
         upgrader_return_begin(manager, &slots);
     upgrader_stay_recover(manager, &slots);

@@ -14,13 +14,13 @@ class PassedOver(UpgradeTest):
         super().setUpClass()
         make_release(cls.served / "v0.3.0", "0.3.0", cls.signer)
 
-    def start_first(self, node, failed=""):
-        """What the initramfs says when slot a was started, though b is the active one."""
-        node.write("/run/initramfs/boot.env", f"mode=disk\nslot=a\npending=0\nfailed={failed}\nversion={FIRST}\npersistent=1\n")
+    def start_first(self, node, failed="", slot="a", version=FIRST):
+        """What the initramfs says when slot a was started, though b is the active one; or the other way round."""
+        node.write("/run/initramfs/boot.env", f"mode=disk\nslot={slot}\npending=0\nfailed={failed}\nversion={version}\npersistent=1\n")
         upgrader = node.pids()["upgrader"]
         node.kill_service("upgrader")
         assert node.until(lambda: node.pids().get("upgrader", upgrader) != upgrader and node.upgrade("status").code == 0)
-        self.assertEqual(node.status()["version"], FIRST)
+        self.assertEqual(node.status()["version"], version)
 
     def upgraded(self, **options):
         node = self.node(**options)
@@ -132,6 +132,26 @@ class PassedOver(UpgradeTest):
             self.start_first(node, failed="b")
             self.assertNotIn("refused", node.status())
             self.assertEqual(node.history(), [])
+
+    def test_a_version_on_trial_that_the_menu_started_in_place_of_a_damaged_one_did_not_come_back(self):
+        """"Previous version" is the one before then; when that is damaged, the one on trial starts in its place."""
+        with self.node(hold="10m") as node:
+            node.upgrade("apply").exits(4)
+            node.reboot()
+            self.assertEqual(node.status()["trial"]["version"], "0.2.0")
+            self.start_first(node, failed="a", slot="b", version="0.2.0")
+            node.wait_for_outcome("rolled_back")
+            self.assertEqual([(o["version"], o["from_version"], o["cause"]) for o in node.history()], [(FIRST, "0.2.0", "start")])
+            status = node.status()
+            self.assertEqual([r["version"] for r in status["refused"]], [FIRST])
+            self.assertRegex(status["problems"][0], r"slot b .*0\.2\.0.* runs, but slot a .*0\.1\.0.*damaged")
+            self.assertEqual((node.boot()["active"], node.boot()["pending"]), ("a", "b"))
+            node.reboot()  # an ordinary start tries it as before
+            self.assertEqual(node.status()["trial"]["version"], "0.2.0")
+            self.start_first(node, failed="a", slot="b", version="0.2.0")
+            node.upgrade("confirm").ok()
+            self.assertEqual(node.boot()["active"], "b")
+            self.assertNotIn("problems", node.status())
 
 
 if __name__ == "__main__":
