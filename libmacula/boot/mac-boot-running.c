@@ -14,6 +14,8 @@ static void put(mac_boot_running *running, const char *key, const char *value) {
         running->pending = strcmp(value, "1") == 0;
     else if (strcmp(key, "failed") == 0)
         running->failed = slot_of(value);
+    else if (strcmp(key, "tries_lost") == 0)
+        running->tries_lost = strcmp(value, "1") == 0;
     else if (strcmp(key, "mode") == 0)
         text = &running->mode;
     else if (strcmp(key, "version") == 0)

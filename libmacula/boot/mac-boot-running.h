@@ -9,12 +9,13 @@
 #define MAC_BOOT_ENVIRONMENT_MAX (16u << 10)
 
 typedef struct mac_boot_running {
-    char slot;     /* 'a', 'b', or '-': none known */
-    bool pending;  /* the slot was started as a pending one */
-    char failed;   /* the slot that used up its tries, or '-' */
-    char *mode;    /* NULL when not known, as the following */
-    char *version; /* of the image */
-    char *disk;    /* device nodes */
+    char slot;       /* 'a', 'b', or '-': none known */
+    bool pending;    /* the slot was started as a pending one */
+    char failed;     /* the slot that used up its tries, or '-' */
+    bool tries_lost; /* the boot loader could not read or note a try: it started the active slot whatever was pending */
+    char *mode;      /* NULL when not known, as the following */
+    char *version;   /* of the image */
+    char *disk;      /* device nodes */
     char *esp;
     char *data;
     char *watchdog; /* that the initramfs has armed */

@@ -11,6 +11,7 @@
 #include "upgrader-why.h"
 
 #define STAGE(name) MACULA__V1__UPGRADE_TRIAL_RECORD__STAGE__##name
+#define CAUSE(name) MACULA__V1__UPGRADE_OUTCOME__CAUSE__##name
 #define RETRY_MS 2000u
 #define NOTE_FILE UPGRADER_STATE_DIR "/unwanted"
 #define NOTE_MAX 65536u
@@ -55,9 +56,17 @@ static bool find_note(upgrader_manager *manager, const char *version, upgrader_w
     return found;
 }
 
+/* The boot loader would have started it again: it had starts left, and nothing is known to have stopped it. */
+static bool was_left_in_the_menu(const Macula__V1__UpgradeTrialRecord *record, const upgrader_slots *slots,
+                                 const mac_boot_running *running, Macula__V1__UpgradeOutcome__Cause cause) {
+    return record->stage == STAGE(started) && slots->other == *record->slot && slots->pending == *record->slot &&
+           slots->tries_left > 0 && !running->tries_lost && slots->failed != *record->slot &&
+           mac_streq(running->mode, "disk") && (cause == CAUSE(unknown) || cause == CAUSE(restart));
+}
+
 static upgrader_why find_why(upgrader_manager *manager, const upgrader_slots *slots) {
     const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
-    upgrader_why why = {.cause = MACULA__V1__UPGRADE_OUTCOME__CAUSE__unknown};
+    upgrader_why why = {.cause = CAUSE(unknown)};
     mac_autorunning running = {0};
     mac_boot_verity unknown = mac_boot_verity_none();
     if (record->stage == STAGE(unwanted))
@@ -65,9 +74,14 @@ static upgrader_why find_why(upgrader_manager *manager, const upgrader_slots *sl
     if (find_note(manager, record->version, &why))
         return why;
     (void)mac_boot_running_read(manager->root, &running);
-    return upgrader_why_returned(&running, *record->slot,
-                                 slots->other == *record->slot ? &slots->other_verity : &unknown,
-                                 record->stage == STAGE(started));
+    why =
+        upgrader_why_returned(&running, *record->slot, slots->other == *record->slot ? &slots->other_verity : &unknown,
+                              record->stage == STAGE(started));
+    if (was_left_in_the_menu(record, slots, &running, why.cause)) {
+        upgrader_why_deinit(&why);
+        return (upgrader_why){CAUSE(user), mac_strdup("somebody chose the version before it in the boot menu")};
+    }
+    return why;
 }
 
 /* A return without a record: the slot itself says which version failed. */

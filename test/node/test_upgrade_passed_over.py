@@ -14,9 +14,9 @@ class PassedOver(UpgradeTest):
         super().setUpClass()
         make_release(cls.served / "v0.3.0", "0.3.0", cls.signer)
 
-    def start_first(self, node, failed="", slot="a", version=FIRST):
+    def start_first(self, node, failed="", slot="a", version=FIRST, tries_lost=0):
         """What the initramfs says when slot a was started, though b is the active one; or the other way round."""
-        node.write("/run/initramfs/boot.env", f"mode=disk\nslot={slot}\npending=0\nfailed={failed}\nversion={version}\npersistent=1\n")
+        node.write("/run/initramfs/boot.env", f"mode=disk\nslot={slot}\npending=0\nfailed={failed}\nversion={version}\npersistent=1\ntries_lost={tries_lost}\n")
         upgrader = node.pids()["upgrader"]
         node.kill_service("upgrader")
         assert node.until(lambda: node.pids().get("upgrader", upgrader) != upgrader and node.upgrade("status").code == 0)
@@ -152,6 +152,21 @@ class PassedOver(UpgradeTest):
             node.upgrade("confirm").ok()
             self.assertEqual(node.boot()["active"], "b")
             self.assertNotIn("problems", node.status())
+
+    def test_the_version_before_that_somebody_chose_in_the_menu_during_a_trial_is_a_rollback_by_a_person(self):
+        for tries_lost, cause, reason in ((0, "user", "version before .*boot menu"), (1, "unknown", "without a trace")):
+            with self.subTest(cause), self.node(hold="10m") as node:
+                node.upgrade("apply").exits(4)
+                node.reboot()
+                self.assertEqual(node.status()["trial"]["version"], "0.2.0")
+                self.start_first(node, tries_lost=tries_lost)
+                node.wait_for_outcome("rolled_back")
+                status = node.status()
+                for said in (status["last"], status["refused"][0]):
+                    self.assertEqual((said["version"], said["cause"]), ("0.2.0", cause))
+                    self.assertRegex(said["reason"], reason)
+                self.assertNotIn("pending", node.boot())
+                self.assertNotIn("problems", status)
 
 
 if __name__ == "__main__":
