@@ -70,14 +70,23 @@ static const firstboot_session *open_session(firstboot_door *door, uint64_t now_
     return place;
 }
 
+/* The attempts of this minute that the peer's next one is counted with, and how many of them there may be. */
+static unsigned *counter_of(firstboot_door *door, const firstboot_attempts *attempts, unsigned *ret_bound) {
+    bool own = attempts->wrong < FIRSTBOOT_FREE && door->minute_count >= FIRSTBOOT_ATTEMPTS_MINUTE;
+    bool six = strchr(attempts->peer, ':') != NULL;
+    *ret_bound = !own ? FIRSTBOOT_ATTEMPTS_MINUTE : six ? FIRSTBOOT_OWN_MINUTE_IP6 : FIRSTBOOT_OWN_MINUTE_IP4;
+    return own ? &door->own_count[six] : &door->minute_count;
+}
+
 static uint64_t blocked_for(firstboot_door *door, const firstboot_attempts *attempts, uint64_t now_ms) {
     if (now_ms >= door->minute_ms + 60000) {
         door->minute_ms = now_ms;
-        door->minute_count = 0;
+        door->minute_count = door->own_count[0] = door->own_count[1] = 0;
     }
     if (now_ms < attempts->until_ms)
         return attempts->until_ms - now_ms;
-    return door->minute_count >= FIRSTBOOT_ATTEMPTS_MINUTE ? door->minute_ms + 60000 - now_ms : 0;
+    unsigned bound = 0;
+    return *counter_of(door, attempts, &bound) >= bound ? door->minute_ms + 60000 - now_ms : 0;
 }
 
 firstboot_entry firstboot_door_enter(firstboot_door *door, const char *peer, const char *text, uint64_t now_ms,
@@ -97,7 +106,8 @@ firstboot_entry firstboot_door_enter(firstboot_door *door, const char *peer, con
         *ret_session = open_session(door, now_ms);
         return FIRSTBOOT_OPENED;
     }
-    door->minute_count++;
+    unsigned bound = 0;
+    ++*counter_of(door, attempts, &bound);
     if (++attempts->wrong >= FIRSTBOOT_FREE)
         attempts->until_ms = now_ms + wait_after(attempts->wrong);
     if (++door->code_wrong >= FIRSTBOOT_CODE_ATTEMPTS)

@@ -1,6 +1,7 @@
 #include "firstboot-peer.h"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,9 +71,28 @@ bool firstboot_peer_allowed(const struct sockaddr *address, char *const *network
     return false;
 }
 
-void firstboot_peer_name(const struct sockaddr *address, char ret_name[FIRSTBOOT_PEER_SIZE]) {
+bool firstboot_peer_on_link(const struct sockaddr *address) {
     network peer = network_of(address);
-    if (peer.family == AF_INET6)
+    struct ifaddrs *list = NULL;
+    bool found = in_network("fe80::/10", &peer);
+    if (found || getifaddrs(&list) < 0)
+        return found;
+    for (const struct ifaddrs *entry = list; entry && !found; entry = entry->ifa_next) {
+        if (!entry->ifa_addr || !entry->ifa_netmask || entry->ifa_addr->sa_family != peer.family)
+            continue;
+        network own = network_of(entry->ifa_addr), mask = network_of(entry->ifa_netmask);
+        own.bits = 0;
+        for (size_t i = 0; i < sizeof mask.address; i++)
+            own.bits += (unsigned)__builtin_popcount(mask.address[i]);
+        found = contains(&own, &peer);
+    }
+    freeifaddrs(list);
+    return found;
+}
+
+void firstboot_peer_name(const struct sockaddr *address, bool on_link, char ret_name[FIRSTBOOT_PEER_SIZE]) {
+    network peer = network_of(address);
+    if (peer.family == AF_INET6 && !on_link)
         memset(peer.address + 8, 0, 8);
     if (!inet_ntop(peer.family, peer.address, ret_name, FIRSTBOOT_PEER_SIZE))
         snprintf(ret_name, FIRSTBOOT_PEER_SIZE, "unknown");

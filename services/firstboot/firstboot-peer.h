@@ -11,8 +11,11 @@
 /* Loopback, private (RFC 1918, RFC 4193) and link-local addresses of both families, IPv4 in IPv6 as IPv4; and what is
  * in one of `networks` (address/prefix). */
 bool firstboot_peer_allowed(const struct sockaddr *address, char *const *networks, size_t count);
-/* Whom an attempt is counted for: the address, of IPv6 its /64. */
-void firstboot_peer_name(const struct sockaddr *address, char ret_name[FIRSTBOOT_PEER_SIZE]);
+/* Whether it is in a network that this machine has an address in, so that no router stands between. */
+bool firstboot_peer_on_link(const struct sockaddr *address);
+/* Whom an attempt is counted for: the address. Of IPv6 beyond a router its /64, of which a host may have every address;
+ * on the link all neighbours share one /64, so there each counts for itself. */
+void firstboot_peer_name(const struct sockaddr *address, bool on_link, char ret_name[FIRSTBOOT_PEER_SIZE]);
 /* Whether a Host header may name this node: an address, localhost, a name in .local, or one that begins with the node's
  * own name. Everything else is somebody else's page that was made to lead here (DNS rebinding). */
 bool firstboot_peer_host(const char *host, const char *hostname);

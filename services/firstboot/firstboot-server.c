@@ -188,7 +188,7 @@ static enum MHD_Result answer(firstboot_server *server, struct MHD_Connection *h
         .outside = true,
     };
     if (info && info->client_addr) {
-        firstboot_peer_name(info->client_addr, request.peer);
+        firstboot_peer_name(info->client_addr, firstboot_peer_on_link(info->client_addr), request.peer);
         request.outside =
             !firstboot_peer_allowed(info->client_addr, server->options.networks, server->options.network_count);
     }

@@ -115,6 +115,37 @@ static void who_guesses_waits_longer_and_longer_and_nobody_else_does(void **stat
     assert_int_equal(firstboot_door_enter(&door, "good", code, now, &session, &wait), FIRSTBOOT_OPENED);
 }
 
+/* Guesses a wrong code from so many addresses, each looked at three times; how many were looked at. */
+static unsigned guess(firstboot_door *door, const char *prefix, unsigned addresses, uint64_t now) {
+    const firstboot_session *session = NULL;
+    uint64_t wait = 0;
+    unsigned looked_at = 0;
+    for (unsigned i = 0; i < 3 * addresses; i++) {
+        char peer[32];
+        snprintf(peer, sizeof peer, "%s%u", prefix, i % addresses);
+        looked_at += firstboot_door_enter(door, peer, "", now, &session, &wait) == FIRSTBOOT_WRONG;
+    }
+    return looked_at;
+}
+
+static void who_guesses_from_many_addresses_keeps_nobody_else_out(void **state) {
+    (void)state;
+    firstboot_door door;
+    const firstboot_session *session = NULL;
+    uint64_t wait = 0, now = 1000;
+    firstboot_door_init(&door, now);
+    for (unsigned minute = 0; minute < 3; minute++, now += 60000) { /* all of a network, and more than it has */
+        unsigned looked_at = guess(&door, "192.168.1.", 253, now);
+        assert_int_equal(looked_at, minute ? FIRSTBOOT_ATTEMPTS_MINUTE : 253 * FIRSTBOOT_FREE);
+        mac_autofree char *six = mac_asprintf("fd%u::", minute);
+        assert_int_equal(guess(&door, six, 200, now), FIRSTBOOT_OWN_MINUTE_IP6);
+        assert_int_equal(firstboot_door_enter(&door, "fe80::a", "", now, &session, &wait), FIRSTBOOT_LATER);
+        assert_int_equal(firstboot_door_enter(&door, "192.168.1.254", "typo", now, &session, &wait), FIRSTBOOT_WRONG);
+        mac_autofree char *code = mac_strdup(door.code);
+        assert_int_equal(firstboot_door_enter(&door, "192.168.1.254", code, now, &session, &wait), FIRSTBOOT_OPENED);
+    }
+}
+
 static void many_guessers_together_are_stopped_too(void **state) {
     (void)state;
     firstboot_door door;
@@ -128,7 +159,7 @@ static void many_guessers_together_are_stopped_too(void **state) {
         snprintf(peer, sizeof peer, "%u", i);
         looked_at += firstboot_door_enter(&door, peer, "", 1000 + i, &session, &wait) == FIRSTBOOT_WRONG;
     }
-    assert_int_equal(looked_at, FIRSTBOOT_ATTEMPTS_MINUTE);
+    assert_int_equal(looked_at, FIRSTBOOT_ATTEMPTS_MINUTE + FIRSTBOOT_OWN_MINUTE_IP4);
     assert_string_not_equal(door.code, code);
 }
 
@@ -158,6 +189,21 @@ static void only_neighbours_may_ask(void **state) {
     assert_false(allowed("8.8.128.1", networks, 2));
     assert_true(allowed("2001:db8:7fff::1", networks, 2));
     assert_false(allowed("2001:db8:8000::1", networks, 2));
+}
+
+static void neighbours_count_apart_and_hosts_beyond_a_router_by_their_network(void **state) {
+    (void)state;
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    char name[FIRSTBOOT_PEER_SIZE];
+    assert_int_equal(inet_pton(AF_INET6, "fd77::666", &six.sin6_addr), 1);
+    firstboot_peer_name((struct sockaddr *)&six, true, name);
+    assert_string_equal(name, "fd77::666");
+    firstboot_peer_name((struct sockaddr *)&six, false, name);
+    assert_string_equal(name, "fd77::");
+    assert_int_equal(inet_pton(AF_INET6, "fe80::7", &six.sin6_addr), 1);
+    assert_true(firstboot_peer_on_link((struct sockaddr *)&six));
+    assert_int_equal(inet_pton(AF_INET6, "2001:db8:bad::7", &six.sin6_addr), 1);
+    assert_false(firstboot_peer_on_link((struct sockaddr *)&six));
 }
 
 static void only_names_of_the_node_are_answered(void **state) {
@@ -362,8 +408,10 @@ int main(void) {
         cmocka_unit_test(a_code_opens_one_session_and_is_over),
         cmocka_unit_test(a_code_is_over_after_its_time),
         cmocka_unit_test(who_guesses_waits_longer_and_longer_and_nobody_else_does),
+        cmocka_unit_test(who_guesses_from_many_addresses_keeps_nobody_else_out),
         cmocka_unit_test(many_guessers_together_are_stopped_too),
         cmocka_unit_test(only_neighbours_may_ask),
+        cmocka_unit_test(neighbours_count_apart_and_hosts_beyond_a_router_by_their_network),
         cmocka_unit_test(only_names_of_the_node_are_answered),
         cmocka_unit_test(every_error_finds_its_field),
         cmocka_unit_test(answers_make_the_document),
