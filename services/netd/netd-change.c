@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "codec/mac-codec.h"
+#include "crypto/mac-crypto.h"
 #include "flow/mac-flow.h"
 #include "netd-filter.h"
 #include "netd-probe.h"
@@ -17,7 +18,11 @@
 struct netd_change {
     netd_manager *manager;
     Macula__V1__Document *document, *previous;
+    char digest[65]; /* of the document, also after the manager has taken it */
     bool confirmed_later;
+    bool taken;   /* the manager has the document, and previous is to come back if this fails */
+    bool loading; /* the filter will call back */
+    bool closed;  /* and then it is freed */
     netd_reach before;
     netd_probe *probe;
     mac_flow *flow;
@@ -27,6 +32,16 @@ struct netd_change {
     void (*on_end)(netd_change *change, const mac_error *error, const char *warning, void *data);
     void *data;
 };
+
+static void change_free(netd_change *change) {
+    if (change->document)
+        macula__v1__document__free_unpacked(change->document, NULL);
+    if (change->previous)
+        macula__v1__document__free_unpacked(change->previous, NULL);
+    netd_reach_deinit(&change->before);
+    free(change->warning);
+    free(change);
+}
 
 /* ---- measure ---- */
 
@@ -94,15 +109,19 @@ static void measure(mac_flow *flow, void *data) {
 
 static void apply(mac_flow *flow, void *data) {
     netd_change *change = data;
+    change->taken = true;
     netd_manager_take(change->manager, mac_take(&change->document));
     mac_flow_next(flow);
 }
 
 static void on_firewall(const char *problem, void *data) {
     netd_change *change = data;
-    if (!change->flow || mac_flow_turn(change->flow) != change->turn)
+    change->loading = false;
+    if (change->closed)
+        change_free(change);
+    else if (!change->flow || mac_flow_turn(change->flow) != change->turn)
         return;
-    if (problem)
+    else if (problem)
         mac_flow_fail(change->flow, mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, "maculaos.security.firewall",
                                                   "the firewall could not be loaded: %s", problem));
     else
@@ -113,12 +132,20 @@ static void on_firewall(const char *problem, void *data) {
 static void load_firewall(mac_flow *flow, void *data) {
     netd_change *change = data;
     change->turn = mac_flow_turn(flow);
+    change->loading = true;
     netd_filter_set(change->manager->filter, change->manager->document, on_firewall, change);
 }
 
-static void undo_apply(mac_flow *flow, void *data) {
-    netd_change *change = data;
+/* Once: by the flow's way back, or by a cancellation, which does not wait for that. */
+static void put_back(netd_change *change) {
+    if (!change->taken)
+        return;
+    change->taken = false;
     netd_manager_take(change->manager, mac_take(&change->previous));
+}
+
+static void undo_apply(mac_flow *flow, void *data) {
+    put_back(data);
     mac_flow_next(flow);
 }
 
@@ -209,13 +236,9 @@ static void prove(mac_flow *flow, void *data) {
 
 static void on_closed(uv_handle_t *handle) {
     netd_change *change = handle->data;
-    if (change->document)
-        macula__v1__document__free_unpacked(change->document, NULL);
-    if (change->previous)
-        macula__v1__document__free_unpacked(change->previous, NULL);
-    netd_reach_deinit(&change->before);
-    free(change->warning);
-    free(change);
+    change->closed = true;
+    if (!change->loading)
+        change_free(change);
 }
 
 /* What the network had before the change. When it comes back it may need a moment to have it again (DHCP), and another
@@ -231,14 +254,34 @@ void netd_change_undone(netd_manager *manager) {
     manager->had_until_ms = mac_now_ms() + HAD_MS;
 }
 
+/* Once; a cancelled change is over before its flow is. */
+static void tell_end(netd_change *change, const mac_error *error) {
+    if (!change->on_end)
+        return;
+    remember(change->manager, &change->before, error != NULL);
+    change->on_end(change, error, change->warning, change->data);
+    change->on_end = NULL;
+}
+
 static void on_flow_end(mac_flow *flow, const mac_error *error, void *data) {
     netd_change *change = data;
     (void)flow;
     change->flow = NULL;
     netd_probe_cancel(mac_take(&change->probe));
-    remember(change->manager, &change->before, error != NULL);
-    change->on_end(change, error, change->warning, change->data);
+    tell_end(change, error);
     uv_close((uv_handle_t *)&change->pause, on_closed);
+}
+
+static void digest_of(const Macula__V1__Document *document, char ret_digest[65]) {
+    size_t length = 0;
+    mac_autofree void *packed = mac_codec_pack(&document->base, &length);
+    mac_sha256_hex(packed, length, ret_digest);
+}
+
+bool netd_change_is_to(const netd_change *change, const Macula__V1__Document *document) {
+    char digest[65];
+    digest_of(document, digest);
+    return change->flow && !mac_flow_undoing(change->flow) && strcmp(change->digest, digest) == 0;
 }
 
 netd_change *netd_change_start(netd_manager *manager, Macula__V1__Document *document, bool confirmed_later,
@@ -255,6 +298,7 @@ netd_change *netd_change_start(netd_manager *manager, Macula__V1__Document *docu
     netd_change *change = mac_calloc(1, sizeof *change);
     *change = (netd_change){
         .manager = manager, .document = document, .confirmed_later = confirmed_later, .on_end = on_end, .data = data};
+    digest_of(document, change->digest);
     if (manager->document)
         change->previous = (Macula__V1__Document *)mac_codec_copy(&manager->document->base);
     uv_timer_init(manager->loop, &change->pause);
@@ -266,6 +310,9 @@ netd_change *netd_change_start(netd_manager *manager, Macula__V1__Document *docu
 void netd_change_cancel(netd_change *change, const char *reason) {
     netd_probe_cancel(mac_take(&change->probe));
     uv_timer_stop(&change->pause);
-    if (change->flow)
-        mac_flow_cancel(change->flow, reason);
+    put_back(change);
+    mac_flow_cancel(change->flow, reason); /* its end, some turns of the loop later, only frees */
+    mac_error *error = mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "%s", reason);
+    tell_end(change, error);
+    mac_error_free(error);
 }

@@ -22,7 +22,10 @@ netd_change *netd_change_start(netd_manager *manager, Macula__V1__Document *docu
                                void *data);
 /* The network before the last change is about to come back (nobody confirmed, or another service could not follow). */
 void netd_change_undone(netd_manager *manager);
-/* The change is taken back, if it has begun; on_end comes with CANCELLED. */
+/* Whether it runs towards this very document and is not on its way back. */
+bool netd_change_is_to(const netd_change *change, const Macula__V1__Document *document);
+/* The change is taken back: when this returns, the network before it is wanted again and on_end has come with
+ * CANCELLED. Only before on_end. */
 void netd_change_cancel(netd_change *change, const char *reason);
 
 #endif

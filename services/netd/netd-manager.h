@@ -22,12 +22,13 @@ typedef struct netd_manager {
     struct netd_gateways *gateways;
     struct netd_claims *claims;
     struct netd_renewals *renewals;
-    struct netd_avahi *avahi;       /* NULL: none of this machine's */
-    struct netd_change *change;     /* runs; NULL: none */
-    Macula__V1__Document *document; /* in force; NULL: the defaults */
-    netd_reach had;                 /* by the network before the last change */
-    uint64_t had_until_ms;          /* that one is back, and has so long to reach it again; 0: it is not back */
-    char *returned_why;             /* the last time that a previous network came back */
+    struct netd_avahi *avahi;        /* NULL: none of this machine's */
+    struct netd_change *change;      /* runs; NULL: none */
+    struct application *applied_for; /* who waits for its end: netd-participant.c */
+    Macula__V1__Document *document;  /* in force; NULL: the defaults */
+    netd_reach had;                  /* by the network before the last change */
+    uint64_t had_until_ms;           /* that one is back, and has so long to reach it again; 0: it is not back */
+    char *returned_why;              /* the last time that a previous network came back */
     int64_t returned_ms;
     Macula__V1__Net_Service net;
     Macula__V1__NetControl_Service control;

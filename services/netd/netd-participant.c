@@ -94,6 +94,7 @@ static void on_change_end(netd_change *change, const mac_error *error, const cha
     netd_manager *manager = a->manager;
     (void)change;
     manager->change = NULL;
+    manager->applied_for = NULL;
     if (error) {
         netd_manager_returned(manager, error->message);
         mac_request_fail_error(mac_request_from(a->closure_data), mac_error_copy(error));
@@ -106,32 +107,48 @@ static void on_change_end(netd_change *change, const mac_error *error, const cha
         netd_manager_stop(manager->service, manager);
 }
 
+/* A confd that was killed asks again when it is back: it gets the end of the change that it began. */
+static void ask_again(application *running, const application *now) {
+    mac_request_fail(mac_request_from(running->closure_data), MACULA__V1__ERROR_CODE__CANCELLED, NULL,
+                     "the same was asked again, and that is answered");
+    running->closure = now->closure;
+    running->closure_data = now->closure_data;
+}
+
+static void put_in_force(application *now, Macula__V1__Document *document,
+                         const Macula__V1__ParticipantRequest *input) {
+    netd_manager *manager = now->manager;
+    if (netd_manager_is_same(manager, document)) {
+        netd_manager_accept(manager, document);
+        answer(now, NULL);
+    } else if (input->revert) {
+        netd_change_undone(manager);
+        netd_manager_take(manager, document);
+        netd_manager_judge(manager, false);
+        answer(now, NULL);
+    } else {
+        manager->applied_for = mac_memdup(now, sizeof *now);
+        manager->change =
+            netd_change_start(manager, document, input->confirm_s > 0, on_change_end, manager->applied_for);
+    }
+}
+
 static void participant_apply(Macula__V1__Participant_Service *service, const Macula__V1__ParticipantRequest *input,
                               Macula__V1__ParticipantAnswer_Closure closure, void *closure_data) {
     netd_manager *manager = manager_of(service);
-    application now = {manager, closure, closure_data, netd_keeper_reason(manager->keeper) != NULL};
     if (!input->document) {
         mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__INVALID, "document",
                          "a document expected, none found");
         return;
     }
-    if (manager->change)
+    if (manager->change && !input->revert && netd_change_is_to(manager->change, input->document)) {
+        ask_again(manager->applied_for, &(application){.closure = closure, .closure_data = closure_data});
+        return;
+    }
+    if (manager->change) /* what is in force is compared only when it is certain what that is */
         netd_change_cancel(manager->change, "another change of the network came");
-    Macula__V1__Document *document = (Macula__V1__Document *)mac_codec_copy(&input->document->base);
-    if (netd_manager_is_same(manager, document)) {
-        netd_manager_accept(manager, document);
-        answer(&now, NULL);
-        return;
-    }
-    if (input->revert) {
-        netd_change_undone(manager);
-        netd_manager_take(manager, document);
-        netd_manager_judge(manager, false);
-        answer(&now, NULL);
-        return;
-    }
-    application *later = mac_memdup(&now, sizeof now);
-    manager->change = netd_change_start(manager, document, input->confirm_s > 0, on_change_end, later);
+    application now = {manager, closure, closure_data, netd_keeper_reason(manager->keeper) != NULL};
+    put_in_force(&now, (Macula__V1__Document *)mac_codec_copy(&input->document->base), input);
 }
 
 void netd_participant_init(netd_manager *manager) {

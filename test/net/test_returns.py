@@ -161,13 +161,37 @@ class Change(NetTest):
             self.assertNotIn("does not answer", self.node.net().notes())
         self.assertNotIn("topic=net.gateway", "\n".join(self.node.runner.lines.drain()))
 
-    def test_a_death_in_the_middle_of_a_change_leaves_the_previous_network(self):
+    def begin_dead(self):
+        """A change to a network that leads nowhere, as soon as it is tried."""
         with self.node.events("net.address") as events:
             change = self.node.space.background("/bin/sh", "-c", "exec \"$0\" \"$@\"",
                                                 self.cli_path(), "config", "patch", DEAD, env=self.node.env)
             self.addCleanup(change.close)
             events.wait("10.9.9.2")
-            self.node.kill_netd()
+        return change
+
+    def expect_before(self):
+        """The network before the change, and the configuration that says so."""
+        self.node.wait_net(lambda net: net.gateway() == "192.168.77.1")
+        self.assertEqual(self.node.get("maculaos.network.interfaces.eth0.gateway"), "192.168.77.1")
+        self.assertNotIn("10.9.9.2/24", self.node.space.addresses("eth0"))
+
+    def test_a_confd_that_is_killed_in_the_middle_of_a_change_learns_how_it_ends(self):
+        self.begin_dead()
+        self.node.kill_service("confd")
+        self.node.runner.wait("service=confd.*generation reverted.*no longer reaches")
+        self.expect_before()
+
+    def test_a_confd_that_ends_in_the_middle_of_a_change_takes_it_back(self):
+        self.begin_dead()
+        self.node.cli("services", "restart", "confd").ok()
+        self.node.runner.wait("service=confd.*generation reverted")
+        self.node.runner.wait("service=confd.*ready")
+        self.expect_before()
+
+    def test_a_death_in_the_middle_of_a_change_leaves_the_previous_network(self):
+        change = self.begin_dead()
+        self.node.kill_netd()
         self.assertNotEqual(change.process.wait(PATIENCE), 0)
         self.node.wait_net(lambda net: net.gateway() == "192.168.77.1")
         self.assertTrue(self.node.space.reaches("192.168.77.1"))
