@@ -56,6 +56,7 @@ void netd_reach_make(const netd_probe_item *items, size_t count, netd_reach *ret
 void netd_reach_deinit(netd_reach *reach);
 /* `to` gets what `more` has beside. */
 void netd_reach_join(netd_reach *to, const netd_reach *more);
+#define NETD_REACH_DNS "the name servers"
 /* What `before` has and `now` lacks, as a sentence's end ("the IPv4 gateway, the name servers and portal.example.com");
  * NULL: nothing. Caller frees. */
 char *netd_reach_lost(const netd_reach *before, const netd_reach *now);

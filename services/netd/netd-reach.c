@@ -47,7 +47,7 @@ char *netd_reach_lost(const netd_reach *before, const netd_reach *now) {
     if (before->gateway6 && !now->gateway6)
         mac_strings_add(&lost, "the IPv6 gateway");
     if (before->dns && !now->dns)
-        mac_strings_add(&lost, "the name servers");
+        mac_strings_add(&lost, NETD_REACH_DNS);
     for (size_t i = 0; i < before->targets.count; i++)
         if (!mac_strings_contain(&now->targets, before->targets.items[i]))
             mac_strings_add(&lost, before->targets.items[i]);

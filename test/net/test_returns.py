@@ -77,6 +77,12 @@ class Change(NetTest):
         self.assertIn("the name servers", result.err)
         self.assertIn("nameserver 192.168.77.1\n", self.node.read("/etc/resolv.conf"))
 
+    def test_a_network_that_names_no_name_server_any_more_is_told_so_at_the_key(self):
+        result = self.node.cli("config", "set", "maculaos.network.interfaces.eth0.dns", "--unset").exits(9)
+        self.assertIn("maculaos.dns_nameservers: ", result.err)
+        self.assertIn("the configuration names no name server", result.err)
+        self.assertIn("nameserver 192.168.77.1\n", self.node.read("/etc/resolv.conf"))
+
     def test_with_confirm_the_person_decides(self):
         result = self.node.cli("config", "patch", DEAD, "--confirm", "3s").ok()
         self.assertIn("cannot be reached", result.out + result.err)

@@ -31,6 +31,17 @@ class Changes(NodeCase):
         self.node.cli("config", "set", "maculaos.locale", "C.UTF-8").exits(3)
         self.assertEqual(self.node.generation(), before)
 
+    def test_in_a_network_in_memory_the_last_name_server_can_go_and_come_back(self):
+        named = "nameserver 192.0.2.53\n"
+        self.node.cli("config", "set", "maculaos.dns_nameservers", "192.0.2.53").ok()
+        self.assertIn(named, self.node.read("/etc/resolv.conf"))
+        self.node.cli("config", "set", "maculaos.dns_nameservers", "--unset").ok()
+        self.assertNotIn(named, self.node.read("/etc/resolv.conf"))
+        self.node.cli("config", "rollback").ok()
+        self.assertIn(named, self.node.read("/etc/resolv.conf"))
+        self.node.cli("config", "apply", "-", stdin=self.CONFIG).ok()
+        self.assertNotIn(named, self.node.read("/etc/resolv.conf"))
+
     def test_unsetting_what_was_never_set_is_nothing_to_do(self):
         before = self.node.generation()
         self.node.cli("config", "set", "maculaos.k3s.args", "--unset").exits(3)
