@@ -39,9 +39,19 @@ static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/* jansson holds signed 64 bits only: the text again with every integer beyond, but within unsigned 64 bits, as a
- * string, which is the other form the JSON mapping knows. False when there is none. */
-static bool quote_large(const char *text, size_t length, mac_buffer *ret_text) {
+static bool is_large(const char *number) {
+    codec_integer integer;
+    return codec_integer_parse(number, false, &integer) == 0 && !integer.negative && integer.magnitude > INT64_MAX;
+}
+
+/* A number that jansson holds, but not as it is written: 1.10 would come back as 1.1. */
+static bool is_fraction(const char *number) {
+    return strpbrk(number, ".eE") != NULL;
+}
+
+/* The text again with every number of one kind as a string, which is the other form the JSON mapping knows. False when
+ * there is none. */
+static bool quote_numbers(const char *text, size_t length, bool (*is_meant)(const char *number), mac_buffer *ret_text) {
     bool changed = false;
     for (size_t i = 0; i < length;) {
         size_t start = i;
@@ -52,9 +62,7 @@ static bool quote_large(const char *text, size_t length, mac_buffer *ret_text) {
             while (i < length && (is_digit(text[i]) || (text[i] && strchr("+-.eE", text[i]))))
                 i++;
             mac_autofree char *number = mac_strndup(text + start, i - start);
-            codec_integer integer;
-            if (codec_integer_parse(number, false, &integer) == 0 && !integer.negative &&
-                integer.magnitude > INT64_MAX) {
+            if (is_meant(number)) {
                 mac_buffer_printf(ret_text, "\"%s\"", number);
                 changed = true;
                 continue;
@@ -107,8 +115,10 @@ int mac_codec_parse_json(const char *file, const char *text, size_t length, mac_
         return refuse(problems, &whole, "the document is nested too deeply: expected at most 32 levels");
     json_error_t error;
     json_t *tree = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    /* jansson holds signed 64 bits only; those beyond, but within unsigned 64 bits, become text. */
     mac_autobuffer quoted = {0};
-    if (!tree && json_error_code(&error) == json_error_numeric_overflow && quote_large(text, length, &quoted)) {
+    if (!tree && json_error_code(&error) == json_error_numeric_overflow &&
+        quote_numbers(text, length, is_large, &quoted)) {
         json_error_t second;
         tree = json_loadb(quoted.data, quoted.length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &second);
         if (!tree)
@@ -117,5 +127,17 @@ int mac_codec_parse_json(const char *file, const char *text, size_t length, mac_
     if (!tree)
         return refuse_syntax(file, &error, problems);
     *ret_tree = tree;
+    return 0;
+}
+
+int mac_codec_read_json(const char *file, const char *text, size_t length, mac_problems *problems, json_t **ret_tree) {
+    mac_autoptr(json_t) tree = NULL;
+    mac_autobuffer quoted = {0};
+    int r = mac_codec_parse_json(file, text, length, problems, &tree);
+    if (r < 0)
+        return r;
+    if (quote_numbers(text, length, is_fraction, &quoted)) /* only now: quotes can make sense of what is no JSON */
+        return mac_codec_parse_json(file, quoted.data, quoted.length, problems, ret_tree);
+    *ret_tree = mac_take(&tree);
     return 0;
 }

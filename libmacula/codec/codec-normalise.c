@@ -57,7 +57,8 @@ static bool is_single(const codec_check *check, const codec_value *value, const 
     if (rule->single || json_is_array(value->json))
         return true;
     bool plain_item = !codec_is_message(field) || codec_shorthand(field->descriptor);
-    return check->marks && plain_item && !json_is_object(value->json);
+    bool is_written = check->marks || (check->flags & MAC_CODEC_WRITTEN);
+    return is_written && plain_item && !json_is_object(value->json);
 }
 
 static json_t *normalise_list(codec_check *check, const codec_value *value, const ProtobufCFieldDescriptor *field,

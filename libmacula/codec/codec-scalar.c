@@ -209,8 +209,22 @@ static json_t *bytes_scalar(const codec_check *check, const codec_value *value, 
     return json_string(text);
 }
 
+/* A number or truth value as a document may have it for text (new); NULL: it is something else. */
+static json_t *written_text(const codec_check *check, const json_t *json) {
+    if (!(check->flags & MAC_CODEC_WRITTEN))
+        return NULL;
+    if (json_is_boolean(json))
+        return json_string(json_is_true(json) ? "true" : "false");
+    mac_autofree char *number =
+        json_is_integer(json) ? mac_asprintf("%" JSON_INTEGER_FORMAT, json_integer_value(json)) : NULL;
+    return json_string(number); /* NULL of NULL */
+}
+
 static json_t *string_scalar(const codec_check *check, const codec_value *value, const ProtobufCFieldDescriptor *field,
                              const Macula__V1__FieldRule *rule) {
+    mac_autoptr(json_t) written = written_text(check, value->json);
+    if (written)
+        return string_scalar(check, &(codec_value){value->step, written, value->node}, field, rule);
     if (!json_is_string(value->json))
         return wrong_type(check, value, field, rule);
     const char *text = json_string_value(value->json);

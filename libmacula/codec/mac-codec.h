@@ -44,6 +44,9 @@ void mac_marks_move(mac_marks *marks, const char *from, const char *to);
 
 enum {
     MAC_CODEC_PATCH = 1 << 0, /* normalise: null is allowed and kept (RFC 7396: removes the key); nothing is required */
+    /* normalise: a JSON tree is read as a document that somebody wrote, which could as well be YAML: numbers and truth
+     * values are text where the schema wants text, and one value stands for a list of it */
+    MAC_CODEC_WRITTEN = 1 << 4,
     MAC_CODEC_DEFAULTS = 1 << 1,     /* tree: fields that are not set appear with their declared default */
     MAC_CODEC_MASK = 1 << 2,         /* tree: secret and hashed fields appear as MAC_CODEC_MASKED */
     MAC_CODEC_MASK_PRIVATE = 1 << 3, /* tree: private ones too, which not everybody may read */
@@ -69,6 +72,10 @@ int mac_codec_parse_yaml(const char *file, const char *text, size_t length, mac_
 #define MAC_CODEC_DUPLICATES 1
 int mac_codec_read_yaml(const char *file, const char *text, size_t length, mac_problems *problems, json_t **ret_tree,
                         mac_marks **ret_marks) MAC_MUST_USE;
+
+/* Like mac_codec_parse_json, for MAC_CODEC_WRITTEN: numbers with a fraction or exponent arrive as text, as written. */
+int mac_codec_read_json(const char *file, const char *text, size_t length, mac_problems *problems,
+                        json_t **ret_tree) MAC_MUST_USE;
 
 /* The field that a key of a message means, in every spelling that is read; NULL if there is none. Costs next to
  * nothing: for whoever looks at many keys (mac_path_resolve says what was meant instead, which takes its time). */

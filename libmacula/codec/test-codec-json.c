@@ -120,6 +120,44 @@ static void distances_count_slips(void **state) {
     assert_int_equal(codec_distance("a", "abcdefgh", 3), 4);
 }
 
+/* JSON that somebody wrote as a document. */
+static void written_becomes(const char *text, unsigned flags, const char *expected_json, const char *expected_said) {
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_autoptr(json_t) tree = NULL, *canonical = NULL;
+    assert_int_equal(mac_codec_read_json("f", text, strlen(text), problems, &tree), 0);
+    (void)!mac_codec_normalise(CONFIG, tree, NULL, flags, problems, &canonical);
+    mac_autofree char *said = mac_problems_format(problems);
+    assert_string_equal(said, expected_said);
+    if (expected_json)
+        trees_equal(canonical, expected_json);
+}
+
+static void a_written_document_may_have_numbers_for_text(void **state) {
+    (void)state;
+    written_becomes("{\"hostname\":5,\"environment\":{\"A\":true},\"modules\":\"one\",\"sysctls\":"
+                    "{\"a.b\":-1,\"a.c\":1.10,\"a.d\":1e3,\"a.e\":18446744073709551615}}",
+                    MAC_CODEC_WRITTEN,
+                    "{\"hostname\":\"5\",\"environment\":{\"A\":\"true\"},\"modules\":[\"one\"],\"sysctls\":"
+                    "{\"a.b\":\"-1\",\"a.c\":\"1.10\",\"a.d\":\"1e3\",\"a.e\":\"18446744073709551615\"}}",
+                    "");
+    written_becomes("{\"hostname\":5}", 0, NULL, "hostname: expected text, found the number 5\n");
+    written_becomes("{\"port\":true}", MAC_CODEC_WRITTEN, NULL,
+                    "port: expected a whole number, not negative, found true\n");
+    written_becomes("{\"ratio\":0.25,\"port\":80}", MAC_CODEC_WRITTEN, "{\"ratio\":0.25,\"port\":80}", "");
+    written_becomes("{\"hostname\":{}}", MAC_CODEC_WRITTEN, NULL, "hostname: expected text, found a group of keys\n");
+}
+
+static void quotes_do_not_make_json_of_what_is_none(void **state) {
+    (void)state;
+    static const char *const texts[] = {"{\"a\":1.2.3}", "{\"a\":01.5}", "{\"a\":-e}", "{\"a\":1.}"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(texts); i++) {
+        mac_autoptr(mac_problems) problems = mac_problems_new();
+        json_t *tree = NULL;
+        assert_int_equal(mac_codec_read_json("f", texts[i], strlen(texts[i]), problems, &tree), -22);
+        assert_null(tree);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_is_read),
@@ -127,6 +165,8 @@ int main(void) {
         cmocka_unit_test(size_and_depth_are_limited),
         cmocka_unit_test(base64_comes_in_four_forms),
         cmocka_unit_test(distances_count_slips),
+        cmocka_unit_test(a_written_document_may_have_numbers_for_text),
+        cmocka_unit_test(quotes_do_not_make_json_of_what_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

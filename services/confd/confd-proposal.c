@@ -360,12 +360,12 @@ mac_error *confd_propose_patch(const confd_present *present, const char *patch_j
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(json_t) tree = NULL;
     mac_autoptr(json_t) patch = NULL;
-    if (mac_codec_parse_json("patch", patch_json, strlen(patch_json), problems, &tree) < 0)
+    if (mac_codec_read_json("patch", patch_json, strlen(patch_json), problems, &tree) < 0)
         return mac_error_from_problems(mac_take(&problems));
     if (!json_is_object(tree))
         return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL,
                              "expected a JSON object as merge patch, such as {\"hostname\": \"edge-7\"}");
-    if (mac_codec_normalise(CONFD_DOCUMENT, tree, NULL, MAC_CODEC_PATCH, problems, &patch) < 0)
+    if (mac_codec_normalise(CONFD_DOCUMENT, tree, NULL, MAC_CODEC_PATCH | MAC_CODEC_WRITTEN, problems, &patch) < 0)
         return mac_error_from_problems(mac_take(&problems));
     return propose_canonical_patch(present, patch, ret_proposal);
 }
@@ -373,27 +373,43 @@ mac_error *confd_propose_patch(const confd_present *present, const char *patch_j
 /* ---- one path ---- */
 
 /* The patch that sets a path to a value, if the schema takes it. */
-static json_t *try_value(json_t *tree, const char *path, json_t *value, mac_problems *problems) {
+static json_t *try_value(json_t *tree, const char *path, json_t *value, unsigned flags, mac_problems *problems) {
     mac_autoptr(json_t) patch = NULL;
     json_t *canonical = NULL;
     if (confd_patch_for(tree, path, value, &patch) < 0) {
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, path, "there is no such item in the list");
         return NULL;
     }
-    if (mac_codec_normalise(CONFD_DOCUMENT, patch, NULL, MAC_CODEC_PATCH, problems, &canonical) < 0)
+    if (mac_codec_normalise(CONFD_DOCUMENT, patch, NULL, MAC_CODEC_PATCH | flags, problems, &canonical) < 0)
         return NULL;
     return canonical;
 }
 
-/* A value as a person types it: JSON where the key takes it so, else a text. */
+static bool is_group(const char *text) {
+    const char *start = text + strspn(text, " \t\r\n");
+    return *start == '{' || *start == '[';
+}
+
+/* The JSON that a value is (new); NULL: it is none. */
+static json_t *literal_of(const char *text) {
+    mac_autoptr(mac_problems) ignored = mac_problems_new();
+    json_t *literal = NULL;
+    if (!is_group(text))
+        return json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    return mac_codec_read_json("", text, strlen(text), ignored, &literal) < 0 ? NULL : literal;
+}
+
+/* A value as a person types it: JSON where the key takes it so, else a text. A number alone is not made a text of: the
+ * text that was typed is. */
 static json_t *value_patch(json_t *tree, const char *path, const char *text, mac_problems *problems) {
-    mac_autoptr(json_t) literal = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    mac_autoptr(json_t) literal = literal_of(text);
     mac_autoptr(json_t) word = json_string(text);
     mac_autoptr(mac_problems) as_literal = mac_problems_new();
     mac_autoptr(mac_problems) as_word = mac_problems_new();
-    json_t *patch = literal ? try_value(tree, path, literal, as_literal) : NULL;
+    unsigned flags = is_group(text) ? MAC_CODEC_WRITTEN : 0;
+    json_t *patch = literal ? try_value(tree, path, literal, flags, as_literal) : NULL;
     if (!patch && word)
-        patch = try_value(tree, path, word, as_word);
+        patch = try_value(tree, path, word, 0, as_word);
     if (!word)
         mac_problems_add(as_word, MAC_PROBLEM_ERROR, NULL, path, "expected text in UTF-8");
     if (!patch)
@@ -413,7 +429,7 @@ mac_error *confd_propose_set(const confd_present *present, const char *path, con
                              "expected the path of a key; the whole document is replaced by `config apply FILE`");
     json_t *tree = present->document ? present->document->tree : NULL;
     mac_autoptr(json_t) patch =
-        value ? value_patch(tree, canonical, value, problems) : try_value(tree, canonical, NULL, problems);
+        value ? value_patch(tree, canonical, value, problems) : try_value(tree, canonical, NULL, 0, problems);
     if (!patch)
         return mac_error_from_problems(mac_take(&problems));
     return propose_canonical_patch(present, patch, ret_proposal);

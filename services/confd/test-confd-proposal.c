@@ -189,6 +189,25 @@ static void a_patch_is_kept_as_a_fragment_with_its_nulls(void **state) {
     force_end(&force);
 }
 
+static void json_means_in_a_patch_what_it_means_as_a_document(void **state) {
+    confd_box *box = *state;
+    const char *const json =
+        "{\"hostname\":5,\"maculaos\":{\"modules\":\"loop\",\"sysctls\":{\"net.a\":1,\"net.b\":1.10,\"net.c\":true}}}";
+    in_force force = enforce(box);
+    mac_autoptr(confd_proposal) document = NULL;
+    mac_autoptr(confd_proposal) patch = NULL;
+    mac_autoptr(confd_proposal) set = NULL;
+    mac_autoptr(confd_proposal) word = NULL;
+    assert_proposed(confd_propose_text(&force.present, json, NULL, false, &document));
+    assert_proposed(confd_propose_patch(&force.present, json, &patch));
+    assert_true(json_equal(document->document->tree, patch->document->tree));
+    assert_proposed(confd_propose_set(&force.present, "maculaos.sysctls", "{\"net.a\":1,\"net.b\":1.10}", &set));
+    assert_value(set->document->tree, "maculaos.sysctls", "{\"net.a\":\"1\",\"net.b\":\"1.10\"}");
+    assert_proposed(confd_propose_set(&force.present, "maculaos.labels.x", "1.50", &word));
+    assert_value(word->document->tree, "maculaos.labels.x", "\"1.50\"");
+    force_end(&force);
+}
+
 static void what_was_never_set_is_unset_without_a_trace(void **state) {
     confd_box *box = *state;
     box_write(box, CONFD_FILE, "hostname: a\n");
@@ -377,6 +396,7 @@ int main(void) {
         BOX_TEST(an_edit_that_is_not_applied_yet_is_not_overwritten),
         BOX_TEST(the_same_text_again_is_no_change),
         BOX_TEST(a_patch_is_kept_as_a_fragment_with_its_nulls),
+        BOX_TEST(json_means_in_a_patch_what_it_means_as_a_document),
         BOX_TEST(what_was_never_set_is_unset_without_a_trace),
         BOX_TEST(patches_add_up),
         BOX_TEST(keys_of_a_group_that_was_removed_do_not_come_back_with_a_new_one),
