@@ -11,12 +11,16 @@
 #include "firstboot-listen.h"
 #include "log/mac-log.h"
 
+#define SPARE 16      /* connections that were cut off and that MHD has not looked at since */
 #define SWEEP_MS 1000 /* between looks for connections that take too long, while there are any */
 
 typedef struct connection {
-    struct connection *next, **self;
+    struct connection *next, **self; /* the newest first */
     struct MHD_Connection *handle;
+    char peer[FIRSTBOOT_PEER_SIZE];
     uint64_t since_ms;
+    bool asked; /* its headers are there */
+    bool cut;   /* it ends as soon as MHD looks at it */
 } connection;
 
 /* One request: what has come of its body. */
@@ -58,18 +62,66 @@ static void run(firstboot_server *server) {
         uv_timer_stop(&server->due);
 }
 
+/* ---- connections ---- */
+
+static void cut_off(connection *one) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(one->handle, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info)
+        shutdown(info->connect_fd, SHUT_RDWR);
+    one->cut = true;
+}
+
 /* MHD's own time-out starts anew with each byte; this one does not. */
 static void on_sweep(uv_timer_t *timer) {
     firstboot_server *server = timer->data;
     uint64_t now = mac_now_ms();
-    for (connection *one = server->connections; one; one = one->next) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(one->handle, MHD_CONNECTION_INFO_CONNECTION_FD);
-        if (now >= one->since_ms + FIRSTBOOT_CONNECTION_MS && info)
-            shutdown(info->connect_fd, SHUT_RDWR);
-    }
+    for (connection *one = server->connections; one; one = one->next)
+        if (now >= one->since_ms + (one->asked ? FIRSTBOOT_CONNECTION_MS : FIRSTBOOT_HEADERS_MS))
+            cut_off(one);
     run(server);
     if (!server->connections)
         uv_timer_stop(timer);
+}
+
+/* Of those that are open, how many the peer of this one has. */
+static unsigned count_peer(const firstboot_server *server, const connection *of) {
+    unsigned count = 0;
+    for (const connection *one = server->connections; one; one = one->next)
+        count += !one->cut && mac_streq(one->peer, of->peer);
+    return count;
+}
+
+/* When all places are taken, the peer that has most of them loses its oldest. A browser's connection is served and gone
+ * long before that comes to it; who holds many, or one for long, is cut off first. */
+static void make_room(firstboot_server *server) {
+    unsigned open = 0, most = 0;
+    connection *loser = NULL;
+    for (connection *one = server->connections; one; one = one->next) {
+        unsigned count = one->cut ? 0 : count_peer(server, one);
+        open += !one->cut;
+        if (count > 0 && count >= most) {
+            loser = one;
+            most = count;
+        }
+    }
+    if (open > FIRSTBOOT_CONNECTIONS)
+        cut_off(loser);
+}
+
+static void add_connection(firstboot_server *server, struct MHD_Connection *handle, void **context) {
+    connection *one = mac_malloc(sizeof *one);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *one = (connection){.next = server->connections, .handle = handle, .since_ms = mac_now_ms()};
+    if (info && info->client_addr)
+        firstboot_peer_name(info->client_addr, true, one->peer);
+    one->self = &server->connections;
+    if (one->next)
+        one->next->self = &one->next;
+    server->connections = one;
+    *context = one;
+    make_room(server);
+    if (!uv_is_active((uv_handle_t *)&server->sweep))
+        uv_timer_start(&server->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
 }
 
 static void on_connection(void *data, struct MHD_Connection *handle, void **context,
@@ -77,15 +129,7 @@ static void on_connection(void *data, struct MHD_Connection *handle, void **cont
     firstboot_server *server = data;
     connection *one = *context;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        one = mac_malloc(sizeof *one);
-        *one = (connection){.next = server->connections, .handle = handle, .since_ms = mac_now_ms()};
-        one->self = &server->connections;
-        if (one->next)
-            one->next->self = &one->next;
-        server->connections = one;
-        *context = one;
-        if (!uv_is_active((uv_handle_t *)&server->sweep))
-            uv_timer_start(&server->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+        add_connection(server, handle, context);
     } else if (one) {
         *one->self = one->next;
         if (one->next)
@@ -206,6 +250,9 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *handle, con
     exchange *one = *context;
     if (!one) {
         unsigned status = 0;
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        if (info && info->socket_context)
+            ((connection *)info->socket_context)->asked = true;
         const char *wrong = check_headers(handle, &status);
         if (wrong)
             return refuse(handle, status, wrong);
@@ -264,10 +311,10 @@ static struct MHD_Daemon *start_daemon(firstboot_server *server, int fd) {
         MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server, /* log first: others may log */
         MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)FIRSTBOOT_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)FIRSTBOOT_CONNECTIONS_PEER,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(FIRSTBOOT_CONNECTION_MS / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)FIRSTBOOT_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
-        MHD_OPTION_END);
+        (unsigned)(FIRSTBOOT_CONNECTIONS + SPARE), MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        (unsigned)FIRSTBOOT_CONNECTIONS_PEER, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(FIRSTBOOT_CONNECTION_MS / 1000),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)FIRSTBOOT_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_END);
 }
 
 mac_error *firstboot_server_start(const firstboot_server_options *options, firstboot_server **ret_server) {

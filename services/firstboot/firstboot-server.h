@@ -2,7 +2,8 @@
  *
  * Each connection carries one request and is closed: what is sent behind a request is never looked at, so nothing can
  * be smuggled. A request with Transfer-Encoding, with two lengths or two Host headers is refused. From its first byte
- * to its answer a connection has FIRSTBOOT_CONNECTION_MS; so a slow client costs one of few places for a short time. */
+ * to its answer a connection has FIRSTBOOT_CONNECTION_MS, and for its headers less; when all places are taken, the peer
+ * that holds most of them loses its oldest one. So slow clients, of many addresses even, cost others no place. */
 #ifndef FIRSTBOOT_SERVER_H
 #define FIRSTBOOT_SERVER_H
 
@@ -11,9 +12,10 @@
 #include "base/mac-problem.h"
 #include "firstboot-request.h"
 
-#define FIRSTBOOT_CONNECTIONS 64      /* further ones wait in the kernel's queue until one ends */
+#define FIRSTBOOT_CONNECTIONS 64      /* with a further one, the oldest of the peer that has most is cut off */
 #define FIRSTBOOT_CONNECTIONS_PEER 16 /* of one address; further ones are closed at once */
 #define FIRSTBOOT_CONNECTION_MS 10000 /* then it is cut off */
+#define FIRSTBOOT_HEADERS_MS 5000     /* likewise, while its headers are not complete */
 #define FIRSTBOOT_MEMORY (16u << 10)  /* bytes of headers and buffers of a connection; more is refused */
 
 typedef struct firstboot_server firstboot_server;

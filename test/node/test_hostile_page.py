@@ -4,8 +4,10 @@ import contextlib
 import os
 import pathlib
 import re
+import select
 import signal
 import socket
+import threading
 import time
 import unittest
 import urllib.parse
@@ -40,6 +42,50 @@ def ask(page, text):
 def status(answer):
     match = re.match(r"HTTP/1\.[01] (\d+)", answer)
     return int(match.group(1)) if match else None
+
+
+class SlowRequests:
+    """An address with sixteen connections whose requests never end, and another one for each that is cut off."""
+
+    def __init__(self, page, address):
+        host, port = page.host.split(":")
+        self.server, self.address, self.clients, self.ends = (host, int(port)), address, {}, False
+        self.thread = threading.Thread(target=self.hold)
+        self.holds = threading.Event()
+
+    def add(self):
+        client = socket.socket()
+        client.setblocking(False)
+        client.bind((self.address, 0))
+        client.connect_ex(self.server)
+        self.clients[client] = False
+
+    def hold(self):
+        while not self.ends:
+            while len(self.clients) < 16:
+                self.add()
+            silent = [client for client, asked in self.clients.items() if not asked]
+            readable, writable, _ = select.select(self.clients, silent, [], 0.1)
+            for client in writable:
+                with contextlib.suppress(OSError):
+                    client.send(b"GET / HTTP/1.1\r\n")
+                self.clients[client] = True
+            for client in readable:  # an end: nothing is ever asked
+                client.close()
+                del self.clients[client]
+            if writable:
+                self.holds.set()
+
+    def __enter__(self):
+        self.thread.start()
+        self.holds.wait(PATIENCE)
+        return self
+
+    def __exit__(self, *_):
+        self.ends = True
+        self.thread.join()
+        for client in self.clients:
+            client.close()
 
 
 class Hostile(unittest.TestCase):
@@ -164,6 +210,13 @@ class Hostile(unittest.TestCase):
                 with contextlib.suppress(ConnectionError):
                     client.sendall(b"GET / HTTP/1.1\r\nHost:")
             self.assertEqual(Page(self.node).get("/").status, 200)
+
+    def test_slow_requests_of_many_addresses_do_not_keep_the_owner_out(self):
+        with contextlib.ExitStack() as stack:
+            for number in range(2, 14):
+                stack.enter_context(SlowRequests(self.page, f"127.0.0.{number}"))
+            for _ in range(5):
+                self.assertEqual(Page(self.node).get("/").status, 200)
 
     def wait_for_page(self):
         deadline = time.monotonic() + PATIENCE * 2
