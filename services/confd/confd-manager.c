@@ -86,6 +86,7 @@ static void write_resolved(confd_manager *manager) {
 confd_document *confd_manager_switch(confd_manager *manager, confd_document *document) {
     confd_document *before = manager->document;
     manager->document = document;
+    free(mac_take(&manager->unusable));
     confd_manager_refresh(manager);
     write_resolved(manager);
     return before;
@@ -169,6 +170,7 @@ void confd_manager_close(confd_manager *manager) {
     confd_units_deinit(&manager->units);
     mac_problems_free(manager->notes);
     confd_edits_deinit(manager);
+    free(manager->unusable);
     free(manager->boot_id);
 }
 

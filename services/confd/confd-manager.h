@@ -40,6 +40,7 @@ struct confd_manager {
 
     confd_generation *generation; /* in force; NULL: none yet */
     confd_document *document;     /* of it; never NULL once started */
+    char *unusable;               /* why this version cannot use it, and document is another one; NULL: it can */
     mac_problems *notes;          /* of the last reading of the sources and application, for status */
     struct {                      /* see confd-edits.h */
         char *signature;          /* of the files that were looked at */
@@ -84,8 +85,8 @@ confd_present confd_manager_present(const confd_manager *manager);
 /* A context for applicators: from may be NULL. */
 confd_context confd_manager_context(const confd_manager *manager, const confd_document *to, const confd_document *from,
                                     unsigned phase);
-/* Makes document the one in force (takes it, returns the one before), reads the generation again and writes config.pb.
- */
+/* Makes document the one in force (takes it, returns the one before), which is usable; reads the generation again and
+ * writes config.pb. */
 confd_document *confd_manager_switch(confd_manager *manager, confd_document *document);
 /* Reads the generation in force again: its state may have changed. If that fails the one read before stays. */
 int confd_manager_refresh(confd_manager *manager);

@@ -55,6 +55,7 @@ static void config_status(Macula__V1__Config_Service *service, const Macula__V1_
     Macula__V1__ConfigStatus status = MACULA__V1__CONFIG_STATUS__INIT;
     status.has_generation = status.has_last_good = status.has_applying = status.has_revision = true;
     status.generation = head.current;
+    status.unusable = manager->unusable;
     status.digest = manager->document->digest;
     status.pending = confd_pending_message(&head, confd_boot_ms());
     status.last_good = head.last_good;

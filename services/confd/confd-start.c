@@ -48,16 +48,18 @@ static int take_back_pending(confd_manager *manager) {
 
 /* ---- what is in force ---- */
 
-/* The document of the generation in force; false when there is none that can be used. */
-static bool load_current(confd_manager *manager) {
+/* The document of the generation in force, if there is one; NULL, or why this version cannot use it. */
+static char *load_current(confd_manager *manager) {
     if (!manager->generation)
-        return false;
+        return NULL;
     mac_autoptr(mac_problems) problems = mac_problems_new();
     if (confd_document_from_tree(manager->generation->document, &manager->names, problems, &manager->document) == 0)
-        return true;
-    mac_autofree char *why = mac_problems_format(problems);
+        return NULL;
+    char *why = mac_problems_format(problems); /* a line each */
+    for (size_t end = strlen(why); end && why[end - 1] == '\n'; end--)
+        why[end - 1] = '\0';
     note(manager, MAC_PROBLEM_ERROR, "the generation in force cannot be used by this version", why);
-    return false;
+    return why;
 }
 
 /* Without generation: the image's own file and the kernel command line; failing that, the defaults. */
@@ -185,19 +187,21 @@ mac_error *confd_start_load(confd_manager *manager) {
         mac_error_free(broken);
         confd_store_close(mac_take(&manager->store));
     }
-    load_current(manager);
+    mac_autofree char *unusable = load_current(manager);
     pick_up_disk(manager);
-    mac_error *error = manager->document ? NULL : load_defaults(manager);
+    bool on_defaults = !manager->document;
+    mac_error *error = on_defaults ? load_defaults(manager) : NULL;
     if (error)
         return error;
     confd_manager_switch(manager, manager->document);
+    manager->unusable = on_defaults ? mac_take(&unusable) : NULL;
     return NULL;
 }
 
 mac_error *confd_start_offline(confd_manager *manager) {
     mac_error *error = finish_store(manager);
     if (!error)
-        load_current(manager);
+        free(load_current(manager));
     return error;
 }
 

@@ -188,6 +188,8 @@ const char *healthd_type_name(healthd_type type) {
         return "state";
     case HEALTHD_ENTROPY:
         return "entropy";
+    case HEALTHD_CONFIGURATION:
+        return "configuration";
     }
     return "unknown";
 }

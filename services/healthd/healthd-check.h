@@ -33,9 +33,10 @@ typedef enum healthd_type {
     HEALTHD_MESH = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__mesh,
     HEALTHD_EXEC = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__exec,
     HEALTHD_BUS = MACULA__V1__HEALTH_SECTION__CHECK__TYPE__KIND__bus,
-    HEALTHD_SERVICE, /* of the suite, as the supervisor says */
-    HEALTHD_STATE,   /* the data partition can be written and read */
-    HEALTHD_ENTROPY, /* the kernel's random numbers are ready */
+    HEALTHD_SERVICE,       /* of the suite, as the supervisor says */
+    HEALTHD_STATE,         /* the data partition can be written and read */
+    HEALTHD_ENTROPY,       /* the kernel's random numbers are ready */
+    HEALTHD_CONFIGURATION, /* this version can use the configuration in force */
 } healthd_type;
 
 typedef enum healthd_state {

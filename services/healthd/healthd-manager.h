@@ -17,7 +17,6 @@
 #define HEALTHD_SLACK_MS 500  /* looks that are due so soon are made with those that are due now: fewer wake-ups */
 #define HEALTHD_LINK_MS 10000 /* so long may the bus be away */
 #define HEALTHD_RUNS_MAX 16   /* requests `run` that wait at the same time */
-#define HEALTHD_NODE_CHECK "node.bus"
 
 typedef Macula__V1__HealthStatus__State healthd_node_state;
 #define HEALTHD_NODE(state) MACULA__V1__HEALTH_STATUS__STATE__##state

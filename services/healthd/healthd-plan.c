@@ -62,7 +62,7 @@ static healthd_check *add_own(healthd_plan *plan, const char *name, healthd_type
 }
 
 static void add_own_checks(healthd_plan *plan) {
-    healthd_check *bus = add_own(plan, "node.bus", HEALTHD_BUS);
+    healthd_check *bus = add_own(plan, HEALTHD_NODE_CHECK, HEALTHD_BUS);
     bus->target = mac_strdup("supervisor.status");
     bus->critical = bus->vital = true;
     bus->interval_ms = 0; /* what happens to the connection brings a look: see healthd-manager.c */
@@ -70,6 +70,10 @@ static void add_own_checks(healthd_plan *plan) {
     healthd_check *state = add_own(plan, "node.state", HEALTHD_STATE);
     state->critical = state->vital = true;
     state->timeout_ms = 30000; /* a slow disk that rewrites its cells is not a dead one */
+    healthd_check *configuration = add_own(plan, HEALTHD_CONFIGURATION_CHECK, HEALTHD_CONFIGURATION);
+    configuration->target = mac_strdup("config.status");
+    configuration->interval_ms =
+        0; /* a start of the node decides it; what is wrong then is looked at until it is mended */
     healthd_check *space = add_own(plan, "node.space", HEALTHD_DISK);
     space->gates = false;
     space->target = mac_strdup("/var/lib/maculaos");
@@ -200,6 +204,7 @@ static void check_target(const section_check *from, const char *base, healthd_ch
     case HEALTHD_SERVICE:
     case HEALTHD_STATE:
     case HEALTHD_ENTROPY:
+    case HEALTHD_CONFIGURATION:
         break;
     }
     check->target = mac_strdup(target);

@@ -17,6 +17,9 @@
 #define HEALTHD_BUILT_IN_MS 60000 /* interval of the node's own checks */
 #define HEALTHD_SETTLE_MS 30000   /* so long a service of the suite may be starting before its check fails */
 
+#define HEALTHD_NODE_CHECK "node.bus"
+#define HEALTHD_CONFIGURATION_CHECK "node.configuration"
+
 typedef enum healthd_trigger {
     HEALTHD_WHEN_FAILED,  /* its own hidden check (disk_usage, memory_usage), or node.clock, has failed */
     HEALTHD_WHEN_OOM,     /* the kernel has killed a process for memory */

@@ -1,4 +1,5 @@
 /* Looks that others make for us: a program, the worker (file systems, TLS), a procedure on the bus. */
+#include <jansson.h>
 #include <string.h>
 
 #include "flow/mac-command.h"
@@ -157,12 +158,26 @@ static void call_stop(healthd_probe *probe) {
         mac_call_cancel(mac_take(&c->call)); /* on_answer comes with CANCELLED */
 }
 
+/* confd that answers may still have found that this version cannot use what is configured, and have gone on without:
+ * such a version must not stay. */
+static void say_configuration(healthd_probe *probe, const mac_answer *answer) {
+    json_t *status = json_loadb(answer->data, answer->length, 0, NULL);
+    const char *unusable = json_string_value(json_object_get(status, "unusable"));
+    if (unusable)
+        healthd_probe_say(probe, false, "this version cannot use the configuration in force: %s", unusable);
+    else
+        healthd_probe_say(probe, json_is_object(status), json_is_object(status) ? "in force" : "no status of confd");
+    json_decref(status);
+}
+
 static void on_answer(const mac_answer *answer, void *data) {
     healthd_probe *probe = data;
     call *c = probe->work;
     c->call = NULL;
     if (answer->error)
         healthd_probe_say(probe, false, "%s", answer->error->message);
+    else if (probe->check && probe->check->type == HEALTHD_CONFIGURATION)
+        say_configuration(probe, answer);
     else
         healthd_probe_say(probe, true, "answers");
     healthd_probe_release(probe);

@@ -112,6 +112,7 @@ static void begin(healthd_probe *probe) {
         healthd_probe_exec(probe);
         break;
     case HEALTHD_BUS:
+    case HEALTHD_CONFIGURATION:
         healthd_probe_bus(probe);
         break;
     case HEALTHD_ENTROPY:

@@ -15,6 +15,13 @@ static const char *state_text(Macula__V1__UnitStatus__State state) {
     return value ? value->name : "unknown";
 }
 
+/* A start of confd decides whether it can use what is configured: node.configuration is looked at. */
+static void on_confd_ready(healthd_manager *manager) {
+    healthd_check *check = healthd_plan_find(manager->plan, HEALTHD_CONFIGURATION_CHECK);
+    if (check)
+        check->due_boot = healthd_boot_ms();
+}
+
 /* One unit as it is now. */
 static void on_unit(healthd_manager *manager, const Macula__V1__UnitStatus *unit) {
     if (!unit->name || !*unit->name || mac_streq(unit->name, "supervisor"))
@@ -29,6 +36,8 @@ static void on_unit(healthd_manager *manager, const Macula__V1__UnitStatus *unit
     if (unit->state == STATE(ready) || unit->state == STATE(finished)) {
         changed = healthd_check_set(check, true, text, now, mac_unix_ms());
         check->due_boot = 0;
+        if (mac_streq(unit->name, "confd"))
+            on_confd_ready(manager);
     } else if (unit->state == STATE(failed)) {
         changed = healthd_check_set(check, false, text, now, mac_unix_ms());
         check->due_boot = 0;

@@ -34,7 +34,7 @@ static void the_node_checks_itself_without_any_configuration(void **state) {
     (void)state;
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(healthd_plan) plan = healthd_plan_new(NULL, problems);
-    static const char *const own[] = {"node.bus",    "node.state", "node.space",
+    static const char *const own[] = {"node.bus",    "node.state", "node.configuration", "node.space",
                                       "node.memory", "node.clock", "node.entropy"};
     for (size_t i = 0; i < MAC_ARRAY_SIZE(own); i++)
         assert_non_null(healthd_plan_find(plan, own[i]));

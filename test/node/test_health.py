@@ -19,7 +19,7 @@ class States(HealthCase):
     def test_a_node_without_any_configuration_is_well(self):
         said = self.node.cli("health").ok()
         self.assertIn("health    ok", said.out)
-        for name in ("node.bus", "node.state", "node.space", "node.clock", "node.entropy", "service.confd", "service.nats-server"):
+        for name in ("node.bus", "node.state", "node.configuration", "node.space", "node.clock", "node.entropy", "service.confd", "service.nats-server"):
             self.assertEqual(self.check(name)["state"], "ok", name)
 
     def test_a_web_server_that_becomes_ill_degrades_the_node_and_is_well_again(self):

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The health of the suite itself, the gate of new versions, what is kept, the watchdog."""
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import tempfile
 import unittest
 
@@ -79,6 +81,36 @@ class Suite(unittest.TestCase):
             node.runner.wait("service=healthd msg=\"the bus is back\"")
             node.cli("health", "check").ok()
             self.assertEqual(node.cli("health", "status", "node.bus", "-o", "json").json()["checks"][0]["state"], "ok")
+
+
+class Configuration(unittest.TestCase):
+    def stored_as(self, node, word, other):
+        """What the generation in force says, as a version with other rules would have written it."""
+        with contextlib.closing(sqlite3.connect(node.path("/var/lib/maculaos/generations/confd.db"))) as store, store:
+            self.assertGreater(sum(store.execute(f"UPDATE {table} SET {column} = CAST(replace({column}, ?, ?) AS BLOB)", (word, other)).rowcount
+                                   for table, column in (("generation", "document"), ("blob", "content"))), 1)
+        for name in ("config.yaml", "config.d/99-changes.yaml"):
+            path = node.path("/var/lib/maculaos") / name
+            if path.exists():
+                path.write_text(path.read_text().replace(word, other))
+
+    def test_a_version_that_cannot_use_the_configuration_in_force_may_not_stay(self):
+        with Node(config="hostname: edge-7\nmaculaos:\n  upgrade: {health_hold: 1s}\n") as node:
+            node.cli("health", "check").ok()
+            self.assertEqual(node.cli("health", "status", "node.configuration", "-o", "json").json()["checks"][0]["message"], "in force")
+            node.stop()
+            self.stored_as(node, "edge-7", "edge_7")
+            node.start()
+            node.runner.wait("check=node.configuration state=failed", 120)
+            node.runner.wait("what=node state=degraded", 120)
+            self.assertIn("edge_7", node.cli("config", "status", "-o", "json").json()["unusable"])
+            gate = node.cli("health", "gate", "-o", "json").json()
+            self.assertEqual(gate["state"], "holding")
+            self.assertIn("node.configuration: this version cannot use the configuration in force", " ".join(gate["reasons"]))
+            node.cli("health").exits(10)
+            node.cli("config", "apply", "-", stdin="hostname: edge-8\n").ok()
+            node.runner.wait("check=node.configuration state=ok", 120)
+            self.assertNotIn("unusable", node.cli("config", "status", "-o", "json").json())
 
 
 class Gate(HealthCase):
