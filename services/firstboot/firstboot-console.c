@@ -136,6 +136,18 @@ void firstboot_console_update(firstboot_manager *manager) {
         show(manager);
 }
 
+bool firstboot_console_left(mac_root *root) {
+    struct stat status;
+    return mac_fs_stat(root, PORT_FILE, &status) == 0;
+}
+
+void firstboot_console_tell_gone(firstboot_manager *manager) {
+    Macula__V1__FirstbootStatus status = MACULA__V1__FIRSTBOOT_STATUS__INIT;
+    status.has_phase = true;
+    status.phase = FIRSTBOOT_DONE;
+    (void)!mac_bus_publish(manager->bus, "firstboot.page", &status.base); /* netd looks when the network changes, too */
+}
+
 void firstboot_console_remove(firstboot_manager *manager) {
     (void)!mac_fs_remove_relaxed(manager->root, PORT_FILE);
     int result = mac_fs_remove_relaxed(manager->root, CONSOLE_FILE);

@@ -320,7 +320,9 @@ mac_error *firstboot_manager_start(mac_service *service, void **ret_object) {
     manager->root = mac_service_root(service);
     if (mac_fs_stat(manager->root, FIRSTBOOT_CONFIGURED, &status) == 0) {
         (void)!mac_fs_remove(manager->root, FIRSTBOOT_DRAFT); /* where the end came between mark and this */
-        manager->only_tells = mac_fs_stat(manager->root, FIRSTBOOT_NOTICE, &status) == 0;
+        manager->only_tells =
+            mac_fs_stat(manager->root, FIRSTBOOT_NOTICE, &status) == 0 || firstboot_console_left(manager->root);
+        firstboot_console_remove(manager);
         if (manager->only_tells) {
             *ret_object = manager;
             return NULL;
@@ -360,6 +362,8 @@ void firstboot_manager_connected(mac_service *service, void *object, bool connec
         firstboot_naming_look(&manager->naming);
         firstboot_console_tell(manager);
     }
+    if (connected && manager->only_tells)
+        firstboot_console_tell_gone(manager);
     if (connected && manager->only_tells && !firstboot_notice_tell(manager->root, manager->bus, on_told, manager))
         on_told(manager);
     if (connected && !manager->only_tells && manager->draft.phase == FIRSTBOOT_DONE)
@@ -405,6 +409,8 @@ void firstboot_manager_stop(mac_service *service, void *object) {
     firstboot_pairing_close(&manager->pairing);
     firstboot_finish_close(&manager->finish);
     firstboot_console_remove(manager);
+    if (manager->draft.phase == FIRSTBOOT_DONE)
+        firstboot_console_tell_gone(manager);
     firstboot_air_stop(&manager->air);
     firstboot_naming_stop(&manager->naming);
     uv_close((uv_handle_t *)&manager->end, on_closed);

@@ -68,7 +68,12 @@ int firstboot_manager_finish(firstboot_manager *manager, bool reboot) MAC_MUST_U
 void firstboot_console_update(firstboot_manager *manager);
 /* Tells, by an event, where the page is. */
 void firstboot_console_tell(firstboot_manager *manager);
+/* Takes away what the screens show and what opens the port. */
 void firstboot_console_remove(firstboot_manager *manager);
+/* Whether a page that did not end by itself has left its port open. */
+bool firstboot_console_left(mac_root *root);
+/* Tells, by an event, that there is no page any more. */
+void firstboot_console_tell_gone(firstboot_manager *manager);
 
 /* ---- firstboot-methods.c ---- */
 int firstboot_methods_serve(firstboot_manager *manager) MAC_MUST_USE;

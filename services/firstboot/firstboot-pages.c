@@ -5,7 +5,8 @@
 #include "firstboot-qr.h"
 
 #define STATE(name) MACULA__V1__FIRSTBOOT_STATUS__PAIRING__##name
-#define REFRESH_S 3 /* of pages that wait for something, where there is no JavaScript */
+#define REFRESH_S 3        /* of pages that wait for something, where there is no JavaScript */
+#define REFRESH_FINISH_S 1 /* of the one that shows the end before the node restarts, which it does 3 s later */
 
 static void begin(mac_buffer *page, const firstboot_view *view, const char *title, const char *current,
                   unsigned refresh_s) {
@@ -268,14 +269,14 @@ void firstboot_page_review(mac_buffer *page, const firstboot_view *view, const c
 /* ---- the end ---- */
 
 void firstboot_page_finish(mac_buffer *page, const firstboot_view *view) {
-    begin(page, view, T(FINISH_TITLE), "review", REFRESH_S);
+    begin(page, view, T(FINISH_TITLE), "review", REFRESH_FINISH_S);
     mac_autofree char *percent = mac_asprintf("%u", view->finish.percent);
     firstboot_html(page,
                    "<p>{}</p><p><progress id=\"progress\" max=\"100\" value=\"{}\" aria-label=\"{}\"></progress></p>",
                    T(FINISH_INTRO), percent, T(FINISH_TITLE));
     mac_buffer_text(page, "<p id=\"doing\" data-poll=\"finish\" role=\"status\"");
     add_state(page, view);
-    firstboot_html(page, ">{}</p>", view->finish.message);
+    firstboot_html(page, " data-gone=\"{}\">{}</p>", T(FINISH_GONE), view->finish.message);
     firstboot_page_end(page);
 }
 

@@ -7,7 +7,7 @@
 
 #define NFT_MS 10000
 #define CONFIGURED "/var/lib/maculaos/.configured"
-#define SETUP_PORT "/run/macula/firstboot/port" /* where something else has port 80 */
+#define SETUP_PORT "/run/macula/firstboot/port" /* as long as there is a page */
 #define JOBS_MAX 8                              /* that wait; more are refused */
 #define AGAIN_MS 1000u
 #define AGAIN_MAX_MS 60000u
@@ -49,9 +49,9 @@ netd_firewall_facts netd_filter_facts(const netd_filter *filter) {
     static const char *const k3s[] = {"/usr/local/bin/k3s", "/usr/bin/k3s"};
     netd_firewall_facts facts = {0};
     struct stat status;
-    facts.configured = mac_fs_stat(filter->root, CONFIGURED, &status) == 0;
-    if (!facts.configured)
-        facts.setup_port = setup_port(filter->root);
+    facts.setup_port = setup_port(filter->root);
+    /* Who set the node up over the network is to see that it is done: the page outlives the mark for a minute. */
+    facts.configured = !facts.setup_port && mac_fs_stat(filter->root, CONFIGURED, &status) == 0;
     for (size_t i = 0; i < MAC_ARRAY_SIZE(k3s); i++)
         facts.has_k3s |= mac_fs_stat(filter->root, k3s[i], &status) == 0;
     return facts;

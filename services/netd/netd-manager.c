@@ -123,7 +123,7 @@ static void on_config_changed(const mac_event *event, void *data) {
 }
 
 /* The port of the set-up page opens with it, wherever that is, and closes with it, also on a node that does not restart
- * then. */
+ * then: it says so once its port is in no file any more. */
 static void on_set_up(const mac_event *event, void *data) {
     netd_manager *manager = data;
     (void)event;

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The firewall: what comes in and what does not, over IPv4 and IPv6, from each side; and who must not be locked out."""
+import http.client
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import threading
 import unittest
 
 from net_harness import NetTest
+from setup_page import Page
 
 NODE = """
 maculaos:
@@ -56,6 +58,25 @@ while data := c.recv(64):
 """
 PORTS = [22, 80, 4223, 8080]
 PATIENCE_OF_A_DROP = "1.5"
+
+
+class DistantConnection(http.client.HTTPConnection):
+    def __init__(self, space, host):
+        super().__init__(host)
+        self.space = space
+
+    def connect(self):
+        self.sock = self.space.connect(self.host, self.port)
+
+
+class DistantPage(Page):
+    """A browser on another machine."""
+
+    def __init__(self, space, node, host):
+        self.node, self.space, self.host, self.cookie, self.last = node, space, host, None, None
+
+    def connect(self):
+        return DistantConnection(self.space, self.host)
 
 
 class Firewall(NetTest):
@@ -193,7 +214,8 @@ class Firewall(NetTest):
         self.assertEqual(self.state(self.node.space, "192.168.77.1", 9000), "open")
 
     def test_the_port_of_the_set_up_closes_with_it_without_a_restart(self):
-        node = self.lan.node(NODE, interfaces=("eth0",), services=("confd", "netd", "firstboot"))
+        node = self.lan.node(NODE, interfaces=("eth0",), services=("confd", "netd", "firstboot"),
+                             env={"MACULA_FIRSTBOOT_LINGER_MS": "3000"})
         self.addCleanup(node.stop)
         node.wait_net(lambda net: any(c["name"] == "setup" for c in net.status["firewall"].get("counters", [])))
         key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl3dIeudNqd0DPMRD6OIh65tjkxFNOtbnvj4WVzUCrF me"
@@ -210,6 +232,25 @@ class Firewall(NetTest):
         port = node.until(lambda: re.search(r"//192.168.77.20:(\d+)", node.read("/run/macula/firstboot/console"))).group(1)
         self.assertTrue(node.until(lambda: self.state(self.near, "192.168.77.20", port) == "open"))
         self.assertEqual(self.state(self.near, "192.168.77.20", 80), "silent")
+
+    def test_who_sets_the_node_up_over_the_network_sees_the_end_and_then_the_port_closes(self):
+        config = NODE.replace(".10/", ".20/").replace("::10/", "::20/")
+        node = self.lan.node(config, services=("confd", "netd", "firstboot"), env={"MACULA_FIRSTBOOT_OUTSIDE": "1"})
+        self.addCleanup(node.stop)
+        node.wait_net(lambda net: net.address("eth0", "configured", "192.168.77.20"))
+        self.assertTrue(self.near.reaches("192.168.77.20"))
+        host = node.until(lambda: re.search(r"//(192.168.77.20:\d+)", node.read("/run/macula/firstboot/console"))).group(1)
+        self.assertTrue(node.until(lambda: self.state(self.near, *host.split(":")) == "open"))
+        page = DistantPage(self.near, node, host)
+        page.get("/")
+        page.enter()
+        page.answer_all()
+        page.finish()
+        node.runner.wait_once('msg="the node is configured"')
+        node.cli("config", "set", "maculaos.security.firewall.rules", '[{"protocol": "tcp", "ports": ["9999"]}]').ok()  # loads it
+        self.assertIn("The node is configured", page.get("/finish").text)
+        node.kill_service("firstboot")
+        self.assertTrue(node.until(lambda: self.state(self.near, *host.split(":")) == "silent"))
 
     def test_what_cannot_be_loaded_is_tried_again(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -26,9 +26,12 @@ const wrong = document.querySelector('[aria-invalid=true]');
 if (wrong) wrong.focus();
 const poll = document.querySelector('[data-poll]');
 if (poll) {
+  let silent = 0;
   const look = async () => {
     try {
-      const answer = await fetch('/status', {cache: 'no-store'});
+      const limit = AbortSignal.timeout ? {signal: AbortSignal.timeout(4000)} : {};
+      const answer = await fetch('/status', {cache: 'no-store', ...limit});
+      silent = 0;
       if (!answer.ok) { location.reload(); return; }
       const status = await answer.json();
       const state = `${status.phase} ${status.pairing}`;
@@ -38,7 +41,10 @@ if (poll) {
         bar.value = status.percent;
         if (poll.textContent !== status.message) poll.textContent = status.message;
       }
-    } catch (error) { /* the node restarts, or its address has changed */ }
+    } catch (error) { /* the node restarts, or its address has changed */
+      silent++;
+      if (silent === 5 && poll.dataset.gone) poll.textContent = poll.dataset.gone;
+    }
     setTimeout(look, 1000);
   };
   look();
