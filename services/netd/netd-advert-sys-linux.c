@@ -45,7 +45,7 @@ int netd_advert_watch_new(uv_loop_t *loop,
     netd_advert_watch *watch = mac_calloc(1, sizeof *watch);
     *watch = (netd_advert_watch){.on_options = on_options, .data = data};
     *ret_watch = watch;
-    return netd_netlink_watch_new(loop, &group, 1, NULL, on_message, watch, &watch->netlink);
+    return netd_netlink_watch_new(loop, NETLINK_ROUTE, &group, 1, NULL, on_message, watch, &watch->netlink);
 }
 
 void netd_advert_solicit(int index) {

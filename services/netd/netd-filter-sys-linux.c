@@ -82,8 +82,16 @@ int netd_filter_counters(void (*on_counter)(const char *name, uint64_t packets, 
     return r;
 }
 
+static int on_rule(const struct nlmsghdr *message, void *data) {
+    if (message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
+        return MNL_CB_OK;
+    *(bool *)data = true;
+    return MNL_CB_STOP;
+}
+
 bool netd_filter_has_table(void) {
     netd_netlink *netlink = mac_calloc(1, sizeof *netlink);
+    bool has_rules = false;
     int r = netd_netlink_open(netlink, NETLINK_NETFILTER);
     if (r == 0) {
         struct nlmsghdr *message = nft_message(netlink, NFT_MSG_GETOBJ, NLM_F_ACK);
@@ -92,9 +100,57 @@ bool netd_filter_has_table(void) {
         mnl_attr_put_u32(message, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
         r = netd_netlink_talk(netlink, message, NULL, NULL);
     }
+    if (r == 0) { /* a chain that was emptied keeps its policy, and with it nobody gets in */
+        struct nlmsghdr *message = nft_message(netlink, NFT_MSG_GETRULE, NLM_F_DUMP);
+        mnl_attr_put_strz(message, NFTA_RULE_TABLE, NETD_FIREWALL_TABLE);
+        mnl_attr_put_strz(message, NFTA_RULE_CHAIN, "input");
+        r = netd_netlink_talk(netlink, message, on_rule, &has_rules);
+        r = r == 0 && !has_rules ? -ENOENT : r;
+    }
     netd_netlink_close(netlink);
     free(netlink);
     return r != -ENOENT; /* what cannot be asked is not taken for gone */
+}
+
+/* ---- who changes the table ---- */
+
+struct netd_filter_watch {
+    netd_netlink_watch *netlink;
+    void (*on_table)(void *data);
+    void *data;
+};
+
+/* In all messages of nf_tables the first attribute is the name of the table. */
+static int on_table_attribute(const struct nlattr *attribute, void *data) {
+    if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0)
+        *(bool *)data |= strcmp(mnl_attr_get_str(attribute), NETD_FIREWALL_TABLE) == 0;
+    return MNL_CB_OK;
+}
+
+/* What was lost could have been about the table. */
+static void on_nft_message(const struct nlmsghdr *message, void *data) {
+    const netd_filter_watch *watch = data;
+    bool is_ours = message == NULL;
+    if (message && message->nlmsg_type >> 8 == NFNL_SUBSYS_NFTABLES &&
+        mnl_nlmsg_get_payload_len(message) >= sizeof(struct nfgenmsg) &&
+        ((const struct nfgenmsg *)mnl_nlmsg_get_payload(message))->nfgen_family == NFPROTO_INET)
+        mnl_attr_parse(message, sizeof(struct nfgenmsg), on_table_attribute, &is_ours);
+    if (is_ours)
+        watch->on_table(watch->data);
+}
+
+int netd_filter_watch_new(uv_loop_t *loop, void (*on_table)(void *data), void *data, netd_filter_watch **ret_watch) {
+    static const int group = NFNLGRP_NFTABLES;
+    netd_filter_watch *watch = mac_calloc(1, sizeof *watch);
+    *watch = (netd_filter_watch){.on_table = on_table, .data = data};
+    *ret_watch = watch;
+    return netd_netlink_watch_new(loop, NETLINK_NETFILTER, &group, 1, NULL, on_nft_message, watch, &watch->netlink);
+}
+
+void netd_filter_watch_free(netd_filter_watch *watch) {
+    if (watch)
+        netd_netlink_watch_free(watch->netlink);
+    free(watch);
 }
 
 /* ---- sessions ---- */

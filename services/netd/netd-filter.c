@@ -11,6 +11,8 @@
 #define JOBS_MAX 8                              /* that wait; more are refused */
 #define AGAIN_MS 1000u
 #define AGAIN_MAX_MS 60000u
+#define LOOK_MS 20u    /* changes of the table come in bursts */
+#define FIGHT_MS 1000u /* between two loads of a table that somebody else keeps removing */
 
 typedef struct job {
     netd_filter *filter;
@@ -33,6 +35,9 @@ struct netd_filter {
     netd_firewall_facts facts; /* that `wanted` was made of */
     uv_timer_t again;          /* until what could not be loaded is tried again */
     unsigned again_ms;
+    uv_timer_t look; /* somebody has changed the table: soon looked whether it still is one */
+    bool look_later; /* while something was being loaded */
+    uint64_t removed_ms;
 };
 
 static void run_first(netd_filter *filter);
@@ -113,6 +118,8 @@ static void finish(netd_filter *filter, const char *problem) {
     free(done);
 }
 
+static void on_table(void *data);
+
 static void on_nft_end(mac_command *command, const mac_command_result *result, void *data) {
     job *j = data;
     netd_filter *filter = j->filter;
@@ -127,6 +134,8 @@ static void on_nft_end(mac_command *command, const mac_command_result *result, v
     mac_autofree char *said = mac_strndup(result->output, strcspn(result->output, "\n"));
     finish(filter, !error ? NULL : *said ? said : error->message);
     run_first(filter);
+    if (!filter->count && filter->look_later)
+        on_table(filter);
 }
 
 static void run_first(netd_filter *filter) {
@@ -196,10 +205,24 @@ void netd_filter_look(netd_filter *filter) {
     if (!filter->enabled || !filter->loaded || filter->count || netd_sys_has_table(filter->sys))
         return;
     mac_log_warning("somebody has removed or replaced the firewall; it is loaded again", NULL);
+    filter->removed_ms = mac_now_ms();
     job *j = mac_calloc(1, sizeof *j);
     j->filter = filter;
     j->text = mac_take(&filter->loaded);
     add_job(filter, j);
+}
+
+static void on_look(uv_timer_t *timer) {
+    netd_filter_look(timer->data);
+}
+
+/* Our own loads are told here, too: then nothing is found to be wrong. */
+static void on_table(void *data) {
+    netd_filter *filter = data;
+    bool is_fight = filter->removed_ms && mac_now_ms() < filter->removed_ms + FIGHT_MS;
+    filter->look_later = filter->count > 0;
+    if (!filter->look_later && !uv_is_active((uv_handle_t *)&filter->look))
+        uv_timer_start(&filter->look, on_look, is_fight ? FIGHT_MS : LOOK_MS, 0);
 }
 
 const char *netd_filter_problem(const netd_filter *filter) {
@@ -211,11 +234,21 @@ netd_filter *netd_filter_new(mac_root *root, uv_loop_t *loop, netd_sys *sys) {
     *filter = (netd_filter){.root = root, .sys = sys, .again_ms = AGAIN_MS};
     uv_timer_init(loop, &filter->again);
     filter->again.data = filter;
+    uv_timer_init(loop, &filter->look);
+    filter->look.data = filter;
+    int r = netd_sys_watch_table(sys, on_table, filter);
+    if (r < 0)
+        mac_log_warning("it cannot be seen when somebody removes the firewall", "error=" MAC_LOG_Q("%s"), strerror(-r));
     return filter;
 }
 
 static void on_closed(uv_handle_t *handle) {
     free(handle->data);
+}
+
+static void on_look_closed(uv_handle_t *handle) {
+    netd_filter *filter = handle->data;
+    uv_close((uv_handle_t *)&filter->again, on_closed);
 }
 
 void netd_filter_free(netd_filter *filter) {
@@ -236,5 +269,6 @@ void netd_filter_free(netd_filter *filter) {
     free(filter->loaded);
     free(filter->wanted);
     free(filter->problem);
-    uv_close((uv_handle_t *)&filter->again, on_closed);
+    uv_timer_stop(&filter->again);
+    uv_close((uv_handle_t *)&filter->look, on_look_closed);
 }

@@ -28,13 +28,15 @@ int netd_netlink_talk(netd_netlink *netlink, struct nlmsghdr *message, mnl_cb_t 
 /* Links, addresses and the routes of the main table. */
 int netd_netlink_dump(netd_netlink *netlink, netd_state *ret_state);
 
-/* netd-netlink-watch-sys-linux.c: hears what the kernel says to these groups (RTNLGRP_…), and lets only what the filter
- * passes wake anybody; NULL: everything. message is NULL when something was lost. 0 or a negative errno. */
+/* netd-netlink-watch-sys-linux.c: hears what the kernel says to these groups of a family (RTNLGRP_… of NETLINK_ROUTE),
+ * and lets only what the filter passes wake anybody; NULL: everything. message is NULL when something was lost. 0 or a
+ * negative errno. */
 typedef struct netd_netlink_watch netd_netlink_watch;
 typedef void (*netd_netlink_callback)(const struct nlmsghdr *message, void *data);
 struct sock_fprog;
-int netd_netlink_watch_new(uv_loop_t *loop, const int *groups, size_t count, const struct sock_fprog *filter,
-                           netd_netlink_callback on_message, void *data, netd_netlink_watch **ret_watch) MAC_MUST_USE;
+int netd_netlink_watch_new(uv_loop_t *loop, int family, const int *groups, size_t count,
+                           const struct sock_fprog *filter, netd_netlink_callback on_message, void *data,
+                           netd_netlink_watch **ret_watch) MAC_MUST_USE;
 /* No call comes after it; the loop must run once more before it ends. NULL is nothing. */
 void netd_netlink_watch_free(netd_netlink_watch *watch);
 
@@ -60,6 +62,10 @@ void netd_silent_watch_free(netd_silent_watch *watch);
 int netd_filter_counters(void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
                          void *data);
 bool netd_filter_has_table(void);
+typedef struct netd_filter_watch netd_filter_watch;
+int netd_filter_watch_new(uv_loop_t *loop, void (*on_table)(void *data), void *data,
+                          netd_filter_watch **ret_watch) MAC_MUST_USE;
+void netd_filter_watch_free(netd_filter_watch *watch);
 int netd_filter_sessions(uint16_t port, void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data),
                          void *data);
 

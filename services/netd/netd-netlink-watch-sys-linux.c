@@ -1,4 +1,4 @@
-/* A netlink socket that hears what the kernel says to groups of NETLINK_ROUTE. */
+/* A netlink socket that hears what the kernel says to groups. */
 #include <errno.h>
 #include <linux/filter.h>
 #include <sys/socket.h>
@@ -61,11 +61,12 @@ static int prepare(struct mnl_socket *socket, const int *groups, size_t count, c
     return 0;
 }
 
-int netd_netlink_watch_new(uv_loop_t *loop, const int *groups, size_t count, const struct sock_fprog *filter,
-                           netd_netlink_callback on_message, void *data, netd_netlink_watch **ret_watch) {
+int netd_netlink_watch_new(uv_loop_t *loop, int family, const int *groups, size_t count,
+                           const struct sock_fprog *filter, netd_netlink_callback on_message, void *data,
+                           netd_netlink_watch **ret_watch) {
     netd_netlink_watch *watch = mac_calloc(1, sizeof *watch);
     *watch = (netd_netlink_watch){.on_message = on_message, .data = data};
-    watch->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    watch->socket = mnl_socket_open2(family, SOCK_CLOEXEC | SOCK_NONBLOCK);
     int r = watch->socket ? prepare(watch->socket, groups, count, filter) : -errno;
     if (r == 0)
         r = uv_poll_init(loop, &watch->poll, mnl_socket_get_fd(watch->socket));

@@ -55,5 +55,5 @@ int netd_silent_watch_new(uv_loop_t *loop, void (*on_silent)(int index, const ne
     netd_silent_watch *watch = mac_calloc(1, sizeof *watch);
     *watch = (netd_silent_watch){.on_silent = on_silent, .data = data};
     *ret_watch = watch;
-    return netd_netlink_watch_new(loop, &group, 1, &filter, on_message, watch, &watch->netlink);
+    return netd_netlink_watch_new(loop, NETLINK_ROUTE, &group, 1, &filter, on_message, watch, &watch->netlink);
 }

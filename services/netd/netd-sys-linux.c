@@ -25,6 +25,7 @@ typedef struct sys_linux {
     netd_advert_watch *adverts;
     netd_silent_watch *silent;
     netd_claim_watch *claims;
+    netd_filter_watch *table;
     uv_timer_t settle;
     void (*on_change)(void *data);
     void *data;
@@ -210,7 +211,8 @@ static int linux_watch(netd_sys *base, void (*on_change)(void *data), void *data
     sys_linux *sys = of(base);
     sys->on_change = on_change;
     sys->data = data;
-    int r = netd_netlink_watch_new(base->loop, groups, MAC_ARRAY_SIZE(groups), NULL, on_event, sys, &sys->events);
+    int r = netd_netlink_watch_new(base->loop, NETLINK_ROUTE, groups, MAC_ARRAY_SIZE(groups), NULL, on_event, sys,
+                                   &sys->events);
     if (r < 0)
         return r;
     uv_timer_init(base->loop, &sys->settle);
@@ -340,6 +342,10 @@ static bool linux_has_table(netd_sys *sys) {
     return netd_filter_has_table();
 }
 
+static int linux_watch_table(netd_sys *base, void (*on_table)(void *data), void *data) {
+    return netd_filter_watch_new(base->loop, on_table, data, &of(base)->table);
+}
+
 static int linux_sessions(netd_sys *sys, uint16_t port,
                           void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data), void *data) {
     (void)sys;
@@ -368,6 +374,7 @@ static void linux_free(netd_sys *base) {
     netd_advert_watch_free(sys->adverts);
     netd_silent_watch_free(sys->silent);
     netd_claim_watch_free(sys->claims);
+    netd_filter_watch_free(sys->table);
     netd_netlink_watch_free(sys->events);
     if (sys->events) { /* and with it the timer */
         uv_close((uv_handle_t *)&sys->settle, on_closed);
@@ -378,13 +385,11 @@ static void linux_free(netd_sys *base) {
 }
 
 netd_sys *netd_sys_linux_new(mac_error **ret_error) {
-    static const netd_sys_ops ops = {linux_read,          linux_apply,          linux_watch,
-                                     linux_watch_adverts, linux_solicit,        linux_watch_silent,
-                                     linux_watch_claims,  linux_claims_of,      linux_announce,
-                                     linux_sysctl,        linux_neighbour_ask,  linux_neighbour,
-                                     linux_run,           linux_counters,       linux_has_table,
-                                     linux_sessions,      linux_wireguard_read, linux_wireguard_write,
-                                     linux_free};
+    static const netd_sys_ops ops = {linux_read,     linux_apply,          linux_watch,           linux_watch_adverts,
+                                     linux_solicit,  linux_watch_silent,   linux_watch_claims,    linux_claims_of,
+                                     linux_announce, linux_sysctl,         linux_neighbour_ask,   linux_neighbour,
+                                     linux_run,      linux_counters,       linux_has_table,       linux_watch_table,
+                                     linux_sessions, linux_wireguard_read, linux_wireguard_write, linux_free};
     sys_linux *sys = mac_calloc(1, sizeof *sys);
     sys->base.ops = &ops;
     int r = netd_netlink_open(&sys->netlink, NETLINK_ROUTE);

@@ -255,6 +255,13 @@ static int record_counters(netd_sys *base,
     return 0;
 }
 
+static int record_watch_table(netd_sys *base, void (*on_table)(void *data), void *data) {
+    (void)base;
+    (void)on_table;
+    (void)data;
+    return 0;
+}
+
 static bool record_has_table(netd_sys *base) {
     (void)base;
     return true;
@@ -308,13 +315,12 @@ static void record_free(netd_sys *base) {
     free(sys);
 }
 
-static const netd_sys_ops record_ops = {record_read,          record_apply,          record_watch,
-                                        record_watch_adverts, record_solicit,        record_watch_silent,
-                                        record_watch_claims,  record_claims_of,      record_announce,
-                                        record_sysctl,        record_neighbour_ask,  record_neighbour,
-                                        record_run,           record_counters,       record_has_table,
-                                        record_sessions,      record_wireguard_read, record_wireguard_write,
-                                        record_free};
+static const netd_sys_ops record_ops = {
+    record_read,     record_apply,          record_watch,           record_watch_adverts,
+    record_solicit,  record_watch_silent,   record_watch_claims,    record_claims_of,
+    record_announce, record_sysctl,         record_neighbour_ask,   record_neighbour,
+    record_run,      record_counters,       record_has_table,       record_watch_table,
+    record_sessions, record_wireguard_read, record_wireguard_write, record_free};
 
 const mac_strings *netd_sys_record_calls(const netd_sys *sys) {
     return sys->ops == &record_ops ? &of(sys)->calls : NULL;

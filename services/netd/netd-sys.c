@@ -57,6 +57,10 @@ int netd_sys_counters(netd_sys *sys, void (*on_counter)(const char *name, uint64
     return sys->ops->counters(sys, on_counter, data);
 }
 
+int netd_sys_watch_table(netd_sys *sys, void (*on_table)(void *data), void *data) {
+    return sys->ops->watch_table(sys, on_table, data);
+}
+
 bool netd_sys_has_table(netd_sys *sys) {
     return sys->ops->has_table(sys);
 }

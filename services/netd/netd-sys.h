@@ -67,8 +67,11 @@ int netd_sys_run(netd_sys *sys, const mac_command_options *options, mac_command 
 /* Counters of the table `inet macula`. 0 or a negative errno. */
 int netd_sys_counters(netd_sys *sys, void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
                       void *data) MAC_MUST_USE;
-/* Whether that table is there and netd's. */
+/* Whether that table is there, netd's, and not emptied. */
 bool netd_sys_has_table(netd_sys *sys);
+/* on_table is called from the loop when anybody, netd's own loads among them, has changed that table: maybe often, for
+ * each rule. */
+int netd_sys_watch_table(netd_sys *sys, void (*on_table)(void *data), void *data) MAC_MUST_USE;
 /* TCP connections that others have to this port. */
 int netd_sys_sessions(netd_sys *sys, uint16_t port,
                       void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data),
@@ -101,6 +104,7 @@ typedef struct netd_sys_ops {
     int (*counters)(netd_sys *sys, void (*on_counter)(const char *name, uint64_t packets, uint64_t bytes, void *data),
                     void *data);
     bool (*has_table)(netd_sys *sys);
+    int (*watch_table)(netd_sys *sys, void (*on_table)(void *data), void *data);
     int (*sessions)(netd_sys *sys, uint16_t port,
                     void (*on_session)(const netd_ip *remote, const netd_ip *local, void *data), void *data);
     int (*wireguard_read)(netd_sys *sys, int index, netd_wireguard **ret_wireguard);

@@ -272,9 +272,15 @@ class Firewall(NetTest):
             self.assertIn("table inet macula", node.space.exec("nft", "list", "tables").stdout)
 
     def test_what_somebody_flushes_comes_back(self):
-        self.node.space.exec("nft", "flush", "ruleset")
-        self.node.wait_net(lambda net: net.status["firewall"].get("counters"))
-        self.assertEqual(self.state(self.near, "192.168.77.10", 8080), "silent")
+        def is_whole():
+            return "service_ssh" in self.node.space.exec("nft", "list", "chain", "inet", "macula", "input", check=False).stdout
+
+        for command in ("flush ruleset", "delete table inet macula", "flush table inet macula", "flush chain inet macula input"):
+            with self.subTest(command):  # nobody asks netd anything
+                self.node.space.exec("nft", *command.split())
+                self.assertTrue(self.node.until(is_whole))
+                self.assertEqual(self.state(self.near, "192.168.77.10", 8080), "silent")
+                self.assertEqual(self.state(self.near, "192.168.77.10", 22), "open")
 
 
 if __name__ == "__main__":
