@@ -46,7 +46,7 @@ char *firstboot_portal_question(const Macula__V1__PortalRequest *request) {
 
 /* ---- what comes back ---- */
 
-/* A text for people: of one line, not too long. NULL when it is none. */
+/* A text for people: of one line, not too long, a space for what cannot be shown as it is. NULL when it is none. */
 static char *short_text(const json_t *tree, const char *key) {
     const char *text = json_string_value(json_object_get(tree, key));
     if (!text || !*text)
@@ -56,11 +56,15 @@ static char *short_text(const json_t *tree, const char *key) {
         length = FIRSTBOOT_PORTAL_TEXT_MAX;
     while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
         length--; /* not in the middle of a character */
-    char *copy = mac_strndup(text, length);
-    for (char *c = copy; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
-    return copy;
+    mac_buffer shown = {0};
+    for (size_t i = 0; i < length;) {
+        size_t step = mac_printable(text + i, length - i);
+        mac_buffer_append(&shown, step ? text + i : " ", step ? step : 1);
+        i += step ? step : 1;
+        while (step == 0 && i < length && ((unsigned char)text[i] & 0xc0) == 0x80)
+            i++; /* the whole of that character */
+    }
+    return mac_buffer_take(&shown);
 }
 
 /* Of visible ASCII: it goes into headers and files. */

@@ -363,6 +363,19 @@ static void credentials_are_taken_only_whole(void **state) {
     }
 }
 
+static void what_the_portal_says_is_one_line_that_can_be_shown(void **state) {
+    (void)state;
+    Macula__V1__PortalAnswer *answer = NULL;
+    static const char body[] = "{\"user_name\":\"Ada \\u202eEVIL\\u009b31mRED\\u2028x\\u007f\",\"org_identity\":"
+                               "\"D\\u00e9p\\u00f4t \\u2066\\u2069\",\"refresh_token\":\"t\"}";
+    assert_null(read_portal("A", 200, body, &answer));
+    assert_string_equal(answer->credentials->user_name, "Ada  EVIL 31mRED x ");
+    assert_string_equal(answer->credentials->organisation, "D\xc3\xa9p\xc3\xb4t   ");
+    macula__v1__portal_answer__free_unpacked(answer, NULL);
+    mac_autoptr(mac_error) error = read_portal("A", 410, "{\"error\":\"too\\u202e late\"}", &answer);
+    assert_string_equal(error->message, "too  late");
+}
+
 static void what_the_portal_refuses_is_said_in_its_words(void **state) {
     (void)state;
     Macula__V1__PortalAnswer *answer = NULL;
@@ -418,6 +431,7 @@ int main(void) {
         cmocka_unit_test(a_wifi_password_can_be_forgotten),
         cmocka_unit_test(an_empty_secret_stays_as_it_was_and_a_password_becomes_a_hash),
         cmocka_unit_test(credentials_are_taken_only_whole),
+        cmocka_unit_test(what_the_portal_says_is_one_line_that_can_be_shown),
         cmocka_unit_test(what_the_portal_refuses_is_said_in_its_words),
         cmocka_unit_test(an_authorisation_leads_only_to_https),
         cmocka_unit_test(qr_codes_have_their_size),
