@@ -37,7 +37,7 @@ static void read_zones(mac_root *root, mac_strings *zones) {
     qsort(zones->items, zones->count, sizeof *zones->items, compare_text);
 }
 
-void firstboot_facts_init(firstboot_facts *facts, mac_root *root) {
+void firstboot_facts_init(firstboot_facts *facts, mac_root *root, char *const *networks, size_t network_count) {
     static const char *const keyboards[] = {"us", "gb", "de", "de-latin1", "fr", "be", "ch", "es", "it",
                                             "pt", "br", "nl", "dk",        "no", "se", "fi", "pl", "cz",
                                             "hu", "ro", "ru", "ua",        "tr", "jp", "kr"};
@@ -45,7 +45,7 @@ void firstboot_facts_init(firstboot_facts *facts, mac_root *root) {
                                           "nl_NL.UTF-8", "nl_BE.UTF-8", "es_ES.UTF-8", "it_IT.UTF-8", "pt_PT.UTF-8",
                                           "pt_BR.UTF-8", "pl_PL.UTF-8", "cs_CZ.UTF-8", "sv_SE.UTF-8", "da_DK.UTF-8",
                                           "nb_NO.UTF-8", "fi_FI.UTF-8", "tr_TR.UTF-8", "ja_JP.UTF-8", "zh_CN.UTF-8"};
-    *facts = (firstboot_facts){0};
+    *facts = (firstboot_facts){.networks = networks, .network_count = network_count};
     for (size_t i = 0; i < MAC_ARRAY_SIZE(keyboards); i++)
         mac_strings_add(&facts->keyboards, keyboards[i]);
     for (size_t i = 0; i < MAC_ARRAY_SIZE(locales); i++)
@@ -58,6 +58,7 @@ static void forget(firstboot_facts *facts) {
     for (size_t i = 0; i < facts->interface_count; i++)
         mac_strings_deinit(&facts->interfaces[i].addresses);
     facts->interface_count = 0;
+    facts->address_worth = 0;
     facts->wireless = facts->public_address = false;
     free(mac_take(&facts->hostname));
     free(mac_take(&facts->address));
@@ -126,12 +127,14 @@ static void add_address(firstboot_facts *facts, firstboot_interface *interface, 
         !inet_ntop(family, bytes, text, sizeof text))
         return;
     mac_strings_addf(&interface->addresses, "%s/%u", text, prefix_of(entry->ifa_netmask));
-    if (!firstboot_peer_allowed(entry->ifa_addr, NULL, 0))
-        facts->public_address = true;
-    /* Without a cable nobody comes that way. */
-    if ((entry->ifa_flags & IFF_RUNNING) && (!facts->address || (family == AF_INET && strchr(facts->address, ':')))) {
+    facts->public_address = facts->public_address || firstboot_peer_public(entry->ifa_addr);
+    /* Without a cable nobody comes that way; and from some networks nobody is let in. */
+    bool admitted = firstboot_peer_allowed(entry->ifa_addr, facts->networks, facts->network_count);
+    unsigned worth = !(entry->ifa_flags & IFF_RUNNING) ? 0 : 1 + 2 * admitted + (family == AF_INET);
+    if (worth > facts->address_worth) {
         free(facts->address);
         facts->address = mac_strdup(text);
+        facts->address_worth = worth;
     }
 }
 

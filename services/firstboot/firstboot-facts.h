@@ -24,9 +24,12 @@ typedef struct firstboot_facts {
     char *hostname;
     firstboot_interface interfaces[FIRSTBOOT_INTERFACES_MAX];
     size_t interface_count;
-    bool wireless;         /* there is a Wi-Fi device */
-    bool public_address;   /* one of the addresses is neither private nor link-local */
-    char *address;         /* the one to be shown, "" when there is none; IPv4 rather than IPv6 */
+    bool wireless;       /* there is a Wi-Fi device */
+    bool public_address; /* one of the addresses can be reached from everywhere, as far as it tells */
+    char *address;       /* the one to be shown, "" when there is none: one whose network may ask, rather IPv4 */
+    unsigned address_worth;
+    char *const *networks; /* of firstboot_facts_init */
+    size_t network_count;
     mac_strings zones;     /* empty: not known on this system */
     mac_strings keyboards; /* common layouts, as suggestions */
     mac_strings locales;
@@ -36,8 +39,9 @@ typedef struct firstboot_facts {
     bool listened;          /* heard is what there is; else nobody has listened yet */
 } firstboot_facts;
 
-/* What does not change while we run: lists. */
-void firstboot_facts_init(firstboot_facts *facts, mac_root *root);
+/* What does not change while we run: lists. networks: that may ask, beside private ones; they must outlive the facts.
+ */
+void firstboot_facts_init(firstboot_facts *facts, mac_root *root, char *const *networks, size_t network_count);
 /* What may: name, interfaces, addresses. */
 void firstboot_facts_refresh(firstboot_facts *facts, mac_root *root);
 const firstboot_interface *firstboot_facts_interface(const firstboot_facts *facts, const char *name);

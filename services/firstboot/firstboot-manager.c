@@ -287,7 +287,7 @@ static mac_error *start_all(firstboot_manager *manager) {
         return error;
     read_document(manager);
     take_proxies(manager);
-    firstboot_facts_init(&manager->facts, manager->root);
+    firstboot_facts_init(&manager->facts, manager->root, section(manager)->allow_from, section(manager)->n_allow_from);
     firstboot_air_init(&manager->air, manager->bus, &manager->facts);
     int named =
         firstboot_naming_init(&manager->naming, manager->bus, mac_service_realm(manager->service), on_network, manager);

@@ -71,6 +71,15 @@ bool firstboot_peer_allowed(const struct sockaddr *address, char *const *network
     return false;
 }
 
+bool firstboot_peer_public(const struct sockaddr *address) {
+    static const char *const inner[] = {"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "224.0.0.0/3"};
+    network host = network_of(address);
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(inner); i++)
+        if (in_network(inner[i], &host))
+            return false;
+    return !firstboot_peer_allowed(address, NULL, 0) && (host.family == AF_INET || in_network("2000::/3", &host));
+}
+
 bool firstboot_peer_on_link(const struct sockaddr *address) {
     network peer = network_of(address);
     struct ifaddrs *list = NULL;

@@ -11,6 +11,9 @@
 /* Loopback, private (RFC 1918, RFC 4193) and link-local addresses of both families, IPv4 in IPv6 as IPv4; and what is
  * in one of `networks` (address/prefix). */
 bool firstboot_peer_allowed(const struct sockaddr *address, char *const *networks, size_t count);
+/* Whether it is an address of the internet: none of the above, nor one behind a carrier's NAT (RFC 6598), of a test of
+ * devices (RFC 2544), or reserved. */
+bool firstboot_peer_public(const struct sockaddr *address);
 /* Whether it is in a network that this machine has an address in, so that no router stands between. */
 bool firstboot_peer_on_link(const struct sockaddr *address);
 /* Whom an attempt is counted for: the address. Of IPv6 beyond a router its /64, of which a host may have every address;

@@ -191,6 +191,26 @@ static void only_neighbours_may_ask(void **state) {
     assert_false(allowed("2001:db8:8000::1", networks, 2));
 }
 
+static bool is_public(const char *text) {
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    if (inet_pton(AF_INET, text, &four.sin_addr) == 1)
+        return firstboot_peer_public((struct sockaddr *)&four);
+    assert_int_equal(inet_pton(AF_INET6, text, &six.sin6_addr), 1);
+    return firstboot_peer_public((struct sockaddr *)&six);
+}
+
+static void an_address_behind_the_nat_of_a_carrier_is_not_public(void **state) {
+    (void)state;
+    static const char *const inner[] = {"100.64.3.9", "100.127.0.1", "10.0.0.1", "192.168.1.1",     "198.18.0.1",
+                                        "127.0.0.1",  "fd00::1",     "fe80::1",  "::ffff:10.0.0.1", "::1"};
+    static const char *const outer[] = {"8.8.8.8", "100.128.0.1", "100.63.0.1", "2a00:1450::1", "::ffff:8.8.8.8"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(inner); i++)
+        assert_false(is_public(inner[i]));
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(outer); i++)
+        assert_true(is_public(outer[i]));
+}
+
 static void neighbours_count_apart_and_hosts_beyond_a_router_by_their_network(void **state) {
     (void)state;
     struct sockaddr_in6 six = {.sin6_family = AF_INET6};
@@ -424,6 +444,7 @@ int main(void) {
         cmocka_unit_test(who_guesses_from_many_addresses_keeps_nobody_else_out),
         cmocka_unit_test(many_guessers_together_are_stopped_too),
         cmocka_unit_test(only_neighbours_may_ask),
+        cmocka_unit_test(an_address_behind_the_nat_of_a_carrier_is_not_public),
         cmocka_unit_test(neighbours_count_apart_and_hosts_beyond_a_router_by_their_network),
         cmocka_unit_test(only_names_of_the_node_are_answered),
         cmocka_unit_test(every_error_finds_its_field),

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The page of the first boot, asked from the machines beside the node."""
+import json
 import re
 import unittest
 
@@ -60,6 +61,17 @@ class SetupPageTest(NetTest):
             found += evil.exec("sh", "-c", f"{guess}; {guess}; {guess}").stdout.split()
         self.assertGreater(found.count("403"), 60)
         self.assertEqual(self.ask(owner, node, "192.168.77.9", "-d", f"code={self.code(node)}", path="/session"), 303)
+
+    def warnings(self, node):
+        answers = [{"name": "role_gateway", "value": "yes"}, {"name": "realm", "value": "io.macula"}]
+        steps = node.cli("call", "firstboot.submit", json.dumps({"step": "mesh", "answers": answers})).ok().json()["steps"]
+        return next(step for step in steps if step["name"] == "mesh").get("warnings", [])
+
+    def test_an_address_behind_the_nat_of_a_carrier_is_neither_public_nor_shown(self):
+        node = self.node("100.64.3.9/24", "192.168.77.9/24")
+        self.assertTrue(node.until(lambda: "http://192.168.77.9:" in node.read(CONSOLE)), node.read(CONSOLE))
+        self.assertNotIn("100.64.3.9", node.read(CONSOLE))
+        self.assertRegex(" ".join(self.warnings(node)), "no public address")
 
 
 if __name__ == "__main__":
