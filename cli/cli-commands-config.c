@@ -134,7 +134,9 @@ const cli_command cli_commands_config[] = {
      .summary = "Opens config.yaml in your editor and applies what you saved.",
      .details = "Uses VISUAL or EDITOR, else vi. A mistake is shown and the editor opens again with your text; if "
                 "somebody else "
-                "changed the configuration meanwhile, nothing is applied and your text is kept.",
+                "changed the configuration meanwhile, nothing is applied and your text is kept. What `config set` and "
+                "`config patch` have changed is not in that text and stays in force, but for the keys that you edit: "
+                "there your text counts.",
      .example = "maculaos config edit\nEDITOR=nano maculaos config edit --confirm 2m"},
     {.name = "config schema",
      .arguments = "[PATH]",

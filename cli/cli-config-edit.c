@@ -66,6 +66,7 @@ static mac_error *apply_text(cli_session *session, const char *text, Macula__V1_
     Macula__V1__ConfigApplyRequest request = MACULA__V1__CONFIG_APPLY_REQUEST__INIT;
     request.text = (char *)text;
     request.name = (char *)"config.yaml";
+    request.has_keep_changes = request.keep_changes = true;
     request.options = options;
     return cli_call(session, &CONTROL, "Apply", &request.base, ret_answer);
 }

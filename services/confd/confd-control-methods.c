@@ -15,6 +15,8 @@
 
 static mac_error *propose_apply(const confd_wish *wish, const confd_present *present, confd_proposal **ret_proposal) {
     const Macula__V1__ConfigApplyRequest *input = (const void *)wish->input;
+    if (input->text && input->keep_changes)
+        return confd_propose_edit(present, input->text, input->name, ret_proposal);
     if (input->text)
         return confd_propose_text(present, input->text, input->name, false, ret_proposal);
     return confd_propose_disk(present, ret_proposal);

@@ -3,14 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "confd-changes.h"
 #include "confd-origin.h"
 #include "confd-parse.h"
 #include "confd-schema.h"
 #include "confd-secrets.h"
-
-#define CHANGES_HEADER                                                                                                 \
-    "# Written by confd: what `config set` and `config patch` changed, as a merge patch over config.yaml.\n"           \
-    "# null removes a key. `config apply FILE` starts anew and removes this file.\n"
 
 void confd_proposal_free(confd_proposal *proposal) {
     if (!proposal)
@@ -207,8 +204,12 @@ static bool has_nothing(const char *text) {
 
 #define IS_EMPTY "the document is empty; write {} if every setting shall go back to its default"
 
-mac_error *confd_propose_text(const confd_present *present, const char *text, const char *name, bool ignore_edits,
-                              confd_proposal **ret_proposal) {
+/* What a text is for, and so what else counts. */
+enum text_use { TO_REPLACE, TO_KEEP_CHANGES, TO_VALIDATE };
+
+static mac_error *propose_text(const confd_present *present, const char *text, const char *name, enum text_use use,
+                               confd_proposal **ret_proposal) {
+    bool ignore_edits = use == TO_VALIDATE;
     mac_error *error = ignore_edits ? NULL : check_unedited(present, false);
     if (error)
         return error;
@@ -220,18 +221,34 @@ mac_error *confd_propose_text(const confd_present *present, const char *text, co
         return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, IS_EMPTY);
     mac_autoptr(confd_proposal) proposal = proposal_new(present);
     mac_autofree char *yaml = as_yaml(text);
+    mac_autoptr(mac_problems) notes = mac_problems_new();
+    if (use == TO_KEEP_CHANGES)
+        confd_changes_keep(&proposal->sources, yaml, notes);
+    else
+        confd_sources_remove(&proposal->sources, CONFD_CHANGES_FILE);
     confd_sources_put(&proposal->sources, CONFD_FILE, yaml, strlen(yaml), NULL);
-    confd_sources_remove(&proposal->sources, CONFD_CHANGES_FILE);
     proposal->name = name && *name ? mac_strdup(name) : NULL;
     error = proposal_resolve(present, proposal);
     if (error)
         return error;
+    mac_problems_join(proposal->notes, notes);
     note_overruled(proposal);
     if (is_empty)
         mac_problems_add(proposal->notes, MAC_PROBLEM_WARNING, NULL, NULL, IS_EMPTY);
-    proposal->message = mac_asprintf("apply %s", name && *name ? name : "a document");
+    proposal->message =
+        mac_asprintf("%s %s", use == TO_KEEP_CHANGES ? "edit" : "apply", name && *name ? name : "a document");
     *ret_proposal = mac_take(&proposal);
     return NULL;
+}
+
+mac_error *confd_propose_text(const confd_present *present, const char *text, const char *name, bool ignore_edits,
+                              confd_proposal **ret_proposal) {
+    return propose_text(present, text, name, ignore_edits ? TO_VALIDATE : TO_REPLACE, ret_proposal);
+}
+
+mac_error *confd_propose_edit(const confd_present *present, const char *text, const char *name,
+                              confd_proposal **ret_proposal) {
+    return propose_text(present, text, name, TO_KEEP_CHANGES, ret_proposal);
 }
 
 /* ---- a patch ---- */
@@ -265,68 +282,6 @@ static char *patch_message(json_t *patch) {
     return text;
 }
 
-/* What the sources before 99-changes.yaml say together. They are in force, so they can be read. */
-static json_t *tree_below_changes(const confd_sources *sources) {
-    mac_autoptr(mac_problems) ignored = mac_problems_new();
-    json_t *tree = json_object();
-    for (size_t i = 0; i < sources->count && !mac_streq(sources->items[i].name, CONFD_CHANGES_FILE); i++) {
-        mac_autoptr(json_t) patch = NULL;
-        if (confd_parse_patch(&sources->items[i], ignored, &patch) < 0)
-            continue;
-        json_t *next = mac_tree_merge(tree, patch);
-        json_decref(tree);
-        tree = next;
-    }
-    return tree;
-}
-
-/* The changes so far and one more as one patch (new). Where a group of keys had been removed and now gets keys again,
- * those that it has in the sources below must stay away: the patch names them. */
-static json_t *add_patch(const confd_sources *sources, const json_t *changes, const json_t *patch) {
-    json_t *both = mac_tree_merge_patches(changes, patch);
-    if (mac_tree_can_merge_patches(changes, patch))
-        return both;
-    mac_autoptr(json_t) combined = both;
-    mac_autoptr(json_t) below = tree_below_changes(sources);
-    mac_autoptr(json_t) before = mac_tree_merge(below, changes);
-    mac_autoptr(json_t) wanted = mac_tree_merge(before, patch);
-    mac_autoptr(json_t) found = mac_tree_merge(below, combined);
-    mac_autoptr(json_t) removals = mac_tree_patch_between(found, wanted);
-    return mac_tree_merge_patches(combined, removals);
-}
-
-/* The patch (new) without the nulls that remove nothing of `target`: kept, they would remove what somebody writes there
- * later. A group of which nothing is left goes as well, if `target` stays the same without it, or as `groups` wants. */
-static json_t *without_idle_nulls(const json_t *patch, const json_t *target, bool groups) {
-    json_t *kept = json_object();
-    const char *key;
-    json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)patch, key, value) {
-        const json_t *there = json_object_get(target, key);
-        if (!json_is_object(value)) {
-            if (there || !json_is_null(value))
-                json_object_set(kept, key, value);
-            continue;
-        }
-        mac_autoptr(json_t) below = without_idle_nulls(value, json_is_object(there) ? there : NULL, groups);
-        bool emptied = json_object_size(below) == 0 && json_object_size(value) > 0;
-        if (!emptied || !(json_is_object(there) || groups))
-            json_object_set(kept, key, below);
-    }
-    return kept;
-}
-
-/* What 99-changes.yaml is to say when the patch is added to it (new); NULL when that changes nothing. */
-static json_t *changes_with(const confd_sources *sources, const json_t *changes, const json_t *patch) {
-    mac_autoptr(json_t) below = tree_below_changes(sources);
-    mac_autoptr(json_t) before = changes ? mac_tree_merge(below, changes) : json_incref(below);
-    mac_autoptr(json_t) effective = without_idle_nulls(patch, before, true);
-    if (json_object_size(effective) == 0)
-        return NULL;
-    mac_autoptr(json_t) both = changes ? add_patch(sources, changes, effective) : json_incref(effective);
-    return without_idle_nulls(both, below, false);
-}
-
 static mac_error *propose_canonical_patch(const confd_present *present, json_t *patch, confd_proposal **ret_proposal) {
     mac_error *error = check_unedited(present, true);
     if (error)
@@ -340,12 +295,9 @@ static mac_error *propose_canonical_patch(const confd_present *present, json_t *
     mac_autoptr(json_t) changes = NULL;
     if (before && confd_parse_patch(before, problems, &changes) < 0)
         return mac_error_from_problems(mac_take(&problems));
-    mac_autoptr(json_t) merged = changes_with(&proposal->sources, changes, patch);
-    if (merged) {
-        mac_autofree char *yaml = mac_codec_to_yaml(merged, CONFD_DOCUMENT);
-        mac_autofree char *text = mac_asprintf(CHANGES_HEADER "%s", yaml);
-        confd_sources_put(&proposal->sources, CONFD_CHANGES_FILE, text, strlen(text), NULL);
-    }
+    mac_autoptr(json_t) merged = confd_changes_with(&proposal->sources, changes, patch);
+    if (merged)
+        confd_changes_put(&proposal->sources, merged);
     error = proposal_resolve(present, proposal);
     if (!error)
         error = check_effect(proposal, patch);

@@ -45,6 +45,10 @@ mac_error *confd_propose_disk(const confd_present *present, confd_proposal **ret
  * validation). A text without any key is INVALID, of a validation noted. */
 mac_error *confd_propose_text(const confd_present *present, const char *text, const char *name, bool ignore_edits,
                               confd_proposal **ret_proposal) MAC_MUST_USE;
+/* The same, edited by somebody who has seen only config.yaml: what was set since stays, but for what the edit changes.
+ */
+mac_error *confd_propose_edit(const confd_present *present, const char *text, const char *name,
+                              confd_proposal **ret_proposal) MAC_MUST_USE;
 /* A JSON merge patch (RFC 7396) over the document; kept in 99-changes.yaml. INVALID when a source that is read later
  * (a fragment, the kernel command line) says otherwise. */
 mac_error *confd_propose_patch(const confd_present *present, const char *patch_json,

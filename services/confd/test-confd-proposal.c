@@ -100,6 +100,63 @@ static void a_text_replaces_config_and_what_was_set_since(void **state) {
     force_end(&force);
 }
 
+static void an_edit_keeps_what_was_set_since_but_for_the_keys_it_changes(void **state) {
+    confd_box *box = *state;
+    box_write(box, CONFD_FILE, "hostname: a\nmaculaos: {keyboard: us, locale: C.UTF-8}\n");
+    box_write(box, CONFD_CHANGES_FILE, "maculaos: {keyboard: de, timezone: Europe/Berlin, locale: null}\n");
+    in_force force = enforce(box);
+    mac_autoptr(confd_proposal) proposal = NULL;
+    assert_proposed(confd_propose_edit(&force.present, "hostname: b\nmaculaos: {keyboard: fr, locale: C.UTF-8}\n",
+                                       "config.yaml", &proposal));
+    assert_value(proposal->document->tree, "hostname", "\"b\"");
+    assert_value(proposal->document->tree, "maculaos.keyboard", "\"fr\"");
+    assert_value(proposal->document->tree, "maculaos.timezone", "\"Europe/Berlin\"");
+    assert_value(proposal->document->tree, "maculaos.locale", "(none)");
+    assert_null(strstr(text_of(proposal, CONFD_CHANGES_FILE), "keyboard"));
+    mac_autofree char *notes = mac_problems_format(proposal->notes);
+    assert_contains(notes, "maculaos.keyboard: config set or config patch had changed it, too");
+    assert_null(strstr(notes, "timezone"));
+    force_end(&force);
+}
+
+static void an_edit_of_a_comment_leaves_what_was_set_since_as_it_is(void **state) {
+    confd_box *box = *state;
+    box_write(box, CONFD_FILE, "hostname: a\n");
+    box_write(box, CONFD_CHANGES_FILE, "# set\nhostname: a\nmaculaos: {keyboard: de}\n");
+    in_force force = enforce(box);
+    mac_autoptr(confd_proposal) proposal = NULL;
+    assert_proposed(confd_propose_edit(&force.present, "# why\nhostname: a\n", "config.yaml", &proposal));
+    assert_string_equal(text_of(proposal, CONFD_CHANGES_FILE), "# set\nhostname: a\nmaculaos: {keyboard: de}\n");
+    assert_int_equal(proposal->changed.count, 0);
+    force_end(&force);
+}
+
+static void an_edit_that_says_what_was_set_since_needs_no_changes_file(void **state) {
+    confd_box *box = *state;
+    box_write(box, CONFD_FILE, "hostname: a\n");
+    box_write(box, CONFD_CHANGES_FILE, "maculaos: {token: clear}\n");
+    in_force force = enforce(box);
+    mac_autoptr(confd_proposal) proposal = NULL;
+    assert_proposed(confd_propose_edit(&force.present, "hostname: a\nmaculaos: {token: other}\n", NULL, &proposal));
+    assert_null(text_of(proposal, CONFD_CHANGES_FILE));
+    assert_contains(text_of(proposal, CONFD_FILE), "token: \"sealed:v1:");
+    force_end(&force);
+}
+
+static void setting_what_a_file_says_already_changes_no_text(void **state) {
+    confd_box *box = *state;
+    box_write(box, CONFD_FILE, "hostname: a\nmaculaos: {token: clear}\n");
+    in_force force = enforce(box);
+    const char *const patches[] = {"{\"hostname\": \"a\"}", "{\"maculaos\": {\"token\": \"clear\"}}"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(patches); i++) {
+        mac_autoptr(confd_proposal) proposal = NULL;
+        assert_proposed(confd_propose_patch(&force.present, patches[i], &proposal));
+        assert_int_equal(proposal->edited.count, 0);
+        assert_int_equal(proposal->changed.count, 0);
+    }
+    force_end(&force);
+}
+
 static void a_text_without_any_key_is_refused_and_empty_braces_are_not(void **state) {
     confd_box *box = *state;
     box_write(box, CONFD_FILE, "hostname: a\n");
@@ -391,6 +448,10 @@ int main(void) {
         BOX_TEST(an_edit_on_disk_is_named),
         BOX_TEST(a_text_replaces_config_and_what_was_set_since),
         BOX_TEST(problems_of_a_text_have_the_callers_file_name),
+        BOX_TEST(an_edit_keeps_what_was_set_since_but_for_the_keys_it_changes),
+        BOX_TEST(an_edit_of_a_comment_leaves_what_was_set_since_as_it_is),
+        BOX_TEST(an_edit_that_says_what_was_set_since_needs_no_changes_file),
+        BOX_TEST(setting_what_a_file_says_already_changes_no_text),
         BOX_TEST(a_text_without_any_key_is_refused_and_empty_braces_are_not),
         BOX_TEST(a_json_text_that_is_no_yaml_is_taken),
         BOX_TEST(an_edit_that_is_not_applied_yet_is_not_overwritten),

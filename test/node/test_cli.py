@@ -223,6 +223,17 @@ class WithANode(NodeCase):
         self.assertEqual(self.node.get("hostname"), "edited")
         self.node.cli("config", "edit", env={"EDITOR": "true", "VISUAL": ""}).exits(3)
 
+    def test_edit_keeps_what_was_set_since_in_force(self):
+        self.node.cli("config", "apply", "-", stdin="hostname: base\n").ok()
+        self.node.cli("config", "set", "maculaos.timezone", "Europe/Berlin").ok()
+        result = self.node.cli("config", "edit", env={"EDITOR": "sed -i s/base/base2/", "VISUAL": ""}).ok()
+        self.assertNotIn("Europe/Berlin", result.out)
+        self.assertEqual((self.node.get("hostname"), self.node.get("maculaos.timezone")), ("base2", "Europe/Berlin"))
+        self.node.cli("config", "set", "hostname", "set-since").ok()
+        edited = self.node.cli("config", "edit", env={"EDITOR": "sed -i s/base2/base3/", "VISUAL": ""}).ok()
+        self.assertIn("note: hostname: config set or config patch had changed it, too", edited.out + edited.err)
+        self.assertEqual(self.node.get("hostname"), "base3")
+
     def test_edit_keeps_a_text_that_was_changed_and_not_applied_and_nothing_else(self):
         with tempfile.TemporaryDirectory() as directory:
             files = pathlib.Path(directory)

@@ -42,6 +42,13 @@ class Changes(NodeCase):
         self.node.cli("config", "apply", "-", stdin=self.CONFIG).ok()
         self.assertNotIn(named, self.node.read("/etc/resolv.conf"))
 
+    def test_setting_what_the_file_says_already_is_nothing_to_do(self):
+        self.node.cli("config", "apply", "-", stdin="hostname: said\n").ok()
+        before = self.node.generation()
+        self.node.cli("config", "set", "hostname", "said").exits(3)
+        self.node.cli("config", "patch", '{"hostname": "said"}').exits(3)
+        self.assertEqual(self.node.generation(), before)
+
     def test_unsetting_what_was_never_set_is_nothing_to_do(self):
         before = self.node.generation()
         self.node.cli("config", "set", "maculaos.k3s.args", "--unset").exits(3)
