@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crypto/mac-crypto.h"
+#include "firstboot-address.h"
 #include "macula/v1/document.pb-c.h"
 
 const char *firstboot_answer(const json_t *values, const char *name) {
@@ -74,7 +75,7 @@ static void put_network(json_t *section, const json_t *values) {
     const char *mode = firstboot_answer(values, "net_mode");
     if (mac_streq(mode, "static")) {
         json_t *interface = json_object();
-        put_list(interface, "addresses", firstboot_answer(values, "net_address"), " ,\n\t");
+        put_list(interface, "addresses", firstboot_answer(values, "net_address"), FIRSTBOOT_ADDRESS_SEPARATORS);
         put_text(interface, "gateway", firstboot_answer(values, "net_gateway"));
         put_list(interface, "dns", firstboot_answer(values, "net_dns"), " ,\n\t");
         json_t *interfaces = json_object();
@@ -237,6 +238,9 @@ static void check_network(const json_t *values, const firstboot_facts *facts, ma
         add_filled(problems, "net_interface", T_FILL(NO_SUCH_INTERFACE, name, NULL));
     if (fixed && !*firstboot_answer(values, "net_address"))
         add_problem(problems, "net_address", T(ADDRESS_NEEDED));
+    if (fixed)
+        firstboot_address_check(firstboot_answer(values, "net_address"), firstboot_answer(values, "net_gateway"),
+                                problems);
     if (wifi && !*firstboot_answer(values, "wifi_name"))
         add_problem(problems, "wifi_name", T(WIFI_NAME_NEEDED));
     if (wifi && *firstboot_answer(values, "wifi_open") && *firstboot_answer(values, "wifi_passphrase"))

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "crypto/mac-crypto.h"
+#include "firstboot-address.h"
 #include "firstboot-answers.h"
 #include "firstboot-door.h"
 #include "firstboot-html.h"
@@ -309,6 +310,38 @@ static void every_error_finds_its_field(void **state) {
     }
 }
 
+static void what_contradicts_itself_in_an_address_is_said_at_its_field(void **state) {
+    (void)state;
+    static const char *const cases[][3] = {
+        {"192.168.7.2/24", "192.168.7.1", NULL},
+        {"192.168.7.2/24", "", NULL},
+        {"192.168.7.2/24 fd00::5/64", "fd00::1", NULL},
+        {"192.168.7.2/24", "169.254.1.1", NULL},
+        {"192.168.7.2/32", "10.0.0.1", NULL},
+        {"192.168.7.0/31", "192.168.7.1", NULL},
+        {"192.168.7.300/24", "10.0.0.1", NULL},
+        {"192.168.7.2/24, nonsense", "10.0.0.1", NULL},
+        {"192.168.7.2/24", "10.0.0.1", "net_gateway"},
+        {"192.168.7.2/24", "fd00::1", "net_gateway"},
+        {"192.168.7.2/24", "192.168.7.2", "net_gateway"},
+        {"192.168.7.0/24", "192.168.7.1", "net_address"},
+        {"192.168.7.255/24", "", "net_address"},
+        {"0.0.0.0/0", "", "net_address"},
+        {"192.168.7.2/24 192.168.7.2/25", "", "net_address"},
+        {"fd00::5/64 fd00:0::5/64", "", "net_address"},
+        {"224.0.0.1/24", "", "net_address"},
+        {"::1/128", "", "net_address"},
+        {"127.0.0.1/8", "", "net_address"},
+    };
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(cases); i++) {
+        mac_autoptr(mac_problems) problems = mac_problems_new();
+        firstboot_address_check(cases[i][0], cases[i][1], problems);
+        assert_int_equal(mac_problems_count(problems), cases[i][2] ? 1 : 0);
+        if (cases[i][2])
+            assert_string_equal(mac_problems_get(problems, 0)->path, cases[i][2]);
+    }
+}
+
 static void answers_make_the_document(void **state) {
     (void)state;
     mac_autoptr(json_t) values =
@@ -448,6 +481,7 @@ int main(void) {
         cmocka_unit_test(neighbours_count_apart_and_hosts_beyond_a_router_by_their_network),
         cmocka_unit_test(only_names_of_the_node_are_answered),
         cmocka_unit_test(every_error_finds_its_field),
+        cmocka_unit_test(what_contradicts_itself_in_an_address_is_said_at_its_field),
         cmocka_unit_test(answers_make_the_document),
         cmocka_unit_test(a_wifi_password_can_be_forgotten),
         cmocka_unit_test(an_empty_secret_stays_as_it_was_and_a_password_becomes_a_hash),
