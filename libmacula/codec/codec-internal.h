@@ -84,6 +84,10 @@ char *codec_describe(const json_t *value);
 /* The kind of a field's value in words: "a whole number", "text". */
 const char *codec_type_words(const ProtobufCFieldDescriptor *field);
 
+/* Takes out of a canonical message what was refused in it; false: what remains lacks something that is required. A
+ * patch lacks nothing. */
+bool codec_keep_rest(const ProtobufCMessageDescriptor *type, json_t *object, bool patch);
+
 bool codec_is_cron(const char *text);
 bool codec_is_window(const char *text);
 

@@ -230,14 +230,18 @@ static void known_key(codec_check *check, const codec_value *owner, const codec_
     json_t *canonical = NULL;
     if (json_is_null(value->json) && !(check->flags & MAC_CODEC_PATCH))
         return;
+    size_t errors = mac_problems_errors(check->problems);
     if (mac_schema_rule(type, field)->read_only)
         report_key(check, MAC_PROBLEM_ERROR, value, "cannot be set: remove it");
     check_oneof(check, value, type, field, out);
+    bool refused = mac_problems_errors(check->problems) > errors;
     if (mark && mark->tagged_binary && field->type == PROTOBUF_C_TYPE_STRING && !codec_is_list(field))
         canonical = binary_text(check, value, type, owner, out);
     else if (!json_is_null(value->json))
         canonical = normalise_field(check, value, type, field);
-    json_object_set_new(out, field->name, canonical ? canonical : json_null());
+    json_object_set_new(out, field->name, canonical && !refused ? canonical : json_null());
+    if (refused)
+        json_decref(canonical);
 }
 
 /* Most aliases are as good as the name itself; a few are read only because old files have them. */
@@ -324,15 +328,24 @@ static json_t *normalise_message(codec_check *check, const codec_value *value, c
     return out;
 }
 
-int mac_codec_normalise(const ProtobufCMessageDescriptor *type, const json_t *tree, const mac_marks *marks,
-                        unsigned flags, mac_problems *problems, json_t **ret_tree) {
+int mac_codec_normalise_rest(const ProtobufCMessageDescriptor *type, const json_t *tree, const mac_marks *marks,
+                             unsigned flags, mac_problems *problems, json_t **ret_tree) {
     codec_check check = {.flags = flags, .marks = marks, .problems = mac_problems_new()};
     codec_value value = {NULL, tree, codec_marks_root(marks)};
     mac_autoptr(json_t) canonical = normalise_message(&check, &value, type);
     bool failed = mac_problems_errors(check.problems) > 0;
     mac_problems_join(problems, check.problems);
     mac_problems_free(check.problems);
-    if (failed || !canonical)
+    if (!canonical || (failed && !codec_keep_rest(type, canonical, flags & MAC_CODEC_PATCH)))
+        return -EINVAL;
+    *ret_tree = mac_take(&canonical);
+    return failed ? MAC_CODEC_PARTLY : 0;
+}
+
+int mac_codec_normalise(const ProtobufCMessageDescriptor *type, const json_t *tree, const mac_marks *marks,
+                        unsigned flags, mac_problems *problems, json_t **ret_tree) {
+    mac_autoptr(json_t) canonical = NULL;
+    if (mac_codec_normalise_rest(type, tree, marks, flags, problems, &canonical) != 0)
         return -EINVAL;
     *ret_tree = mac_take(&canonical);
     return 0;

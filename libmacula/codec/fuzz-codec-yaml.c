@@ -30,9 +30,26 @@ static void check_yaml(const ProtobufCMessageDescriptor *type, const json_t *can
     FUZZ_CHECK(json_equal(canonical, again));
 }
 
+/* What remains of a tree is right: nothing of it is refused, and nothing that it needs is missing. */
+static void check_rest(const ProtobufCMessageDescriptor *type, const json_t *tree, const mac_marks *marks) {
+    static const unsigned flags[] = {0, MAC_CODEC_PATCH};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(flags); i++) {
+        mac_autoptr(mac_problems) problems = mac_problems_new();
+        mac_autoptr(mac_problems) none = mac_problems_new();
+        mac_autoptr(json_t) rest = NULL;
+        mac_autoptr(json_t) again = NULL;
+        int r = mac_codec_normalise_rest(type, tree, marks, flags[i], problems, &rest);
+        FUZZ_CHECK((r == 0) == (mac_problems_errors(problems) == 0));
+        if (r < 0)
+            continue;
+        FUZZ_CHECK(mac_codec_normalise(type, rest, NULL, flags[i], none, &again) == 0 && json_equal(rest, again));
+    }
+}
+
 static void check_type(const ProtobufCMessageDescriptor *type, const json_t *tree, const mac_marks *marks) {
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(json_t) canonical = NULL, *patch = NULL;
+    check_rest(type, tree, marks);
     if (mac_codec_normalise(type, tree, marks, MAC_CODEC_PATCH, problems, &patch) == 0)
         mac_codec_mask(type, patch, MAC_CODEC_MASK | MAC_CODEC_MASK_PRIVATE);
     if (mac_codec_normalise(type, tree, marks, 0, problems, &canonical) < 0)

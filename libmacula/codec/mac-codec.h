@@ -88,6 +88,13 @@ const ProtobufCFieldDescriptor *mac_codec_field(const ProtobufCMessageDescriptor
 int mac_codec_normalise(const ProtobufCMessageDescriptor *type, const json_t *tree, const mac_marks *marks,
                         unsigned flags, mac_problems *problems, json_t **ret_tree) MAC_MUST_USE;
 
+/* The same for whoever wants to find every mistake at once: when something is refused, it returns MAC_CODEC_PARTLY and
+ * the tree without that (and without the messages that then lack what is required, and the items of a list from the
+ * first such one on). Such a tree is for looking at, not for use. -EINVAL: nothing remains. */
+#define MAC_CODEC_PARTLY 1
+int mac_codec_normalise_rest(const ProtobufCMessageDescriptor *type, const json_t *tree, const mac_marks *marks,
+                             unsigned flags, mac_problems *problems, json_t **ret_tree) MAC_MUST_USE;
+
 /* Canonical tree → message. Free with protobuf_c_message_free_unpacked(message, NULL). The entries of a map come in the
  * order of the bytes of their keys, whatever order the tree has. */
 int mac_codec_message(const ProtobufCMessageDescriptor *type, const json_t *tree, mac_problems *problems,

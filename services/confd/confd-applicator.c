@@ -50,6 +50,10 @@ void confd_check_all(const confd_context *context, mac_problems *problems) {
             confd_applicators[i]->check(context, problems);
 }
 
+void confd_check_document(mac_root *root, const Macula__V1__Document *document, mac_problems *problems) {
+    confd_check_all(&(confd_context){.root = root, .document = document, .phase = CONFD_RUNTIME}, problems);
+}
+
 static void inspect_one(const confd_applicator *applicator, const confd_context *context, confd_findings *findings,
                         mac_problems *problems) {
     int r = applicator->inspect(context, findings);

@@ -89,6 +89,8 @@ extern const confd_applicator *const confd_applicators[];
 /* ---- over all applicators ---- */
 /* Every applicator's check, whatever its phase. */
 void confd_check_all(const confd_context *context, mac_problems *problems);
+/* The same of a document alone. */
+void confd_check_document(mac_root *root, const Macula__V1__Document *document, mac_problems *problems);
 /* Drift: everything that is not as the document says. What cannot be read becomes a warning in `problems`. */
 void confd_inspect_all(const confd_context *context, confd_findings *findings, mac_problems *problems);
 /* Dry run: what confd_run_start would do, as sentences; touches nothing. */

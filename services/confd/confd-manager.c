@@ -36,7 +36,8 @@ confd_present confd_manager_present(const confd_manager *manager) {
                            .seal = manager->seal,
                            .names = &manager->names,
                            .generation = manager->generation,
-                           .document = manager->document};
+                           .document = manager->document,
+                           .check = confd_check_document};
 }
 
 confd_context confd_manager_context(const confd_manager *manager, const confd_document *to, const confd_document *from,

@@ -17,14 +17,12 @@ struct confd_origins {
 
 confd_origins *confd_origins_new(const confd_sources *sources) {
     confd_origins *origins = mac_calloc(1, sizeof *origins);
-    mac_autoptr(mac_problems) ignored = mac_problems_new();
     origins->items = mac_calloc(sources->count + 1, sizeof *origins->items);
     origins->count = sources->count;
     for (size_t i = 0; i < sources->count; i++) {
         origin *read = &origins->items[i];
         read->name = sources->items[i].name;
-        if (confd_parse_text(&sources->items[i], ignored, &read->parsed) == 0)
-            (void)!confd_parsed_normalise(&read->parsed, ignored, &read->patch);
+        read->patch = confd_parse_rest(&sources->items[i], &read->parsed);
     }
     return origins;
 }

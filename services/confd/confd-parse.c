@@ -119,7 +119,8 @@ static void move_down(confd_parsed *parsed, const char *name, mac_problems *prob
 
 /* ---- parsing ---- */
 
-int confd_parse_text(const confd_source *source, mac_problems *problems, confd_parsed *ret_parsed) {
+/* 0, MAC_CODEC_DUPLICATES when there are mistakes but a tree, or -EINVAL. */
+static int parse_text(const confd_source *source, mac_problems *problems, confd_parsed *ret_parsed) {
     if (mac_streq(source->name, CONFD_CMDLINE)) {
         *ret_parsed = (confd_parsed){.tree = confd_cmdline_parse(source->text, source->length, problems)};
         return 0;
@@ -135,15 +136,33 @@ int confd_parse_text(const confd_source *source, mac_problems *problems, confd_p
             move_up(&parsed, section, problems);
         move_down(&parsed, section, problems);
     }
-    if (mac_problems_errors(problems) > errors) {
-        /* The rest is still checked, so that all mistakes are seen at once. */
-        mac_autoptr(json_t) patch = NULL;
-        (void)!confd_parsed_normalise(&parsed, problems, &patch);
-        confd_parsed_deinit(&parsed);
-        return -EINVAL;
-    }
     *ret_parsed = parsed;
-    return 0;
+    return mac_problems_errors(problems) > errors ? MAC_CODEC_DUPLICATES : 0;
+}
+
+int confd_parse_text(const confd_source *source, mac_problems *problems, confd_parsed *ret_parsed) {
+    confd_parsed parsed = {0};
+    int result = parse_text(source, problems, &parsed);
+    if (result == 0) {
+        *ret_parsed = parsed;
+        return 0;
+    }
+    /* The rest is still checked, so that all mistakes are seen at once. */
+    mac_autoptr(json_t) patch = NULL;
+    if (result > 0)
+        (void)!confd_parsed_normalise(&parsed, problems, &patch);
+    confd_parsed_deinit(&parsed);
+    return -EINVAL;
+}
+
+json_t *confd_parse_rest(const confd_source *source, confd_parsed *ret_parsed) {
+    mac_autoptr(mac_problems) ignored = mac_problems_new();
+    json_t *patch = NULL;
+    if (parse_text(source, ignored, ret_parsed) >= 0 &&
+        mac_codec_normalise_rest(CONFD_DOCUMENT, ret_parsed->tree, ret_parsed->marks, MAC_CODEC_PATCH, ignored,
+                                 &patch) < 0)
+        return NULL;
+    return patch;
 }
 
 int confd_parsed_normalise(const confd_parsed *parsed, mac_problems *problems, json_t **ret_patch) {

@@ -28,6 +28,8 @@ const mac_mark *confd_parsed_mark_near(const confd_parsed *parsed, const char *c
 
 /* Text → canonical patch. 0, or -EINVAL with at least one error in problems. */
 int confd_parse_patch(const confd_source *source, mac_problems *problems, json_t **ret_patch) MAC_MUST_USE;
+/* What is right in a text, as a canonical patch (new) for looking at, and its tree; NULL when nothing can be read. */
+json_t *confd_parse_rest(const confd_source *source, confd_parsed *ret_parsed);
 /* Tree → canonical patch. */
 int confd_parsed_normalise(const confd_parsed *parsed, mac_problems *problems, json_t **ret_patch) MAC_MUST_USE;
 

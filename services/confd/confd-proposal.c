@@ -8,6 +8,7 @@
 #include "confd-parse.h"
 #include "confd-schema.h"
 #include "confd-secrets.h"
+#include "confd-wrong.h"
 
 void confd_proposal_free(confd_proposal *proposal) {
     if (!proposal)
@@ -75,9 +76,20 @@ static int protect_sources(const confd_present *present, confd_proposal *proposa
         confd_sources_put(&safe, replaced.name, replaced.text, replaced.length, replaced.original);
         confd_source_deinit(&replaced);
     }
-    confd_sources_deinit(&proposal->sources);
-    proposal->sources = safe;
+    confd_sources_deinit(result < 0 ? &safe : &proposal->sources); /* refused ones stay, to be looked at */
+    if (result == 0)
+        proposal->sources = safe;
     return result;
+}
+
+/* Errors only: the warnings of a text are said whenever it is parsed. */
+static void add_errors(const mac_problems *found, mac_problems *problems) {
+    for (size_t i = 0; i < mac_problems_count(found); i++) {
+        const mac_problem *problem = mac_problems_get(found, i);
+        mac_place place = {problem->file, problem->line, problem->column};
+        if (problem->severity == MAC_PROBLEM_ERROR)
+            mac_problems_add(problems, MAC_PROBLEM_ERROR, &place, problem->path, "%s", problem->message);
+    }
 }
 
 /* From texts as given to protected texts and the document. Checks the texts as they are first, so that lengths and
@@ -85,9 +97,13 @@ static int protect_sources(const confd_present *present, confd_proposal *proposa
 static mac_error *proposal_resolve(const confd_present *present, confd_proposal *proposal) {
     mac_autoptr(mac_problems) problems = mac_problems_new();
     mac_autoptr(confd_document) clear = NULL;
-    if (confd_document_resolve(&proposal->sources, present->names, problems, &clear) < 0 ||
-        protect_sources(present, proposal, proposal->notes) < 0) {
-        mac_problems_join(problems, proposal->notes);
+    if (confd_document_resolve(&proposal->sources, present->names, problems, &clear) < 0) {
+        confd_wrong_find(present, &proposal->sources, problems);
+        return problems_error(problems, proposal->name);
+    }
+    if (protect_sources(present, proposal, proposal->notes) < 0) {
+        add_errors(proposal->notes, problems);
+        confd_wrong_find(present, &proposal->sources, problems);
         return problems_error(problems, proposal->name);
     }
     mac_autoptr(mac_problems) again = mac_problems_new();

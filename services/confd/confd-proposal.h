@@ -17,6 +17,8 @@ typedef struct confd_present {
     const confd_generation *generation; /* NULL: none yet */
     const confd_document *document;     /* NULL: none yet */
     confd_passwords *passwords;         /* of the change that is worked out; NULL: hashed here and now */
+    /* Finds what only the applicators see to be wrong, of what is refused already; NULL: nobody is asked. */
+    void (*check)(mac_root *root, const Macula__V1__Document *document, mac_problems *problems);
 } confd_present;
 
 typedef struct confd_proposal {

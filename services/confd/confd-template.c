@@ -269,8 +269,10 @@ void confd_template_expand(confd_names *names, const ProtobufCMessageDescriptor 
         expand_field(&expansion, type, hostname, "", tree);
         names->hostname = mac_strdup(json_string_value(json_object_get(tree, "hostname")));
     }
-    if (hostname && (!names->hostname || strstr(names->hostname, "${")))
-        return;
+    if (hostname && (!names->hostname || strstr(names->hostname, "${"))) {
+        free(names->hostname); /* wrong, and said: one that fits lets mistakes elsewhere be found */
+        names->hostname = mac_strdup("node");
+    }
     for (unsigned i = 0; i < type->n_fields; i++)
         if (&type->fields[i] != hostname)
             expand_field(&expansion, type, &type->fields[i], "", tree);

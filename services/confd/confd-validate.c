@@ -38,16 +38,16 @@ static void nowhere_deinit(nowhere *node) {
 }
 
 static void check_proposal(nowhere *node, const confd_proposal *proposal, mac_problems *problems) {
-    confd_context context = {.root = node->root, .document = proposal->document->message, .phase = CONFD_RUNTIME};
     mac_autoptr(mac_problems) found = mac_problems_new();
-    confd_check_all(&context, found);
+    confd_check_document(node->root, proposal->document->message, found);
     mac_problems_join(problems, proposal->notes);
     confd_proposal_place(proposal, found, problems);
 }
 
 static void validate(nowhere *node, const char *name, const char *text, mac_problems *problems) {
     mac_autoptr(confd_passwords) none = confd_passwords_new(true);
-    confd_present present = {.root = node->root, .names = &node->names, .passwords = none};
+    confd_present present = {
+        .root = node->root, .names = &node->names, .passwords = none, .check = confd_check_document};
     mac_autoptr(confd_proposal) proposal = NULL;
     mac_autoptr(mac_error) error = confd_propose_text(&present, text, name, true, &proposal);
     if (!error)

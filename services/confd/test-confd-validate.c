@@ -37,6 +37,51 @@ static void what_no_node_would_accept_is_told_with_its_place(void **state) {
     assert_said("hostname: [", "node.yaml:2:1: this is no valid YAML");
 }
 
+/* Exactly these lines, in any order. */
+static void assert_all_said(const char *text, size_t count, const char *const *lines) {
+    mac_autofree char *all = problems_of(text);
+    size_t found = 0;
+    for (const char *at = all; *at; at++)
+        found += *at == '\n';
+    for (size_t i = 0; i < count; i++)
+        assert_contains(all, lines[i]);
+    if (found != count)
+        fail_msg("expected %zu lines, found %zu: %s", count, found, all);
+}
+
+static void one_mistake_does_not_hide_another(void **state) {
+    (void)state;
+    const char *const lines[] = {
+        "node.yaml:1:1: hostnmae: unknown key",
+        "node.yaml:3:13: maculaos.password: expected a clear password or a whole crypt(5) string",
+        "node.yaml:4:26: maculaos.labels.a: \"${WHO}\" is not known",
+        "node.yaml:5:13: maculaos.timezone: expected ",
+        "node.yaml:7:3: write_files[0]: the content is not what encoding",
+        "node.yaml:8:43: write_files[1].permissions: expected ",
+    };
+    assert_all_said("hostnmae: x\n"
+                    "maculaos:\n"
+                    "  password: \"$1$abc\"\n"
+                    "  labels: {b: 'fine', a: '${WHO}'}\n"
+                    "  timezone: /etc\n"
+                    "write_files:\n"
+                    "- {path: /etc/a, content: \"%%%%\", encoding: b64}\n"
+                    "- {path: /etc/b, content: a, permissions: [no]}\n",
+                    MAC_ARRAY_SIZE(lines), lines);
+    const char *const twice[] = {"node.yaml:2:1: the key",
+                                 "node.yaml:3:1: warning: ", "node.yaml:3:27: maculaos.k3s_args[1]",
+                                 "node.yaml:4:15: write_files[0]: /proc/x"};
+    assert_all_said("hostname: a\nhostname: b\nk3os: {k3s_args: [server, what]}\nwrite_files: [{path: /proc/x}]\n", 4,
+                    twice);
+}
+
+static void what_follows_from_a_mistake_is_not_said(void **state) {
+    (void)state;
+    const char *const lines[] = {"node.yaml:1:22: write_files[0].path: expected ",
+                                 "node.yaml:2:19: maculaos.users: expected "};
+    assert_all_said("write_files: [{path: [no]}, {path: /etc/b}]\nmaculaos: {users: 5}\n", 2, lines);
+}
+
 static void what_depends_on_the_node_is_left_to_it(void **state) {
     (void)state;
     static const char *const good[] = {
@@ -78,6 +123,8 @@ static void nothing_is_left_behind(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_no_node_would_accept_is_told_with_its_place),
+        cmocka_unit_test(one_mistake_does_not_hide_another),
+        cmocka_unit_test(what_follows_from_a_mistake_is_not_said),
         cmocka_unit_test(what_depends_on_the_node_is_left_to_it),
         cmocka_unit_test(nul_is_no_end),
         cmocka_unit_test_setup_teardown(nothing_is_left_behind, box_setup, box_teardown),
