@@ -212,6 +212,17 @@ static void pause_a_little(void) {
     nanosleep(&time, NULL);
 }
 
+/* The code tells the person that it is this node which is authorised there, and nobody else's. */
+static void show_authorisation(const status_answer *status) {
+    if (status->authorise_qr)
+        cli_print_text(status->authorise_qr);
+    cli_print(CLI_PLAIN, "%s %s and authorise the node there.\n",
+              status->authorise_qr ? "Scan this code, or open" : "Open", status->authorise_url);
+    cli_print(CLI_PLAIN, "Check first that the Portal shows the code ");
+    cli_print(CLI_BOLD, "%s", status->node_code ? status->node_code : "");
+    cli_print(CLI_PLAIN, ".\n");
+}
+
 /* Waits until the Portal has answered, showing where the node is to be authorised. */
 static mac_error *wait_paired(cli_session *session, status_answer **ret_status) {
     bool shown = false;
@@ -226,7 +237,7 @@ static mac_error *wait_paired(cli_session *session, status_answer **ret_status) 
             return NULL;
         }
         if (status->authorise_url && !shown)
-            cli_print(CLI_PLAIN, "Open %s and authorise the node there.\n", status->authorise_url);
+            show_authorisation(status);
         shown = shown || status->authorise_url;
         status_free(status);
         pause_a_little();

@@ -16,6 +16,7 @@ static void answer_status(firstboot_manager *manager, mac_request *request) {
     bool stranger = mac_request_is_workload(request);
     char *urls[] = {manager->url};
     size_t count = 0;
+    mac_autofree char *qr = NULL;
     status.has_phase = status.has_revision = status.has_pairing = status.has_percent = true;
     status.phase = view.draft->phase;
     status.step = (char *)(uintptr_t)(next ? next->name : NULL);
@@ -35,6 +36,9 @@ static void answer_status(firstboot_manager *manager, mac_request *request) {
         status.user_name = (char *)(uintptr_t)view.pairing.user_name;
         status.organisation = (char *)(uintptr_t)view.pairing.organisation;
         status.authorise_url = (char *)(uintptr_t)view.pairing.authorise_url;
+        status.node_code = (char *)(uintptr_t)(view.pairing.authorise_url ? view.pairing.node_code : NULL);
+        qr = view.pairing.authorise_url ? firstboot_qr_console(view.pairing.authorise_url) : NULL;
+        status.authorise_qr = qr;
     }
     mac_request_answer(request, &status.base);
     mac_problem_list_free(status.problems, count);

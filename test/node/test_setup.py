@@ -201,7 +201,8 @@ class Setup(unittest.TestCase):
                 self.keep_all(person)
                 person.answer(r"Pairing code of the Portal.*?: ", word)
                 if word == "w":
-                    person.expect(r"Open https://\S+ and authorise")
+                    code = person.expect(r"(?:[█▀▄ ]{25,}\n){12,}Scan this code, or open https://\S+\?code=(\S+) and authorise").group(1)
+                    person.expect(rf"the Portal shows the code {code}\.")
                     person.expect(r"belongs to Ada Lovelace \(Analytical Engines\)")
                 else:
                     person.expect("does not know this pairing code")
@@ -216,7 +217,8 @@ class Setup(unittest.TestCase):
         with process, Node(env=env) as node:
             node.cli("setup", "--answers", "-", stdin=f"hostname=edge-9\nssh_keys={KEY}\n").ok()
             person = Terminal(node, "setup", "--pair", "")
-            person.expect(r"Open https://\S+ and authorise")
+            code = person.expect(r"open https://\S+\?code=(\S+) and authorise").group(1)
+            person.expect(rf"the Portal shows the code {code}\.")
             os.kill(person.pid, signal.SIGINT)
             person.end()
             self.assertIn("waiting for an authorisation", node.cli("setup", "status").ok().out)
