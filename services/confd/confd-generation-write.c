@@ -104,6 +104,9 @@ static int commit_steps(confd_store *store, const confd_commit *commit, const co
     uint64_t number = 0;
     int result = insert_generation(store, commit, &number);
     if (result == 0)
+        result = mac_store_exec(store->base, "INSERT INTO generation_before VALUES(?, ?)", "ii", (int64_t)number,
+                                (int64_t)head->current);
+    if (result == 0)
         result = insert_sources(store, number, commit->sources);
     if (result == 0 && !commit->on_disk && head->current)
         result = confd_store_load_sources(store, head->current, true, &recorded);
@@ -253,6 +256,9 @@ static int prune(confd_store *store, int64_t now_ms) {
         " AND (number NOT IN (SELECT number FROM generation ORDER BY number DESC LIMIT ?)"
         "  OR (time_ms < ? AND number NOT IN (SELECT number FROM generation ORDER BY number DESC LIMIT ?)))",
         "iii", (int64_t)CONFD_KEEP_MAX, (int64_t)(now_ms - CONFD_KEEP_MS), (int64_t)CONFD_KEEP_MIN);
+    if (result == 0)
+        result = mac_store_exec(
+            store->base, "DELETE FROM generation_before WHERE number NOT IN (SELECT number FROM generation)", "");
     if (result == 0)
         result = mac_store_exec(store->base,
                                 "DELETE FROM blob WHERE digest NOT IN (SELECT digest FROM generation_source)", "");

@@ -51,6 +51,11 @@ static const char schema_power_due[] =
 /* What confirms a pending change. One that waited without such a proof cannot be confirmed any more, only go back. */
 static const char schema_confirm[] = "ALTER TABLE head ADD COLUMN confirm_digest TEXT;";
 
+/* Which generation was in force when another came, 0 for the first. Without a reference to `generation`, so that the
+ * release before can go on with this store; what it made meanwhile has no row here. */
+static const char schema_before[] =
+    "CREATE TABLE generation_before(number INTEGER PRIMARY KEY, before_it INTEGER NOT NULL);";
+
 /* ---- room for the way back ---- */
 
 int confd_store_reserve(mac_root *root) {
@@ -69,8 +74,8 @@ int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_er
         *ret_error = mac_error_from_errno(result, "%s cannot be made", CONFD_STORE_DIR);
         return result;
     }
-    const char *const migrations[] = {schema,     mac_outbox_schema, schema_came_from,
-                                      schema_job, schema_power_due,  schema_confirm};
+    const char *const migrations[] = {schema,           mac_outbox_schema, schema_came_from, schema_job,
+                                      schema_power_due, schema_confirm,    schema_before};
     mac_autofree char *path = mac_root_path(root, CONFD_STORE_FILE);
     mac_store *base = NULL;
     result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &base, ret_error);
@@ -279,6 +284,20 @@ int confd_store_list(confd_store *store, unsigned limit, uint64_t before, confd_
 
 uint64_t confd_store_next_number(confd_store *store) {
     return confd_store_number(store, "SELECT seq FROM sqlite_sequence WHERE name = 'generation'", NULL) + 1;
+}
+
+uint64_t confd_store_before(confd_store *store, uint64_t number) {
+    sqlite3_stmt *row = mac_store_query(store->base,
+                                        "SELECT coalesce((SELECT before_it FROM generation_before b JOIN generation g"
+                                        "  ON g.number = b.before_it WHERE b.number = ?1),"
+                                        " (SELECT max(number) FROM generation WHERE number < ?1 AND NOT reverted),"
+                                        " (SELECT max(number) FROM generation WHERE number < ?1), 0)",
+                                        "i", (int64_t)number);
+    if (!row)
+        return 0;
+    uint64_t before = sqlite3_step(row) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(row, 0) : 0;
+    mac_store_done(row);
+    return before;
 }
 
 uint64_t confd_store_job_generation(confd_store *store, const char *job) {

@@ -81,6 +81,9 @@ int confd_store_load(confd_store *store, uint64_t number, confd_generation **ret
 int confd_store_list(confd_store *store, unsigned limit, uint64_t before, confd_generation ***ret_list,
                      size_t *ret_count) MAC_MUST_USE;
 void confd_generation_list_free(confd_generation **list, size_t count);
+/* The generation that was in force when another came; where that is not known (any more), the newest one before it, if
+ * possible none that was taken back. 0: none. */
+uint64_t confd_store_before(confd_store *store, uint64_t number);
 /* The number the next generation will have. */
 uint64_t confd_store_next_number(confd_store *store);
 

@@ -178,23 +178,12 @@ static void config_show(Macula__V1__Config_Service *service, const Macula__V1__C
     macula__v1__config_generation__free_unpacked(message, NULL);
 }
 
-/* The generation before another in the history; 0 when there is none. */
-static uint64_t number_before(confd_manager *manager, uint64_t number) {
-    confd_generation **list = NULL;
-    size_t count = 0;
-    if (confd_store_list(manager->store, 1, number, &list, &count) < 0)
-        return 0;
-    uint64_t before = count ? list[0]->number : 0;
-    confd_generation_list_free(list, count);
-    return before;
-}
-
 static void config_diff(Macula__V1__Config_Service *service, const Macula__V1__ConfigDiffRequest *input,
                         Macula__V1__ConfigDiff_Closure closure, void *closure_data) {
     confd_manager *manager = confd_manager_of(service, config);
     mac_request *request = mac_request_from(closure_data);
     uint64_t to = input->has_to ? input->to : confd_manager_number(manager);
-    uint64_t from = input->has_from ? input->from : number_before(manager, to);
+    uint64_t from = input->has_from ? input->from : confd_store_before(manager->store, to);
     mac_autoptr(confd_generation) old = NULL;
     mac_autoptr(confd_generation) new = NULL;
     mac_autoptr(json_t) empty = json_object();

@@ -312,12 +312,28 @@ static mac_error *check_options(confd_wish *wish) {
     return error;
 }
 
+/* An event has no caller who could be told, so that there was nothing to do is an event, too: nothing is in `changed`.
+ */
+static void publish_nothing(const confd_wish *wish, const confd_proposal *proposal) {
+    const char *message =
+        wish->options->message && *wish->options->message ? wish->options->message : proposal->message;
+    Macula__V1__ConfigEvent *event = confd_event_new(wish->author, message, NULL);
+    event->has_generation = event->has_previous = true;
+    event->generation = event->previous = confd_manager_number(wish->manager);
+    int result = confd_store_event(wish->manager->store, "config.changed", event);
+    if (result < 0)
+        mac_log_warning("an event cannot be stored", "topic=config.changed error=" MAC_LOG_Q("%s"), strerror(-result));
+    macula__v1__config_event__free_unpacked(event, NULL);
+}
+
 static void answer_nothing(confd_wish *wish, const confd_proposal *proposal) {
     Macula__V1__ConfigOutcome *outcome = confd_outcome_new(confd_manager_number(wish->manager), 0);
     outcome->has_nothing_to_do = outcome->nothing_to_do = true;
     outcome->has_dry_run = outcome->dry_run = wish->options->dry_run;
     confd_outcome_add_notes(outcome, proposal->notes);
     add_edits(wish->manager, proposal, outcome);
+    if (wish->request_count == 0)
+        publish_nothing(wish, proposal);
     confd_wish_answer(wish, outcome, NULL);
     macula__v1__config_outcome__free_unpacked(outcome, NULL);
 }

@@ -141,6 +141,24 @@ static void the_head_goes_back_with_its_files(void **state) {
     assert_int_equal(commit(box, "three", NULL), second + 1); /* a number is never used twice */
 }
 
+static void it_is_known_what_was_in_force_before_each(void **state) {
+    confd_box *box = *state;
+    box_open_store(box);
+    uint64_t first = commit(box, "one", NULL);
+    uint64_t bad = commit(box, "bad", NULL);
+    assert_int_equal(confd_store_revert(box->store, NULL, NULL), 0);
+    uint64_t good = commit(box, "good", NULL);
+    confd_commit back = {.taken_back = true};
+    uint64_t rolled_back = commit(box, "one", &back);
+    assert_int_equal(confd_store_before(box->store, first), 0);
+    assert_int_equal(confd_store_before(box->store, bad), first);
+    assert_int_equal(confd_store_before(box->store, good), first);
+    assert_int_equal(confd_store_before(box->store, rolled_back), good);
+    /* Not recorded, as by the release before: at least none that was taken back. */
+    assert_int_equal(mac_store_exec(confd_store_base(box->store), "DELETE FROM generation_before", ""), 0);
+    assert_int_equal(confd_store_before(box->store, good), first);
+}
+
 static void a_confirmed_generation_is_the_last_good_one(void **state) {
     confd_box *box = *state;
     box_open_store(box);
@@ -367,6 +385,7 @@ int main(void) {
         BOX_TEST(files_follow_the_generation_and_only_those_that_changed),
         BOX_TEST(a_change_waits_for_the_disk_only_for_what_must_stay),
         BOX_TEST(the_head_goes_back_with_its_files),
+        BOX_TEST(it_is_known_what_was_in_force_before_each),
         BOX_TEST(a_confirmed_generation_is_the_last_good_one),
         BOX_TEST(each_commit_has_its_event),
         BOX_TEST(outcomes_are_remembered_and_bounded),

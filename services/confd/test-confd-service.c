@@ -255,6 +255,9 @@ static void a_published_patch_is_applied(void **state) {
     node_await_event(node, "config.changed", "\"author\":\"admin\"");
     node_await_generation(node, 2); /* while it is being applied, the next one would be refused for that alone */
     assert_config(node, "hostname", "\"published\"");
+    assert_int_equal(
+        mac_bus_publish_raw(node->client, "macula.pub." TEST_REALM ".config.change", patch, strlen(patch), NULL), 0);
+    node_await_event(node, "config.changed", "\"generation\":2,\"previous\":2,"); /* it is so already */
     patch = "{\"hostnam\":1}";
     assert_int_equal(
         mac_bus_publish_raw(node->client, "macula.pub." TEST_REALM ".config.change", patch, strlen(patch), NULL), 0);

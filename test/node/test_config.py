@@ -114,6 +114,15 @@ class Changes(NodeCase):
         self.assertEqual(self.node.cli("config", "get", "maculaos.environment", "--set-only", "-o", "json").out.strip()
                          in ("null", "{}"), True)
 
+    def test_the_difference_is_from_what_was_in_force_before(self):
+        self.node.cli("config", "set", "hostname", "in-force").ok()
+        self.node.cli("config", "set", "hostname", "taken-back", "--confirm", "1h").ok()
+        self.node.cli("config", "rollback").ok()
+        self.node.cli("config", "set", "hostname", "in-force-now").ok()
+        shown = self.node.cli("config", "diff").ok().out
+        self.assertIn('- hostname: "in-force"', shown)
+        self.assertNotIn("taken-back", shown)
+
     def test_apply_replaces_the_file_and_keeps_its_comments(self):
         text = "# kept\nhostname: applied-1 # here too\nmaculaos:\n  timezone: UTC\n"
         self.node.write("/tmp/new.yaml", text)
