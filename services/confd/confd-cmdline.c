@@ -200,3 +200,55 @@ json_t *confd_cmdline_parse(const char *text, size_t length, mac_problems *probl
     confd_options_deinit(&options);
     return patch;
 }
+
+/* ---- what the node refuses ---- */
+
+/* Whether a is b, or a part of it. */
+static bool is_within(const char *a, const char *b) {
+    size_t length = strlen(b);
+    return strncmp(a, b, length) == 0 && strchr(".[", a[length]);
+}
+
+/* The error about what is set at this path: at it, in it, or about all around it. */
+static const mac_problem *find_wrong(const mac_problems *wrong, const char *path) {
+    for (size_t i = 0; i < mac_problems_count(wrong); i++) {
+        const mac_problem *problem = mac_problems_get(wrong, i);
+        mac_autoptr(mac_problems) ignored = mac_problems_new();
+        const ProtobufCFieldDescriptor *field = NULL;
+        mac_autofree char *canonical = NULL;
+        bool is_elsewhere = problem->file && !mac_streq(problem->file, CONFD_CMDLINE);
+        if (problem->severity != MAC_PROBLEM_ERROR || !problem->path || is_elsewhere)
+            continue;
+        (void)!mac_path_resolve(CONFD_DOCUMENT, problem->path, ignored, &canonical, &field);
+        const char *at = canonical ? canonical : problem->path;
+        if (*at && (is_within(at, path) || is_within(path, at)))
+            return problem;
+    }
+    return NULL;
+}
+
+char *confd_cmdline_without(const char *text, size_t length, const mac_problems *wrong, mac_problems *problems) {
+    mac_buffer kept = {0};
+    confd_options options = {0};
+    bool is_less = false;
+    confd_cmdline_split(text, length, &options);
+    for (size_t i = 0; i < options.count; i++) {
+        const confd_option *option = &options.items[i];
+        mac_autoptr(mac_problems) ignored = mac_problems_new();
+        const ProtobufCFieldDescriptor *field = NULL;
+        mac_autofree char *path = confd_cmdline_path(option->key, ignored, &field);
+        const mac_problem *problem = path ? find_wrong(wrong, path) : NULL;
+        if (problem) {
+            is_less = true;
+            mac_problems_add(problems, MAC_PROBLEM_WARNING, &cmdline_place, problem->path, "%s; the option is ignored",
+                             problem->message);
+            continue;
+        }
+        if (kept.length)
+            mac_buffer_text(&kept, " ");
+        mac_buffer_append(&kept, text + option->start, option->end - option->start);
+    }
+    confd_options_deinit(&options);
+    mac_autofree char *rest = mac_buffer_take(&kept);
+    return is_less ? mac_take(&rest) : NULL;
+}

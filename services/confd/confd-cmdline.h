@@ -39,5 +39,8 @@ void confd_options_deinit(confd_options *options);
 char *confd_cmdline_path(const char *key, mac_problems *problems, const ProtobufCFieldDescriptor **ret_field);
 /* The whole command line as a canonical merge patch over the document; never fails. */
 json_t *confd_cmdline_parse(const char *text, size_t length, mac_problems *problems);
+/* The text without the options that `wrong` (of the document that they are part of) is about, with a warning for each
+ * in problems; NULL when it is about none of them. Caller frees. */
+char *confd_cmdline_without(const char *text, size_t length, const mac_problems *wrong, mac_problems *problems);
 
 #endif

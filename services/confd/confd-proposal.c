@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "confd-changes.h"
+#include "confd-cmdline.h"
 #include "confd-origin.h"
 #include "confd-parse.h"
 #include "confd-schema.h"
@@ -130,7 +131,21 @@ static char *join(const char *prefix, const mac_strings *names) {
 
 /* ---- the disk ---- */
 
-mac_error *confd_propose_disk(const confd_present *present, confd_proposal **ret_proposal) {
+/* Whether there are such options. What is left of the line is recorded with all of it, so that it is not taken for
+ * another one at the next start. */
+static bool leave_out(const confd_present *present, const mac_problems *wrong, confd_sources *sources,
+                      mac_problems *problems) {
+    const confd_source *source = confd_sources_get(sources, CONFD_CMDLINE);
+    mac_autofree char *text = source ? confd_cmdline_without(source->text, source->length, wrong, problems) : NULL;
+    if (!text)
+        return false;
+    mac_autofree char *original = present->seal ? confd_source_seal_original(source, present->seal) : NULL;
+    confd_sources_put(sources, CONFD_CMDLINE, text, strlen(text), original);
+    return true;
+}
+
+static mac_error *propose_disk(const confd_present *present, const mac_problems *wrong, confd_proposal **ret_proposal) {
+    mac_autoptr(mac_problems) left_out = mac_problems_new();
     mac_autoptr(confd_proposal) proposal = proposal_new(present);
     mac_autoptr(mac_problems) problems = mac_problems_new();
     confd_sources_deinit(&proposal->sources);
@@ -139,12 +154,24 @@ mac_error *confd_propose_disk(const confd_present *present, confd_proposal **ret
         return mac_error_from_problems(mac_take(&problems));
     confd_sources_copy(&proposal->sources, &proposal->on_disk);
     proposal->has_disk = true;
+    if (wrong && !leave_out(present, wrong, &proposal->sources, left_out))
+        return NULL;
     mac_error *error = proposal_resolve(present, proposal);
     if (error)
         return error;
+    mac_problems_join(proposal->notes, left_out);
     proposal->message = join("changed on disk: ", &proposal->edited);
     *ret_proposal = mac_take(&proposal);
     return NULL;
+}
+
+mac_error *confd_propose_disk(const confd_present *present, confd_proposal **ret_proposal) {
+    return propose_disk(present, NULL, ret_proposal);
+}
+
+mac_error *confd_propose_disk_without(const confd_present *present, const mac_problems *wrong,
+                                      confd_proposal **ret_proposal) {
+    return propose_disk(present, wrong, ret_proposal);
 }
 
 /* Files that a change is about to replace must hold what is recorded, or somebody's edit would be lost unseen. */

@@ -42,6 +42,10 @@ void confd_proposal_place(const confd_proposal *proposal, const mac_problems *fo
 
 /* The sources as they are on disk now. */
 mac_error *confd_propose_disk(const confd_present *present, confd_proposal **ret_proposal) MAC_MUST_USE;
+/* The same, of which the node refuses `wrong`, without the options of the kernel command line that this is about, so
+ * that a node boots with a mistake at the boot prompt. No error and no proposal: it is about none. */
+mac_error *confd_propose_disk_without(const confd_present *present, const mac_problems *wrong,
+                                      confd_proposal **ret_proposal) MAC_MUST_USE;
 /* A text (YAML or JSON) in place of config.yaml and of all that was set since (99-changes.yaml). name is used in
  * messages; may be NULL. CONFLICT when those files were edited on disk and not applied, unless `ignore_edits` (a
  * validation). A text without any key is INVALID, of a validation noted. */

@@ -339,7 +339,9 @@ int confd_secrets_protect(const confd_source *source, const confd_source *known,
         mac_autofree char *text = edited_text(&protection);
         bool changed = protection.count > 0;
         *ret_source = (confd_source){.name = mac_strdup(source->name), .length = strlen(text)};
-        if (changed && seal && !confd_source_writable(source->name))
+        if (source->original) /* the text is what was left of it */
+            ret_source->original = mac_strdup(source->original);
+        else if (changed && seal && !confd_source_writable(source->name))
             ret_source->original = confd_source_seal_original(source, seal);
         ret_source->text = mac_take(&text);
     } else {

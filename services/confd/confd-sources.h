@@ -29,7 +29,8 @@ typedef struct confd_source {
     char *name; /* path on the node, or CONFD_CMDLINE */
     char *text;
     size_t length;
-    char *original; /* sealed text as it stands in a source that cannot be written; NULL when it is `text` */
+    char *original; /* sealed text as it stands in a source that cannot be written; NULL when it is `text`, else
+                     * secrets are protected in that, and options of the command line that are refused left out */
 } confd_source;
 
 typedef struct confd_sources {

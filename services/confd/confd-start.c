@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "confd-answer.h"
+#include "confd-cmdline.h"
 #include "confd-manager.h"
 #include "confd-pending.h"
 #include "confd-wish.h"
@@ -62,6 +63,59 @@ static char *load_current(confd_manager *manager) {
     return why;
 }
 
+/* What is odd about the sources is logged too: whoever has only the console sees it there. */
+static void keep_notes(confd_manager *manager, const mac_problems *notes) {
+    mac_problems_join(manager->notes, notes);
+    for (size_t i = 0; i < mac_problems_count(notes); i++) {
+        const mac_problem *problem = mac_problems_get(notes, i);
+        mac_autofree char *text = mac_problem_format(problem);
+        if (problem->severity != MAC_PROBLEM_NOTE)
+            mac_log_warning("in the configuration", "what=" MAC_LOG_Q("%s"), text);
+    }
+}
+
+/* Why was said when the command line was taken over. */
+static void note_left_out(confd_manager *manager) {
+    const confd_source *recorded = confd_sources_get(&manager->generation->sources, CONFD_CMDLINE);
+    mac_autofree char *line = recorded && recorded->original ? confd_cmdline_read(manager->root) : NULL;
+    mac_autoptr(mac_problems) left_out = mac_problems_new();
+    confd_options all = {0}, taken = {0};
+    if (!line)
+        return;
+    confd_cmdline_split(line, strlen(line), &all);
+    confd_cmdline_split(recorded->text, recorded->length, &taken);
+    for (size_t i = 0; i < all.count; i++) {
+        bool found = false;
+        for (size_t k = 0; !found && k < taken.count; k++)
+            found = mac_streq(all.items[i].key, taken.items[k].key);
+        if (!found)
+            mac_problems_add(left_out, MAC_PROBLEM_WARNING, &(mac_place){.file = CONFD_CMDLINE}, all.items[i].key,
+                             "this node refused its value; the option is ignored");
+    }
+    confd_options_deinit(&all);
+    confd_options_deinit(&taken);
+    keep_notes(manager, left_out);
+}
+
+/* Of the defaults, too, a value of the command line that this node refuses is none. */
+static void leave_out_refused(confd_manager *manager, confd_sources *sources) {
+    const confd_source *source = confd_sources_get(sources, CONFD_CMDLINE);
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_error *error = source ? confd_check_own(manager, manager->document) : NULL;
+    mac_autofree char *text =
+        error ? confd_cmdline_without(source->text, source->length, error->problems, problems) : NULL;
+    mac_error_free(error);
+    if (!text)
+        return;
+    confd_document *document = NULL;
+    confd_sources_put(sources, CONFD_CMDLINE, text, strlen(text), NULL);
+    if (confd_document_resolve(sources, &manager->names, problems, &document) < 0)
+        return;
+    confd_document_free(manager->document);
+    manager->document = document;
+    keep_notes(manager, problems);
+}
+
 /* Without generation: the image's own file and the kernel command line; failing that, the defaults. */
 static mac_error *load_defaults(confd_manager *manager) {
     confd_autosources sources = {0};
@@ -73,8 +127,10 @@ static mac_error *load_defaults(confd_manager *manager) {
     if (!manager->store && !confd_sources_get(&sources, CONFD_SYSTEM_FILE))
         return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL,
                              "neither " CONFD_STORE_FILE " nor the files can be used: nothing is applied");
-    if (confd_document_resolve(&sources, &manager->names, problems, &manager->document) == 0)
+    if (confd_document_resolve(&sources, &manager->names, problems, &manager->document) == 0) {
+        leave_out_refused(manager, &sources);
         return NULL;
+    }
     mac_autofree char *why = mac_problems_format(problems);
     note(manager, MAC_PROBLEM_ERROR, "the image's configuration is wrong, defaults are in force", why);
     mac_autoptr(json_t) empty = json_object();
@@ -116,22 +172,34 @@ mac_error *confd_check_own(confd_manager *manager, const confd_document *documen
     return mac_problems_errors(problems) ? mac_error_from_problems(mac_take(&problems)) : NULL;
 }
 
-/* What is odd about the sources is logged too: whoever has only the console sees it there. */
-static void keep_notes(confd_manager *manager, const mac_problems *notes) {
-    mac_problems_join(manager->notes, notes);
-    for (size_t i = 0; i < mac_problems_count(notes); i++) {
-        const mac_problem *problem = mac_problems_get(notes, i);
-        mac_autofree char *text = mac_problem_format(problem);
-        if (problem->severity != MAC_PROBLEM_NOTE)
-            mac_log_warning("in the configuration", "what=" MAC_LOG_Q("%s"), text);
-    }
-}
-
 /* The status tells of it as long as it is so: confd-edits.c. */
 static void reject_disk(confd_manager *manager, const mac_error *error) {
     mac_log_error("the files on disk are not applied", "reason=" MAC_LOG_Q("%s"), error->message);
     if (manager->store)
         confd_publish_rejected(manager, AUTHOR_FILE, "changed on disk", error);
+}
+
+/* What is left of the files without those options of the command line that the node refuses; else the error again.
+ * Values are refused in two steps, passwords before the others. */
+static mac_error *without_refused(confd_manager *manager, const confd_present *present, mac_error *error,
+                                  confd_proposal **proposal) {
+    mac_autoptr(mac_problems) wrong = mac_problems_new();
+    mac_problems_join(wrong, error->problems);
+    for (int step = 0; step < 2; step++) {
+        mac_autoptr(confd_proposal) rest = NULL;
+        mac_error *still = confd_propose_disk_without(present, wrong, &rest);
+        if (!still && rest)
+            still = confd_check_own(manager, rest->document);
+        if (!still && rest) {
+            mac_error_free(error);
+            confd_proposal_free(*proposal);
+            *proposal = mac_take(&rest);
+            return NULL;
+        }
+        mac_problems_join(wrong, still ? still->problems : NULL);
+        mac_error_free(still);
+    }
+    return error;
 }
 
 /* Takes the files over if they are valid and not those of the generation in force. */
@@ -140,11 +208,14 @@ static void pick_up_disk(confd_manager *manager) {
     mac_autoptr(confd_proposal) proposal = NULL;
     mac_error *error = confd_propose_disk(&present, &proposal);
     if (!error && manager->generation && proposal->edited.count == 0) {
+        note_left_out(manager);
         keep_notes(manager, proposal->notes);
         return;
     }
     if (!error)
         error = confd_check_own(manager, proposal->document);
+    if (error && error->problems)
+        error = without_refused(manager, &present, error, &proposal);
     if (error) {
         reject_disk(manager, error);
         mac_error_free(error);

@@ -29,6 +29,45 @@ static void the_boot_phase_applies_and_leaves_the_document(void **state) {
     node_free(node);
 }
 
+static void options_that_the_node_refuses_are_left_out(void **state) {
+    (void)state;
+    confd_node *node = node_new(no_units);
+    box_write(node->box, CONFD_FILE, "maculaos: {timezone: Etc/UTC}\n");
+    setenv("MACULA_CMDLINE",
+           "maculaos.timezon=x maculaos.timezone=Mars/X maculaos.password=$1$a maculaos.hostname=edge-7", 1);
+    for (int boot = 0; boot < 2; boot++) { /* the second time they are those of the generation in force */
+        assert_int_equal(node_boot(node), 0);
+        assert_file(node, "/etc/hostname", "edge-7\n");
+        assert_file(node, "/etc/timezone", "Etc/UTC\n");
+    }
+    node_start(node, NULL);
+    assert_done(node, "config.status", "{}");
+    assert_body(node, "generation", "1");
+    mac_autofree char *said = json_dumps(json_object_get(node->body, "notes"), 0);
+    assert_contains(said, "did you mean");
+    assert_contains(said, "{\"file\": \"kernel command line\", \"path\": \"maculaos.timezone\", \"message\": "
+                          "\"this node refused its value");
+    assert_contains(said, "\"path\": \"maculaos.password\", \"message\": \"this node refused its value");
+    assert_done(node, "config.set", "{\"path\":\"maculaos.keyboard\",\"value\":\"de\"}");
+    node_stop(node);
+    setenv("MACULA_CMDLINE", "maculaos.timezone=Mars/Y", 1);
+    box_write(node->box, CONFD_FILE, "hostname: [");
+    assert_int_equal(node_boot(node), 0);
+    assert_file(node, "/etc/timezone", "Etc/UTC\n");
+    node_free(node);
+}
+
+static void without_any_generation_they_are_left_out_too(void **state) {
+    (void)state;
+    confd_node *node = node_new(no_units);
+    box_write(node->box, CONFD_FILE, "hostname: [");
+    setenv("MACULA_CMDLINE", "maculaos.timezone=Mars/X maculaos.hostname=edge-7", 1);
+    assert_int_equal(node_boot(node), 0);
+    assert_file(node, "/etc/hostname", "edge-7\n");
+    assert_file(node, "/etc/timezone", "UTC\n");
+    node_free(node);
+}
+
 static void a_store_that_cannot_be_read_is_never_ready(void **state) {
     (void)state;
     const char *const damages[] = {"DROP TABLE head", "DELETE FROM head", "DELETE FROM generation",
@@ -57,6 +96,8 @@ static void a_store_that_cannot_be_read_is_never_ready(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_boot_phase_applies_and_leaves_the_document),
+        cmocka_unit_test(options_that_the_node_refuses_are_left_out),
+        cmocka_unit_test(without_any_generation_they_are_left_out_too),
         cmocka_unit_test(a_store_that_cannot_be_read_is_never_ready),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

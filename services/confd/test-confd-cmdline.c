@@ -76,6 +76,26 @@ static void mistakes_are_warnings_and_left_out(void **state) {
     assert_contains(problems, "maculaos.timezone: expected a value after =");
 }
 
+static void what_the_node_refuses_is_left_out_of_the_line(void **state) {
+    (void)state;
+    const char *line = "maculaos.timezone=Mars/X k3os.sysctl[net.a]=1 maculaos.sysctl[net.b]=\"2 3\" k3os.zone=1";
+    mac_autoptr(mac_problems) wrong = mac_problems_new();
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_problems_add(wrong, MAC_PROBLEM_ERROR, NULL, "hostname", "it is too long");
+    mac_problems_add(wrong, MAC_PROBLEM_WARNING, NULL, "maculaos.timezone", "it is far away");
+    assert_null(confd_cmdline_without(line, strlen(line), wrong, problems));
+    mac_problems_add(wrong, MAC_PROBLEM_ERROR, NULL, "maculaos.sysctls[net.a]", "it is odd");
+    mac_problems_add(wrong, MAC_PROBLEM_ERROR, NULL, "maculaos.timezone", "there is none");
+    mac_autofree char *rest = confd_cmdline_without(line, strlen(line), wrong, problems);
+    assert_string_equal(rest, "maculaos.sysctl[net.b]=\"2 3\" k3os.zone=1");
+    mac_autofree char *lines = mac_problems_format(problems);
+    assert_contains(lines, "kernel command line: warning: maculaos.timezone: there is none; the option is ignored");
+    assert_contains(lines, "kernel command line: warning: maculaos.sysctls[net.a]: it is odd; the option is ignored");
+    const char *all = "maculaos.timezone=Mars/X";
+    mac_autofree char *nothing = confd_cmdline_without(all, strlen(all), wrong, problems);
+    assert_string_equal(nothing, "");
+}
+
 static void only_our_options_are_recorded(void **state) {
     confd_box *box = *state;
     setenv("MACULA_CMDLINE", "BOOT_IMAGE=/vmlinuz ro  maculaos.keyboard=de -- k3os.silent macula.slot=b", 1);
@@ -93,6 +113,7 @@ int main(void) {
         cmocka_unit_test(the_old_prefix_and_top_level_keys_are_read),
         cmocka_unit_test(a_number_becomes_what_the_key_wants),
         cmocka_unit_test(mistakes_are_warnings_and_left_out),
+        cmocka_unit_test(what_the_node_refuses_is_left_out_of_the_line),
         cmocka_unit_test_setup_teardown(only_our_options_are_recorded, box_setup, box_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
