@@ -13,6 +13,8 @@
 
 #define ZONES_FILE "/usr/share/zoneinfo/zone.tab" /* country, place, name, remark: tzdata's own list */
 #define ZONES_LIMIT (256u << 10)
+#define RESOLVER_FILE "/etc/resolv.conf"
+#define RESOLVER_LIMIT (64u << 10)
 
 static int compare_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -60,6 +62,8 @@ static void forget(firstboot_facts *facts) {
     facts->interface_count = 0;
     facts->address_worth = 0;
     facts->wireless = facts->public_address = false;
+    mac_strings_deinit(&facts->domains);
+    facts->domains = (mac_strings){0};
     free(mac_take(&facts->hostname));
     free(mac_take(&facts->address));
 }
@@ -75,6 +79,21 @@ static char *find_hostname(mac_root *root) {
     if (gethostname(name, sizeof name - 1) < 0 || !*name)
         return mac_strdup("macula");
     return mac_strdup(name);
+}
+
+/* As netd has them from DHCP, router advertisements and the configuration. */
+static void read_domains(mac_root *root, mac_strings *domains) {
+    mac_autofree char *text = NULL;
+    if (mac_fs_read(root, RESOLVER_FILE, RESOLVER_LIMIT, &text, NULL) < 0)
+        return;
+    char *rest = text;
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+        const char *word = strsep(&line, " \t");
+        bool lists = mac_streq(word, "search") || mac_streq(word, "domain");
+        while (lists && (word = strsep(&line, " \t")))
+            if (*word && !mac_strings_contain(domains, word))
+                mac_strings_add(domains, word);
+    }
 }
 
 static bool is_wireless(const char *name) {
@@ -142,6 +161,7 @@ void firstboot_facts_refresh(firstboot_facts *facts, mac_root *root) {
     struct ifaddrs *list = NULL;
     forget(facts);
     facts->hostname = find_hostname(root);
+    read_domains(root, &facts->domains);
     if (getifaddrs(&list) < 0)
         list = NULL;
     for (const struct ifaddrs *entry = list; entry; entry = entry->ifa_next) {

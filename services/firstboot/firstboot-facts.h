@@ -22,6 +22,7 @@ typedef struct firstboot_heard {
 
 typedef struct firstboot_facts {
     char *hostname;
+    mac_strings domains; /* that names are looked for in: those of the network */
     firstboot_interface interfaces[FIRSTBOOT_INTERFACES_MAX];
     size_t interface_count;
     bool wireless;       /* there is a Wi-Fi device */

@@ -123,7 +123,23 @@ static bool host_part(const char *host, char ret_name[256]) {
     return true;
 }
 
-bool firstboot_peer_host(const char *host, const char *hostname) {
+/* Names that nobody gets in the DNS of the internet (RFC 6762 appendix G, RFC 8375, ICANN's .internal): a router's. */
+static bool is_home_domain(const char *domain) {
+    static const char *const domains[] = {"lan", "home", "home.arpa", "internal", "intranet", "corp", "localdomain"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(domains); i++)
+        if (strcasecmp(domain, domains[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_own_domain(const char *domain, const mac_strings *domains) {
+    for (size_t i = 0; i < domains->count; i++)
+        if (strcasecmp(domain, domains->items[i]) == 0)
+            return true;
+    return is_home_domain(domain);
+}
+
+bool firstboot_peer_host(const char *host, const char *hostname, const mac_strings *domains) {
     char name[256];
     uint8_t ignored[16];
     size_t own = strlen(hostname);
@@ -136,7 +152,9 @@ bool firstboot_peer_host(const char *host, const char *hostname) {
         name[--length] = '\0';
     if (strcasecmp(name, "localhost") == 0 || (length > 6 && strcasecmp(name + length - 6, ".local") == 0))
         return true;
-    return own > 0 && strncasecmp(name, hostname, own) == 0 && (name[own] == '\0' || name[own] == '.');
+    if (own == 0 || strncasecmp(name, hostname, own) != 0)
+        return false;
+    return name[own] == '\0' || (name[own] == '.' && is_own_domain(name + own + 1, domains));
 }
 
 bool firstboot_peer_origin(const char *origin, const char *host) {

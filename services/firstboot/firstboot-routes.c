@@ -335,7 +335,8 @@ static void serve(firstboot_visit *visit) {
 void firstboot_routes_handle(const firstboot_request *request, firstboot_answer_page *ret_answer, void *data) {
     firstboot_visit visit = {.manager = data, .request = request, .answer = ret_answer};
     firstboot_facts_refresh(&visit.manager->facts, visit.manager->root);
-    if (request->outside || !firstboot_peer_host(request->host, visit.manager->facts.hostname)) {
+    if (request->outside ||
+        !firstboot_peer_host(request->host, visit.manager->facts.hostname, &visit.manager->facts.domains)) {
         ret_answer->status = 403;
         ret_answer->type = "text/plain; charset=utf-8";
         mac_buffer_text(&ret_answer->body, T(OUTSIDE));

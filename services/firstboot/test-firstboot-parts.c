@@ -229,15 +229,30 @@ static void neighbours_count_apart_and_hosts_beyond_a_router_by_their_network(vo
 
 static void only_names_of_the_node_are_answered(void **state) {
     (void)state;
-    static const char *const good[] = {"192.168.1.5", "192.168.1.5:80", "[fe80::1]:8080", "localhost",
-                                       "edge.local",  "EDGE.local.:80", "edge",           "edge.lan"};
-    static const char *const bad[] = {"",    "evil.example", "edgy.example", "[::1",
-                                      "a:b", "local",        ".local",       "edge.local:80x"};
+    static const char *const good[] = {
+        "192.168.1.5", "192.168.1.5:80", "[fe80::1]:8080",          "localhost",         "edge.local", "EDGE.local.:80",
+        "edge",        "edge.lan",       "edge.site-7.example.com", "EDGE.Home.Arpa.:80"};
+    static const char *const bad[] = {"",
+                                      "evil.example",
+                                      "edgy.example",
+                                      "[::1",
+                                      "a:b",
+                                      "local",
+                                      ".local",
+                                      "edge.local:80x",
+                                      "edge.evil.com",
+                                      "edge.lan.evil.com",
+                                      "edge.com",
+                                      "edge.example.com",
+                                      "edge-site-7.example.com",
+                                      "site-7.example.com"};
+    mac_autostrings domains = {0};
+    mac_strings_add(&domains, "site-7.example.com");
     for (size_t i = 0; i < MAC_ARRAY_SIZE(good); i++)
-        assert_true(firstboot_peer_host(good[i], "edge"));
+        assert_true(firstboot_peer_host(good[i], "edge", &domains));
     for (size_t i = 0; i < MAC_ARRAY_SIZE(bad); i++)
-        assert_false(firstboot_peer_host(bad[i], "edge"));
-    assert_false(firstboot_peer_host(NULL, "edge"));
+        assert_false(firstboot_peer_host(bad[i], "edge", &domains));
+    assert_false(firstboot_peer_host(NULL, "edge", &domains));
     assert_true(firstboot_peer_origin("http://edge.local:81", "edge.local:81"));
     assert_false(firstboot_peer_origin("http://evil.example", "edge.local"));
     assert_false(firstboot_peer_origin("null", "edge.local"));

@@ -147,7 +147,9 @@ class Hostile(unittest.TestCase):
         self.assertEqual(answer.count("HTTP/1."), 1)
 
     def test_foreign_names_are_refused(self):
-        for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
+        own = self.page.get("/") and re.search(r"This is the node ([\w-]+)", self.page.last.text).group(1)
+        self.assertEqual(status(ask(self.page, f"GET / HTTP/1.1\r\nHost: {own}.lan\r\n\r\n")), 200)
+        for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", f"{own}.evil.example", f"{own}.lan.evil.example", ""):
             with self.subTest(host):
                 answer = ask(self.page, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")
                 self.assertIn(status(answer), (400, 403))
