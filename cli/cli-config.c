@@ -67,26 +67,6 @@ int cli_config_get(cli_invocation *invocation) {
     return read_call(invocation, "Get", &request.base, get_show);
 }
 
-/* One value of a change as short text. */
-static char *short_value(const char *json) {
-    if (!json)
-        return NULL;
-    size_t length = strlen(json);
-    return length > 200 ? mac_asprintf("%.*s… (%zu bytes)", 160, json, length) : mac_strdup(json);
-}
-
-void cli_changes_show(Macula__V1__ConfigChange *const *changes, size_t count, uint32_t left_out) {
-    for (size_t i = 0; i < count; i++) {
-        mac_autofree char *from = short_value(changes[i]->old_json), *to = short_value(changes[i]->new_json);
-        if (from)
-            cli_print(CLI_RED, "- %s: %s\n", changes[i]->path, from);
-        if (to)
-            cli_print(CLI_GREEN, "+ %s: %s\n", changes[i]->path, to);
-    }
-    if (left_out)
-        cli_print(CLI_DIM, "and %u more\n", left_out);
-}
-
 static int diff_show(const ProtobufCMessage *message) {
     const Macula__V1__ConfigDiff *diff = (const Macula__V1__ConfigDiff *)message;
     if (cli_output_json() || cli_output_yaml()) {

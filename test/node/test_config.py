@@ -123,6 +123,25 @@ class Changes(NodeCase):
         self.assertIn('- hostname: "in-force"', shown)
         self.assertNotIn("taken-back", shown)
 
+    def test_of_a_list_is_shown_which_item_changed_and_how(self):
+        files = [{"path": f"/etc/file-{number}", "content": "as it was\n" * 20} for number in range(4)]
+        self.node.cli("config", "patch", "-", stdin=json.dumps({"write_files": files})).ok()
+        files[3]["content"] += "and more"
+        files[2]["permissions"] = "0600"
+        self.node.cli("config", "patch", "-", stdin=json.dumps({"write_files": files})).ok()
+        lines = self.node.cli("config", "diff").ok().out.splitlines()[1:]
+        self.assertEqual([line.split(": ")[0] for line in lines],
+                         ["+ write_files[2].permissions", "- write_files[3].content", "+ write_files[3].content"])
+        self.assertIn("and more", lines[2])
+        self.node.cli("config", "patch", "-", stdin=json.dumps({"write_files": files[1:]})).ok()
+        lines = self.node.cli("config", "diff").ok().out.splitlines()[1:]
+        self.assertEqual([line.split(": ")[0] for line in lines], ["- write_files[0]"])
+
+    def test_a_secret_that_becomes_another_is_not_shown_twice_alike(self):
+        self.node.cli("config", "set", "maculaos.token", "first-token").ok()
+        changed = self.node.cli("config", "set", "maculaos.token", "second-token").ok().out
+        self.assertEqual(changed.count("maculaos.token"), 1, changed)
+
     def test_apply_replaces_the_file_and_keeps_its_comments(self):
         text = "# kept\nhostname: applied-1 # here too\nmaculaos:\n  timezone: UTC\n"
         self.node.write("/tmp/new.yaml", text)
