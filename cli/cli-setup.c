@@ -96,7 +96,7 @@ int cli_setup_status(cli_invocation *invocation) {
 
 /* ---- answers ---- */
 
-/* Lines NAME=VALUE; of a value several lines are written with \n. */
+/* Lines NAME=VALUE; of a value several lines are written with \n, and a backslash before n or another one with \\. */
 static bool read_answers(const char *name, cli_answers *answers) {
     FILE *file = mac_streq(name, "-") ? stdin : fopen(name, "re");
     char line[16384];
@@ -118,8 +118,8 @@ static bool read_answers(const char *name, cli_answers *answers) {
         *equals = '\0';
         mac_autobuffer value = {0};
         for (const char *c = equals + 1; *c; c++)
-            if (c[0] == '\\' && c[1] == 'n')
-                mac_buffer_text(&value, "\n"), c++;
+            if (c[0] == '\\' && (c[1] == 'n' || c[1] == '\\'))
+                mac_buffer_text(&value, *++c == 'n' ? "\n" : "\\");
             else
                 mac_buffer_append(&value, c, 1);
         cli_answers_set(answers, line, value.data ? value.data : "");

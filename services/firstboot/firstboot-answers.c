@@ -280,6 +280,27 @@ int firstboot_answers_protect(json_t *values) {
     return result;
 }
 
+/* Whether a suggestion begins as this answer does, up to one of the ends: de-latin1 as de, de_AT.UTF-8 as de_DE.UTF-8.
+ */
+static bool is_common(const char *answer, const mac_strings *suggestions, const char *ends) {
+    size_t length = strcspn(answer, ends);
+    for (size_t i = 0; i < suggestions->count; i++)
+        if (strcspn(suggestions->items[i], ends) == length && strncmp(suggestions->items[i], answer, length) == 0)
+            return true;
+    return !*answer;
+}
+
+/* A node has no list of all layouts and languages, so what is unusual is no error. */
+static void warn_unusual(const json_t *values, const firstboot_facts *facts, mac_strings *warnings) {
+    const char *keyboard = firstboot_answer(values, "keyboard"), *locale = firstboot_answer(values, "locale");
+    mac_autofree char *layout = T_FILL(UNUSUAL_KEYBOARD, keyboard, NULL);
+    mac_autofree char *language = T_FILL(UNUSUAL_LOCALE, locale, NULL);
+    if (!is_common(keyboard, &facts->keyboards, "-"))
+        mac_strings_add(warnings, layout);
+    if (!is_common(locale, &facts->locales, "_.@"))
+        mac_strings_add(warnings, language);
+}
+
 void firstboot_answers_warn(const firstboot_step *step, const json_t *values, const firstboot_facts *facts,
                             mac_strings *warnings) {
     if (mac_streq(step->name, "network") && mac_streq(firstboot_answer(values, "net_mode"), "wifi") && !facts->wireless)
@@ -287,6 +308,8 @@ void firstboot_answers_warn(const firstboot_step *step, const json_t *values, co
     if (mac_streq(step->name, "system") && *firstboot_answer(values, "password") &&
         !*firstboot_answer(values, "ssh_keys"))
         mac_strings_add(warnings, T(NO_SSH_KEY));
+    if (mac_streq(step->name, "system"))
+        warn_unusual(values, facts, warnings);
     if (mac_streq(step->name, "mesh") && !facts->public_address &&
         (*firstboot_answer(values, "role_bootstrap") || *firstboot_answer(values, "role_gateway")))
         mac_strings_add(warnings, T(NO_PUBLIC_ADDRESS));

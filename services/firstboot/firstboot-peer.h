@@ -19,8 +19,8 @@ bool firstboot_peer_on_link(const struct sockaddr *address);
 /* Whom an attempt is counted for: the address. Of IPv6 beyond a router its /64, of which a host may have every address;
  * on the link all neighbours share one /64, so there each counts for itself. */
 void firstboot_peer_name(const struct sockaddr *address, bool on_link, char ret_name[FIRSTBOOT_PEER_SIZE]);
-/* Whether a Host header may name this node: an address, localhost, a name in .local, or the node's own name, alone or in
- * one of `domains`, those of its network, or in one that routers give. Everything else, the node's name in another
+/* Whether a Host header may name this node: an address, localhost, a name in .local, or the node's own name, alone or
+ * in one of `domains`, those of its network, or in one that routers give. Everything else, the node's name in another
  * domain too, is somebody else's page that was made to lead here (DNS rebinding). */
 bool firstboot_peer_host(const char *host, const char *hostname, const mac_strings *domains);
 /* Whether an Origin header (scheme://host[:port]) is that of the page at this Host. */

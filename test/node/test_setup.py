@@ -135,6 +135,25 @@ class Setup(unittest.TestCase):
             self.assertEqual(node.get("ssh_authorized_keys")[1], "github:octocat")
             self.assertNotIn("com.example.plant", node.read("/var/lib/maculaos/config.yaml"))
 
+    def test_a_line_of_a_file_has_line_breaks_and_backslashes(self):
+        with Node() as node:
+            node.cli("setup", "--answers", "-", stdin="hostname=edge-7\nssh_keys=" + KEY + r"@C:\\new\\\\x\y\ngithub:octocat" + "\n").ok()
+            steps = node.cli("call", "firstboot.steps").ok().json()["steps"]
+            values = {field["name"]: field.get("value") for step in steps for field in step["fields"]}
+            self.assertEqual(values["ssh_keys"], KEY + r"@C:\new\\x\y" + "\ngithub:octocat")
+
+    def test_an_unusual_keyboard_or_language_is_asked_about(self):
+        with Node() as node:
+            def warnings(keyboard, locale):
+                answers = f"hostname=edge-7\nssh_keys={KEY}\nkeyboard={keyboard}\nlocale={locale}\n"
+                node.cli("setup", "--answers", "-", stdin=answers).ok()
+                steps = node.cli("call", "firstboot.steps").ok().json()["steps"]
+                return " ".join(next(step for step in steps if step["name"] == "system").get("warnings", []))
+
+            self.assertRegex(warnings("xx", "qq_QQ.UTF-8"), "layout xx is none(?s:.*)language qq_QQ.UTF-8 is none")
+            self.assertEqual(warnings("de-latin1-nodeadkeys", "de_AT.UTF-8"), "")
+            self.assertEqual(warnings("us", "C.UTF-8"), "")
+
     def answer_system(self, person, name):
         person.answer(r"Name of the node(?s:.*?)\] ", name)
         person.answer(r"Time zone(?s:.*?)\] ", "UTC")
