@@ -33,7 +33,7 @@ static const cli_option setup_options[] = {
 static const cli_option net_options[] = {{"author", 0, "NAME", "who, in place of your login name", NULL}, {0}};
 static const cli_option net_down_options[] = {
     {"author", 0, "NAME", "who, in place of your login name", NULL},
-    {"force", 0, NULL, "also when the node then has no way to its gateway", NULL},
+    {"force", 0, NULL, "also when the node then has no way to its gateway, or somebody is logged in by it", NULL},
     {0}};
 
 const cli_command cli_commands_node[] = {
@@ -79,8 +79,8 @@ const cli_command cli_commands_node[] = {
      .options = net_down_options,
      .summary = "Holds an interface down until `net up` or the next start of netd.",
      .details =
-         "netd starts with the node, and after an update. The interface that has the node's only gateway is refused "
-         "without --force.",
+         "netd starts with the node, and after an update. The interface that has the node's only gateway, or by which "
+         "somebody is logged in over SSH, is refused without --force.",
      .example = "maculaos net down eth1"},
     {.name = "net scan",
      .arguments = "[INTERFACE]",

@@ -6,6 +6,7 @@
 #include "crypto/mac-crypto.h"
 #include "flow/mac-flow.h"
 #include "netd-filter.h"
+#include "netd-login.h"
 #include "netd-probe.h"
 
 #define MEASURE_MS 3500 /* the kernel asks for a neighbour three times in three seconds */
@@ -95,6 +96,14 @@ static void on_measured(netd_probe *probe, const netd_probe_item *items, size_t 
         mac_flow_next(change->flow);
 }
 
+static void add_logins(netd_change *change) {
+    const netd_state *state = netd_network_state(change->manager->network);
+    netd_login logins[NETD_LOGINS_MAX];
+    size_t count = netd_logins(change->manager->sys, state, logins);
+    for (size_t i = 0; i < count; i++)
+        netd_probe_add_peer(change->probe, state, &logins[i].remote, logins[i].link);
+}
+
 static void measure(mac_flow *flow, void *data) {
     netd_change *change = data;
     (void)flow;
@@ -103,6 +112,7 @@ static void measure(mac_flow *flow, void *data) {
     change->probe = netd_probe_new(change->manager->sys, change->manager->loop);
     netd_probe_add_network(change->probe, netd_network_state(network), netd_network_resolver(network),
                            &netd_network_wish(network)->targets);
+    add_logins(change);
     add_new_addresses(change);
     netd_probe_start(change->probe, MEASURE_MS, on_measured, change);
 }
@@ -192,12 +202,14 @@ static void lost(netd_change *change, const char *what) {
 
 static void on_proved(netd_probe *probe, const netd_probe_item *items, size_t count, void *data) {
     netd_change *change = data;
+    const netd_network *network = change->manager->network;
     netd_reach now;
     char text[NETD_NET_TEXT];
     (void)probe;
     change->probe = NULL;
     netd_reach_make(items, count, &now);
-    mac_autofree char *what = netd_reach_lost(&change->before, &now);
+    mac_autofree char *what =
+        netd_reach_lost(&change->before, &now, netd_network_wish(network), netd_network_resolver(network));
     netd_reach_deinit(&now);
     const netd_address *refused = find_refused_address(netd_network_state(change->manager->network));
     if (refused)
@@ -242,6 +254,9 @@ static void prove(mac_flow *flow, void *data) {
     /* Targets are those of before: what the node had. */
     netd_probe_add_network(change->probe, netd_network_state(network), netd_network_resolver(network),
                            &change->before.targets);
+    for (size_t i = 0; i < change->before.peer_count; i++)
+        netd_probe_add_peer(change->probe, netd_network_state(network), &change->before.peers[i].ip,
+                            change->before.peers[i].link);
     netd_probe_start(change->probe, LOOK_MS, on_proved, change);
 }
 

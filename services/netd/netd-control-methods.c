@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "log/mac-log.h"
+#include "netd-login.h"
 #include "netd-manager.h"
 #include "netd-renewal.h"
 #include "netd-status.h"
@@ -179,6 +180,18 @@ static bool is_last_way(const netd_manager *manager, int index) {
     return here && !elsewhere;
 }
 
+/* Who is logged in over SSH by this link; caller frees. NULL: nobody. */
+static char *logged_in_by(const netd_manager *manager, int index) {
+    const netd_state *state = netd_network_state(manager->network);
+    netd_login logins[NETD_LOGINS_MAX];
+    char ip[NETD_IP_TEXT];
+    size_t count = netd_logins(manager->sys, state, logins);
+    for (size_t i = 0; i < count; i++)
+        if (netd_login_is_by(&logins[i], state, index))
+            return mac_strdup(netd_ip_format(&logins[i].remote, ip));
+    return NULL;
+}
+
 static void net_control_down(Macula__V1__NetControl_Service *service, const Macula__V1__NetInterfaceRequest *input,
                              Macula__V1__NetStatus_Closure closure, void *closure_data) {
     netd_manager *manager = manager_of(service);
@@ -189,6 +202,12 @@ static void net_control_down(Macula__V1__NetControl_Service *service, const Macu
         mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__REJECTED, NULL,
                          "%s is this node's only way to a gateway: nobody could let it up again from afar; say --force",
                          wish->name);
+        return;
+    }
+    mac_autofree char *who = input->force ? NULL : logged_in_by(manager, wish->index);
+    if (who) {
+        mac_request_fail(mac_request_from(closure_data), MACULA__V1__ERROR_CODE__REJECTED, NULL,
+                         "%s is logged in over SSH by %s and could not let it up again; say --force", who, wish->name);
         return;
     }
     hold(service, input, true, closure, closure_data);

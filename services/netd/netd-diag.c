@@ -171,6 +171,7 @@ static const words *words_of(netd_probe_kind kind) {
     case NETD_PROBE_DNS:
         return &dns;
     case NETD_PROBE_TARGET:
+    case NETD_PROBE_PEER:
         return &target;
     case NETD_PROBE_TCP:
         return &tcp;

@@ -75,11 +75,35 @@ void netd_probe_add_tcp(netd_probe *probe, const char *host, uint16_t port) {
         probe->items[before].port = port;
 }
 
+void netd_probe_add_peer(netd_probe *probe, const netd_state *state, const netd_ip *ip, int link) {
+    const netd_route *way = netd_state_way(state, ip);
+    if (!netd_ip_is_link_local(ip)) {
+        const netd_link *on = way && !way->via.family ? netd_state_link(state, way->index) : NULL;
+        link = on && on->ethernet ? on->index : 0;
+    }
+    netd_probe_add(probe, NETD_PROBE_PEER, NULL, ip, link);
+}
+
+static void add_gateway(netd_probe *probe, const netd_state *state, const netd_route *route) {
+    const netd_link *link = netd_state_link(state, route->index);
+    bool is_first = true;
+    for (size_t i = 0; i < state->route_count; i++)
+        is_first &= state->routes[i].to.prefix || state->routes[i].to.ip.family != route->to.ip.family ||
+                    state->routes[i].metric >= route->metric;
+    netd_probe_add(probe, NETD_PROBE_GATEWAY, NULL, &route->via, route->index);
+    for (size_t i = 0; i < probe->count; i++)
+        if (probe->items[i].kind == NETD_PROBE_GATEWAY && probe->items[i].index == route->index &&
+            netd_ip_equal(&probe->items[i].ip, &route->via)) {
+            probe->items[i].first |= is_first;
+            mac_copy_text(probe->items[i].link, NETD_NAME_SIZE, link ? link->name : "");
+        }
+}
+
 void netd_probe_add_network(netd_probe *probe, const netd_state *state, const netd_resolver *resolver,
                             const mac_strings *targets) {
     for (size_t i = 0; i < state->route_count; i++)
         if (state->routes[i].to.prefix == 0 && state->routes[i].via.family)
-            netd_probe_add(probe, NETD_PROBE_GATEWAY, NULL, &state->routes[i].via, state->routes[i].index);
+            add_gateway(probe, state, &state->routes[i]);
     for (size_t i = 0; i < resolver->server_count; i++)
         netd_probe_add(probe, NETD_PROBE_DNS, NULL, &resolver->servers[i], resolver->scopes[i]);
     for (size_t i = 0; i < targets->count; i++)
@@ -246,16 +270,28 @@ static void resolve(netd_probe *probe, size_t number) {
     probe->resolving[number] = r;
 }
 
+/* Whether the kernel asks for it, by ARP or neighbour discovery. */
+static bool is_neighbour(const netd_probe_item *item) {
+    return item->kind == NETD_PROBE_GATEWAY || item->kind == NETD_PROBE_FREE ||
+           (item->kind == NETD_PROBE_PEER && item->index);
+}
+
 static void ask(netd_probe *probe, size_t number, bool first) {
     netd_probe_item *item = &probe->items[number];
+    if (is_neighbour(item)) {
+        if (first && netd_sys_neighbour_ask(probe->sys, item->index, &item->ip) < 0)
+            item_done(probe, item, false, "its interface is down");
+        return;
+    }
     switch (item->kind) {
     case NETD_PROBE_GATEWAY:
     case NETD_PROBE_FREE:
-        if (first && netd_sys_neighbour_ask(probe->sys, item->index, &item->ip) < 0)
-            item_done(probe, item, false, "its interface is down");
         break;
     case NETD_PROBE_DNS:
         ask_dns(probe, item, number);
+        break;
+    case NETD_PROBE_PEER:
+        ask_echo(probe, item, number);
         break;
     case NETD_PROBE_TARGET:
     case NETD_PROBE_TCP:
@@ -280,6 +316,11 @@ static void look_neighbour(netd_probe *probe, netd_probe_item *item) {
         item_done(probe, item, is_free, "it does not answer");
 }
 
+static bool is_asked_by(const netd_probe_item *item, int which) {
+    bool echo = item->kind == NETD_PROBE_TARGET || (item->kind == NETD_PROBE_PEER && !item->index);
+    return which < ICMP4 ? item->kind == NETD_PROBE_DNS : echo;
+}
+
 static void look_socket(netd_probe *probe, int which) {
     uint8_t data[1500];
     ssize_t length;
@@ -300,7 +341,7 @@ static void look_socket(netd_probe *probe, int which) {
                 continue;
         }
         bool is_broken = which < ICMP4 && (at[3] & 0xf) == DNS_SERVFAIL;
-        if (number < probe->count && probe->items[number].kind == (which < ICMP4 ? NETD_PROBE_DNS : NETD_PROBE_TARGET))
+        if (number < probe->count && is_asked_by(&probe->items[number], which))
             item_done(probe, &probe->items[number], !is_broken, "it answers that it cannot resolve names (SERVFAIL)");
     }
 }
@@ -314,7 +355,7 @@ static void on_tick(uv_timer_t *timer) {
         look_socket(probe, which);
     for (size_t i = 0; i < probe->count; i++) {
         netd_probe_item *item = &probe->items[i];
-        if (!item->done && (item->kind == NETD_PROBE_GATEWAY || item->kind == NETD_PROBE_FREE))
+        if (!item->done && is_neighbour(item))
             look_neighbour(probe, item);
         else if (!item->done && item->fd >= 0)
             look_connect(probe, item);

@@ -68,6 +68,18 @@ bool netd_link_is_wired(const netd_link *link) {
     return link->ethernet && !link->wifi && !link->loopback && plain && link->name[0] == 'e';
 }
 
+const netd_route *netd_state_way(const netd_state *state, const netd_ip *to) {
+    const netd_route *best = NULL;
+    for (size_t i = 0; i < state->route_count; i++) {
+        const netd_route *route = &state->routes[i];
+        if (netd_net_contains(&route->to, to) &&
+            (!best || route->to.prefix > best->to.prefix ||
+             (route->to.prefix == best->to.prefix && route->metric < best->metric)))
+            best = route;
+    }
+    return best;
+}
+
 const char *netd_link_kind_text(const netd_link *link) {
     if (link->loopback)
         return "loopback";

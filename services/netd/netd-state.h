@@ -70,6 +70,8 @@ bool netd_route_equal(const netd_route *a, const netd_route *b);
 /* Wired Ethernet of the machine or its container: what gets DHCP by default. Its name begins with e, as the kernel's
  * (eth0) and udev's (enp1s0) do; the virtual ones of containers and Kubernetes are called otherwise. */
 bool netd_link_is_wired(const netd_link *link);
+/* The route that a packet to this address takes; NULL: none leads there. */
+const netd_route *netd_state_way(const netd_state *state, const netd_ip *to);
 /* "ethernet", "wifi", "loopback", "vlan" … */
 const char *netd_link_kind_text(const netd_link *link);
 

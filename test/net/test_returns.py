@@ -27,6 +27,23 @@ while True:
     asked, whom = name.recvfrom(512)
     name.sendto(asked[:2] + bytes([0x81, 0x82]) + asked[4:], whom)
 """
+LOGIN = """
+import socket
+s = socket.create_server(("", 22))
+print("ready", flush=True)
+c, _ = s.accept()
+while data := c.recv(64):
+    c.sendall(data)
+"""
+UPLINKS = """
+maculaos:
+  network:
+    interfaces:
+      eth0: {addresses: [192.168.77.10/24], gateway: 192.168.77.1}
+      eth1:
+        addresses: [192.168.88.10/24]
+        routes: [{to: default, via: 192.168.88.1, metric: 500}]
+"""
 QUICK = {"MACULA_NETD_PROVE_MS": "2500", "MACULA_NETD_START_MS": "4000"}
 
 
@@ -205,6 +222,76 @@ class Change(NetTest):
     def cli_path(self):
         from net_harness import BIN
         return str(BIN / "maculaos")
+
+
+class Login(NetTest):
+    """A node without a gateway, and somebody who is logged in from next door."""
+
+    def setUp(self):
+        super().setUp()
+        self.router = self.lan.router(dhcp=False)
+        self.node = self.lan.node("maculaos: {network: {interfaces: {eth0: {addresses: [192.168.77.9/24]}}}}", env=QUICK)
+        self.node.wait_net(lambda net: net.address("eth0", "configured"))
+        server = self.node.space.background("python3", "-c", LOGIN)
+        self.addCleanup(server.close)
+        server.wait("ready")
+        self.session = self.router.connect("192.168.77.9", 22)
+        self.addCleanup(self.session.close)
+
+    def set_addresses(self, *addresses):
+        return self.node.cli("config", "set", "maculaos.network.interfaces.eth0.addresses", json.dumps(addresses))
+
+    def test_whoever_is_logged_in_must_be_able_to_come_back(self):
+        result = self.set_addresses("10.5.5.5/24").exits(9)
+        self.assertIn("192.168.77.1 (logged in over SSH)", result.err)
+        self.session.sendall(b"still here?")
+        self.assertEqual(self.session.recv(64), b"still here?")
+        self.set_addresses("192.168.77.20/24").ok()
+        self.assertTrue(self.router.reaches("192.168.77.20"))
+
+    def test_nobody_takes_down_the_interface_that_he_is_logged_in_by_without_force(self):
+        self.assertIn("192.168.77.1 is logged in over SSH by eth0", self.node.cli("net", "down", "eth0").exits(5).err)
+        self.session.sendall(b"still here?")
+        self.assertEqual(self.session.recv(64), b"still here?")
+        self.node.cli("net", "down", "eth0", "--force").ok()
+
+
+class Uplinks(NetTest):
+    """Two ways out: none of them may be broken for the other one."""
+
+    def setUp(self):
+        super().setUp()
+        self.lan.switch.ip("link", "add", "sw1", "type", "bridge", "forward_delay", "0")
+        self.lan.switch.ip("link", "set", "sw1", "up")
+        self.lan.router(dhcp=True)
+        self.lan.router("other", network="192.168.88", bridge="sw1", dhcp=True)
+        self.node = self.lan.node(UPLINKS, env=QUICK, start=False)
+        self.lan.plug(self.node.space, "eth1", "sw1")
+        self.node.start()
+        self.node.wait_net(lambda net: net.gateway("eth0") and net.gateway("eth1") and net.status.get("working"))
+
+    def set(self, key, value):
+        return self.node.cli("config", "set", f"maculaos.network.interfaces.{key}", json.dumps(value))
+
+    def test_each_gateway_that_answered_has_to_answer_again_unless_it_is_not_wished_any_more(self):
+        self.assertIn("the IPv4 gateway of eth0,", self.set("eth0.gateway", "192.168.77.254").exits(9).err)
+        self.assertIn("the IPv4 gateway of eth1,",
+                      self.set("eth1.routes", [{"to": "default", "via": "192.168.88.254", "metric": 500}]).exits(9).err)
+        self.set("eth1.routes", []).ok()
+        self.assertEqual(self.node.net().gateway(), "192.168.77.1")
+
+    def test_a_new_gateway_that_comes_first_has_to_answer(self):
+        self.set("eth1.routes", []).ok()
+        result = self.set("eth1.routes", [{"to": "default", "via": "192.168.88.254", "metric": 1}]).exits(9)
+        self.assertIn("the IPv4 gateway that comes first", result.err)
+        self.set("eth1.routes", [{"to": "default", "via": "192.168.88.1", "metric": 1}]).ok()
+
+    def test_each_name_server_that_answered_has_to_answer_again(self):
+        self.set("eth0.dns", ["192.168.77.1", "192.168.88.1"]).ok()
+        result = self.node.cli("config", "patch", json.dumps({"maculaos": {"network": {"interfaces": {"eth1": {
+            "addresses": ["10.9.9.2/24"], "routes": []}}}}})).exits(9)
+        self.assertIn("reaches the name server 192.168.88.1,", result.err)
+        self.set("eth0.dns", ["192.168.77.1"]).ok()
 
 
 class Start(NetTest):
