@@ -111,6 +111,22 @@ static void check_loop(checking *c, const netd_wish_link *link) {
     }
 }
 
+/* This machine itself may be one: a resolver of the user's own. */
+static bool can_be_server(const netd_ip *ip) {
+    static const uint8_t loopback[16] = {[15] = 1};
+    return netd_ip_is_host(ip) ||
+           (ip->family == AF_INET ? ip->bytes[0] == 127 : memcmp(ip->bytes, loopback, sizeof loopback) == 0);
+}
+
+static void check_servers(mac_problems *problems, const char *path, const netd_ip *servers, size_t count) {
+    char ip[NETD_IP_TEXT];
+    for (size_t i = 0; i < count; i++)
+        if (!can_be_server(&servers[i]))
+            mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, path,
+                             "%s is no address that one machine can have; a name server's expected",
+                             netd_ip_format(&servers[i], ip));
+}
+
 static void check_vlan(checking *c, const netd_wish_link *link) {
     for (const netd_wish_link *other = c->wish->links; other < link; other++)
         if (other->kind == NETD_VLAN && other->vlan_id == link->vlan_id && strcmp(other->parent, link->parent) == 0)
@@ -149,16 +165,8 @@ static void note_without_effect(const Macula__V1__MaculaosSection *section, mac_
         mac_problems_add(problems, MAC_PROBLEM_NOTE, NULL, "maculaos.network.cellular", "%s", text);
 }
 
-void netd_wish_check(const Macula__V1__Document *document, mac_problems *problems) {
-    const Macula__V1__NetworkSection *network = document && document->maculaos ? document->maculaos->network : NULL;
-    netd_wish wish;
-    if (document && document->maculaos)
-        note_without_effect(document->maculaos, problems);
-    netd_wireguard_check(document, problems);
-    if (!network)
-        return;
-    netd_wish_make(document, &wish);
-    checking c = {&wish, problems};
+static void check_network(const Macula__V1__NetworkSection *network, const netd_wish *wish, mac_problems *problems) {
+    checking c = {wish, problems};
     check_config(&c, network);
     for (size_t i = 0; i < network->n_interfaces; i++) {
         const Macula__V1__NetworkSection__Interface *config = network->interfaces[i]->value;
@@ -167,12 +175,26 @@ void netd_wish_check(const Macula__V1__Document *document, mac_problems *problem
         if (config && config->bond)
             check_ports(&c, network->interfaces[i]->key, config->bond->interfaces, config->bond->n_interfaces);
     }
-    for (size_t i = 0; i < wish.link_count; i++) {
-        check_addresses(&c, &wish.links[i]);
-        check_gateways(&c, &wish.links[i]);
-        check_loop(&c, &wish.links[i]);
-        if (wish.links[i].kind == NETD_VLAN)
-            check_vlan(&c, &wish.links[i]);
+    for (size_t i = 0; i < wish->link_count; i++) {
+        check_addresses(&c, &wish->links[i]);
+        check_gateways(&c, &wish->links[i]);
+        check_loop(&c, &wish->links[i]);
+        mac_autofree char *path = mac_asprintf(PATH "%s.dns", wish->links[i].name);
+        check_servers(problems, path, wish->links[i].dns, wish->links[i].dns_count);
+        if (wish->links[i].kind == NETD_VLAN)
+            check_vlan(&c, &wish->links[i]);
     }
+}
+
+void netd_wish_check(const Macula__V1__Document *document, mac_problems *problems) {
+    const Macula__V1__NetworkSection *network = document && document->maculaos ? document->maculaos->network : NULL;
+    netd_wish wish;
+    if (document && document->maculaos)
+        note_without_effect(document->maculaos, problems);
+    netd_wireguard_check(document, problems);
+    netd_wish_make(document, &wish);
+    check_servers(problems, "maculaos.dns_nameservers", wish.dns, wish.dns_count);
+    if (network)
+        check_network(network, &wish, problems);
     netd_wish_deinit(&wish);
 }

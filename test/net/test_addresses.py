@@ -265,6 +265,15 @@ class Refused(NetTest):
             node.cli("config", "set", "maculaos.network.interfaces.eth0", json.dumps({"addresses": [good]}), "--dry-run").ok()
 
 
+    def test_name_servers_that_are_no_machines_address_are_refused(self):
+        node = self.lan.node("maculaos: {network: {interfaces: {eth0: {addresses: [192.168.77.2/24]}}}}")
+        for key in ("maculaos.dns_nameservers", "maculaos.network.interfaces.eth0.dns"):
+            for bad in ("0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1"):
+                refused = node.cli("config", "set", key, json.dumps(["192.168.77.1", bad])).exits(5)
+                self.assertIn(f"{key}: {bad} is no address that one machine can have", refused.err)
+            node.cli("config", "set", key, '["192.168.77.1", "127.0.0.53", "::1", "fd77::1"]', "--dry-run").ok()
+
+
 class Claims(NetTest):
     """Another machine takes an address of the node, long after it was found free."""
 
