@@ -1,4 +1,6 @@
 /* Participant: netd's part in a change of the configuration. */
+#include <string.h>
+
 #include "codec/mac-codec.h"
 #include "netd-change.h"
 #include "netd-filter.h"
@@ -56,14 +58,58 @@ static void on_ssh_session(const netd_ip *remote, const netd_ip *local, void *da
         netd_ip_format(remote, ip));
 }
 
+static bool names(char **texts, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(texts[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether VLANs, a bridge or a bond are on it: then it has no need of an address. */
+static bool carries_others(const Macula__V1__NetworkSection *network, const char *name) {
+    for (size_t i = 0; i < network->n_interfaces; i++) {
+        const Macula__V1__NetworkSection__Interface *config = network->interfaces[i]->value;
+        if (config && ((config->vlan && mac_streq(config->vlan->parent, name)) ||
+                       (config->bridge && names(config->bridge->interfaces, config->bridge->n_interfaces, name)) ||
+                       (config->bond && names(config->bond->interfaces, config->bond->n_interfaces, name))))
+            return true;
+    }
+    return false;
+}
+
+/* An interface that has a lease only because nothing named it would lose it by being named, for its MTU say: that
+ * should be meant. */
+static void check_unnamed_leases(const examination *x) {
+    const Macula__V1__MaculaosSection *section = x->input->document ? x->input->document->maculaos : NULL;
+    const Macula__V1__NetworkSection *network = section ? section->network : NULL;
+    const netd_wish *before = netd_network_wish(x->manager->network);
+    for (size_t i = 0; network && i < network->n_interfaces; i++) {
+        const Macula__V1__NetworkSection__Interface *config = network->interfaces[i]->value;
+        const char *name = network->interfaces[i]->key;
+        const netd_wish_link *link = netd_wish_named(before, name);
+        const netd_lease *lease = link && link->by_default ? netd_network_lease(x->manager->network, link) : NULL;
+        char address[NETD_NET_TEXT];
+        if (!lease || !config || config->has_dhcp || config->n_addresses || carries_others(network, name))
+            continue;
+        mac_autofree char *path = mac_asprintf("maculaos.network.interfaces.%s.dhcp", name);
+        mac_problems_add(
+            x->problems, MAC_PROBLEM_ERROR, NULL, path,
+            "%s has %s by DHCP because nothing names it, and would lose it by being named; say dhcp: true, "
+            "or dhcp: false if that is meant",
+            name, netd_net_format(&lease->address, address));
+    }
+}
+
 static void participant_check(Macula__V1__Participant_Service *service, const Macula__V1__ParticipantRequest *input,
                               Macula__V1__ParticipantAnswer_Closure closure, void *closure_data) {
     examination *x = mac_calloc(1, sizeof *x);
     *x = (examination){manager_of(service), input, mac_problems_new(), closure, closure_data};
     netd_wish_check(input->document, x->problems);
     netd_firewall_check(input->document, x->problems);
-    if (!input->confirm_s && !input->revert)
+    if (!input->confirm_s && !input->revert) {
         (void)!netd_sys_sessions(x->manager->sys, 22, on_ssh_session, x); /* where it cannot be asked nobody is known */
+        check_unnamed_leases(x);
+    }
     if (mac_problems_errors(x->problems))
         answer_check(x);
     else

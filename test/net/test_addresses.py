@@ -273,6 +273,17 @@ class Refused(NetTest):
                 self.assertIn(f"{key}: {bad} is no address that one machine can have", refused.err)
             node.cli("config", "set", key, '["192.168.77.1", "127.0.0.53", "::1", "fd77::1"]', "--dry-run").ok()
 
+    def test_an_interface_that_is_named_loses_its_lease_only_when_that_is_said(self):
+        self.lan.router(dhcp=True)
+        node = self.lan.node()
+        address = node.wait_net(lambda net: net.address("eth0", "dhcp"))
+        refused = node.cli("config", "set", "maculaos.network.interfaces.eth0.mtu", "1400").exits(5)
+        self.assertIn(f"maculaos.network.interfaces.eth0.dhcp: eth0 has {address} by DHCP", refused.err)
+        self.assertIn("say dhcp: true", refused.err)
+        node.cli("config", "set", "maculaos.network.interfaces.eth0", '{"mtu": 1400, "dhcp": true}').ok()
+        node.wait_net(lambda net: net.address("eth0", "dhcp") and net.link("eth0")["mtu"] == 1400)
+        node.cli("config", "set", "maculaos.network.interfaces.eth0", '{"addresses": ["192.168.77.9/24"], "gateway": "192.168.77.1", "dns": ["192.168.77.1"]}').ok()
+
 
 class Claims(NetTest):
     """Another machine takes an address of the node, long after it was found free."""
