@@ -173,6 +173,8 @@ static int read_alias(reader *in, const yaml_event_t *event, item *ret_item) {
         return r;
     ret_item->value = json_deep_copy(found->value);
     ret_item->node = codec_marks_alias(in->marks, found->node);
+    /* Whoever reads that the value is wrong wants to see where it is used; the bytes stay those of the value. */
+    in->marks->nodes[ret_item->node].mark.place = place_of(in, event->start_mark);
     return 0;
 }
 

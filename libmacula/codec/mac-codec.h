@@ -28,7 +28,7 @@ MAC_DEFINE_AUTOPTR(json_t, json_decref)
 typedef struct mac_marks mac_marks;
 
 typedef struct mac_mark {
-    mac_place place;    /* start of the value */
+    mac_place place;    /* start of the value; of one that an alias stands for, of the alias */
     size_t start, end;  /* bytes of the value in the text */
     bool plain;         /* a plain (unquoted) scalar */
     bool tagged_binary; /* !!binary: the tree holds its base64 text */

@@ -100,7 +100,7 @@ static void every_value_knows_its_place(void **state) {
     marks_are_at(text, marks, "b[1]", 4, 5, "5");
     marks_are_at(text, marks, "c", 5, 4, "|-\n  one\n  two");
     marks_are_at(text, marks, "d", 10, 4, "> # folded\n  three");
-    marks_are_at(text, marks, "e", 4, 5, "5");
+    marks_are_at(text, marks, "e", 12, 4, "5"); /* the alias; the bytes are those of the value */
     marks_are_at(text, marks, "f", 13, 3, "");
     assert_true(mac_marks_get(marks, "b[0][\"y.z\"]")->plain);
     assert_false(mac_marks_get(marks, "b[0].x")->plain);

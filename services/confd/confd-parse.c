@@ -25,18 +25,12 @@ const mac_mark *confd_parsed_mark(const confd_parsed *parsed, const char *path) 
 }
 
 const mac_mark *confd_parsed_mark_near(const confd_parsed *parsed, const char *canonical) {
-    size_t length = strlen(SECTION);
-    bool in_section = strncmp(canonical, SECTION, length) == 0 && strchr(".", canonical[length]);
-    for (size_t i = 0; i < (in_section ? MAC_ARRAY_SIZE(section_names) : 1); i++) {
-        mac_autofree char *path =
-            in_section ? mac_asprintf("%s%s", section_names[i], canonical + length) : mac_strdup(canonical);
-        const mac_mark *mark = confd_parsed_mark(parsed, path);
-        while (!mark && mac_path_cut(path))
-            mark = confd_parsed_mark(parsed, path);
-        if (mark)
-            return mark;
-    }
-    return NULL;
+    mac_autofree char *path = mac_strdup(canonical);
+    const mac_mark *mark = NULL;
+    do
+        mark = parsed->marks ? mac_codec_mark(CONFD_DOCUMENT, parsed->marks, path) : NULL;
+    while (!mark && mac_path_cut(path));
+    return mark;
 }
 
 /* `better` is how the key is written today: what the section is called in this source may be old, too. */

@@ -75,6 +75,22 @@ static void one_mistake_does_not_hide_another(void **state) {
                     twice);
 }
 
+static void a_place_is_found_whatever_the_key_is_called(void **state) {
+    (void)state;
+    assert_said("# first\nwriteFiles: [{path: /etc/a, content: '%%', encoding: b64}]\n",
+                "node.yaml:2:14: write_files[0]: ");
+    assert_said("maculaos:\n  environments:\n    A: b\n    B: \"a\\nb\"\n", "node.yaml:4:8: maculaos.environment.B: ");
+    assert_said("macula:\n  environments: {B: \"a\\nb\"}\n", "node.yaml:2:21: maculaos.environment.B: ");
+    assert_said("k3sArgs: [server, what]\n", "node.yaml:1:19: maculaos.k3s_args[1]: expected");
+}
+
+static void an_alias_is_wrong_where_it_stands(void **state) {
+    (void)state;
+    const char *const lines[] = {"node.yaml:1:1: a: unknown key",
+                                 "node.yaml:2:11: hostname: expected text, found a list"};
+    assert_all_said("a: &a [x]\nhostname: *a\n", 2, lines);
+}
+
 static void what_follows_from_a_mistake_is_not_said(void **state) {
     (void)state;
     const char *const lines[] = {"node.yaml:1:22: write_files[0].path: expected ",
@@ -124,6 +140,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_no_node_would_accept_is_told_with_its_place),
         cmocka_unit_test(one_mistake_does_not_hide_another),
+        cmocka_unit_test(a_place_is_found_whatever_the_key_is_called),
+        cmocka_unit_test(an_alias_is_wrong_where_it_stands),
         cmocka_unit_test(what_follows_from_a_mistake_is_not_said),
         cmocka_unit_test(what_depends_on_the_node_is_left_to_it),
         cmocka_unit_test(nul_is_no_end),
