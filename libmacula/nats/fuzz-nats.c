@@ -81,13 +81,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
         .document = &document, .realm = places[0], .keys = keys, .runtime_directory = places[11], .root = places[11]};
 
     mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_autoptr(mac_problems) alone = mac_problems_new();
     mac_autofree char *rendered = NULL;
     const char *wrong = NULL;
+    mac_nats_check(&document, alone);
     if (mac_nats_render(&input, problems, &rendered) < 0) {
         if (mac_problems_errors(problems) == 0)
             abort();
         return 0;
     }
+    if (mac_problems_errors(alone)) /* what renders is right without a node, too */
+        abort();
     if (!test_tokens_are_ours(rendered, &wrong)) {
         fprintf(stderr, "not ours: %.60s\n", wrong);
         abort();

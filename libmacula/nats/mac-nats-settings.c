@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "codec/mac-schema.h"
+#include "crypto/mac-crypto.h"
 
 #define MAC_NATS_PAYLOAD_MAX (64ull << 20) /* the server warns beyond 8 MiB and refuses beyond 64 */
 /* Those that mean themselves in a URL. */
 #define MAC_NATS_SECRET_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-"
 #define MAC_NATS_PAYLOAD_MIN (64ull << 10) /* the node's own answers must fit */
+#define MAC_NATS_PENDING_MAX (1ull << 30)
 #define MAC_NATS_DEADLINE_MIN_MS 100
 #define MAC_NATS_DEADLINE_MAX_MS (10ull * 60 * 1000)
 
@@ -114,23 +116,28 @@ static bool is_loopback(const char *host) {
     return strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
 }
 
-static void read_size(mac_problems *problems, const char *path, const char *text, uint64_t *ret_bytes) {
-    if (mac_value_size(text, ret_bytes) < 0)
-        wrong(problems, path, text, "a size such as 8M");
+static bool read_size(mac_problems *problems, const char *path, const char *text, uint64_t *ret_bytes) {
+    if (mac_value_size(text, ret_bytes) == 0)
+        return true;
+    wrong(problems, path, text, "a size such as 8M");
+    return false;
 }
 
 static void read_limits(mac_nats_settings *settings, const Macula__V1__NatsSection *nats, mac_problems *problems) {
     settings->max_connections = nats->max_connections;
     settings->max_subscriptions = nats->max_subscriptions;
-    read_size(problems, "maculaos.nats.max_payload", nats->max_payload, &settings->max_payload);
-    read_size(problems, "maculaos.nats.max_pending", nats->max_pending, &settings->max_pending);
+    bool has_payload = read_size(problems, "maculaos.nats.max_payload", nats->max_payload, &settings->max_payload);
+    bool has_pending = read_size(problems, "maculaos.nats.max_pending", nats->max_pending, &settings->max_pending);
     if (mac_value_duration(nats->write_deadline, &settings->write_deadline_ms) < 0 ||
         settings->write_deadline_ms < MAC_NATS_DEADLINE_MIN_MS ||
         settings->write_deadline_ms > MAC_NATS_DEADLINE_MAX_MS)
         wrong(problems, "maculaos.nats.write_deadline", nats->write_deadline, "a duration from 100ms to 10m");
-    if (settings->max_payload < MAC_NATS_PAYLOAD_MIN || settings->max_payload > MAC_NATS_PAYLOAD_MAX)
+    bool fits = settings->max_payload >= MAC_NATS_PAYLOAD_MIN && settings->max_payload <= MAC_NATS_PAYLOAD_MAX;
+    if (has_payload && !fits)
         wrong(problems, "maculaos.nats.max_payload", nats->max_payload, "64K to 64M");
-    if (settings->max_pending < settings->max_payload || settings->max_pending > (1ull << 30))
+    /* Of a payload that is wrong itself nothing follows. */
+    if (has_pending && (settings->max_pending < (fits ? settings->max_payload : MAC_NATS_PAYLOAD_MIN) ||
+                        settings->max_pending > MAC_NATS_PENDING_MAX))
         wrong(problems, "maculaos.nats.max_pending", nats->max_pending, "max_payload to 1G");
 }
 
@@ -148,14 +155,20 @@ static void read_jetstream(mac_nats_settings *settings, const mac_nats_input *in
     read_size(problems, "maculaos.nats.jetstream.max_memory", jetstream->max_memory, &settings->max_memory);
 }
 
+static bool secret_fits(const char *secret, bool may_be_sealed) {
+    if (secret && may_be_sealed && mac_starts_with(secret, MAC_SEAL_PREFIX))
+        return true;
+    size_t length = secret ? strlen(secret) : 0;
+    return length >= 16 && length <= 128 && strspn(secret, MAC_NATS_SECRET_CHARACTERS) == length;
+}
+
 /* The node's own account must not be shared with the other servers: it is named after this node's admin key there. */
 static void read_cluster(mac_nats_settings *settings, const mac_nats_input *input,
                          const Macula__V1__NatsSection__Cluster *cluster, mac_problems *problems) {
     settings->cluster = cluster->enabled;
     if (!settings->cluster)
         return;
-    if (!cluster->secret || strlen(cluster->secret) < 16 || strlen(cluster->secret) > 128 ||
-        strspn(cluster->secret, MAC_NATS_SECRET_CHARACTERS) != strlen(cluster->secret))
+    if (!secret_fits(cluster->secret, input->secrets_sealed))
         mac_problems_add(
             problems, MAC_PROBLEM_ERROR, NULL, "maculaos.nats.cluster.secret",
             "a cluster needs a secret of 16 to 128 letters, digits and . _ ~ -, the same on all its servers: "
@@ -258,6 +271,20 @@ int mac_nats_settings_init(mac_nats_settings *settings, const mac_nats_input *in
     if (!settings->node_account)
         settings->node_account = mac_strdup("NODE");
     return mac_problems_errors(problems) > errors ? -EINVAL : 0;
+}
+
+void mac_nats_check(const Macula__V1__Document *document, mac_problems *problems) {
+    static const mac_nats_key none = {0};
+    mac_nats_input input = {
+        .document = document, .realm = "", .keys = &none, .runtime_directory = "", .secrets_sealed = true};
+    const Macula__V1__NatsSection *nats = nats_of(document);
+    mac_nats_settings settings = {.workloads = nats->enabled, .credentials = requires_credentials(document)};
+    read_listen(&settings, nats->listen, problems);
+    read_admins(&settings, &input, nats, problems);
+    read_limits(&settings, nats, problems);
+    read_jetstream(&settings, &input, nats->jetstream ? nats->jetstream : &no_jetstream, problems);
+    read_cluster(&settings, &input, nats->cluster ? nats->cluster : &no_cluster, problems);
+    mac_nats_settings_deinit(&settings);
 }
 
 void mac_nats_settings_deinit(mac_nats_settings *settings) {

@@ -45,12 +45,17 @@ typedef struct mac_nats_input {
     const char *listen;            /* host:port that overrides the document's; may be NULL */
     const char *runtime_directory; /* host path: pid and ports files */
     const char *root;              /* host path put before the document's store_dir */
+    bool secrets_sealed;           /* the document's may be: then they are not looked at. Never to render */
 } mac_nats_input;
 
 /* The whole file; caller frees. Every text from the document is quoted or refused: nothing can add a line. The
  * document's secrets must be in clear (maculaos.nats.cluster.secret); the text then holds them: write it 0600. -EINVAL
  * with problems that name the key, what was expected and what to do. */
 int mac_nats_render(const mac_nats_input *input, mac_problems *problems, char **ret_text) MAC_MUST_USE;
+
+/* What mac_nats_render would refuse of the document's own values, whatever the node; its secrets may be sealed. Adds
+ * problems with the paths of the keys. */
+void mac_nats_check(const Macula__V1__Document *document, mac_problems *problems);
 
 /* Whether going from one document to the other needs a restart of the server (true) or SIGHUP suffices (false). */
 bool mac_nats_needs_restart(const Macula__V1__Document *from, const Macula__V1__Document *to);

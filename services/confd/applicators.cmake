@@ -8,7 +8,7 @@ set(CONFD_APPLICATOR_SOURCES
     confd-keyfetch.c confd-manifest.c confd-run.c confd-sshkeys.c confd-sys-linux.c confd-sys-record.c confd-sys.c
     confd-target.c confd-undo.c)
 macula_library(confd_apply SOURCES ${CONFD_APPLICATOR_SOURCES}
-               LINK mac_base mac_log mac_fs mac_crypto mac_codec mac_flow macula_proto PkgConfig::UV PkgConfig::JANSSON
+               LINK mac_base mac_log mac_fs mac_crypto mac_codec mac_flow mac_nats macula_proto PkgConfig::UV PkgConfig::JANSSON
                     PkgConfig::ZLIB)
 macula_program(confd-worker SOURCES confd-worker.c confd-password-hash.c confd-sshkeys.c
                LINK mac_worker_main mac_http mac_crypto mac_base macula_proto)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codec/mac-tree.h"
+#include "nats/mac-nats.h"
 
 /* Longest text of a value in a finding; a person wants to see what differs, not a whole file. */
 #define FINDING_VALUE_MAX 200u
@@ -48,6 +49,8 @@ void confd_check_all(const confd_context *context, mac_problems *problems) {
     for (size_t i = 0; confd_applicators[i]; i++)
         if (confd_applicators[i]->check)
             confd_applicators[i]->check(context, problems);
+    /* Refused by the supervisor anyway; here it has a place in the text, also where there is no node. */
+    mac_nats_check(context->document, problems);
 }
 
 void confd_check_document(mac_root *root, const Macula__V1__Document *document, mac_problems *problems) {

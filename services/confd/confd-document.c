@@ -56,7 +56,11 @@ void confd_document_place(const confd_sources *sources, const mac_problems *foun
         if (!problem->file && problem->path) {
             if (!origins)
                 origins = confd_origins_new(sources);
-            place.file = confd_origins_of(origins, problem->path);
+            /* What is missing stands nowhere: what it is missing from does. */
+            mac_autofree char *near = mac_strdup(problem->path);
+            do
+                place.file = confd_origins_of(origins, near);
+            while (!place.file && mac_path_cut(near));
             const mac_mark *mark = confd_origins_mark(origins, place.file, problem->path);
             if (mark)
                 place = mark->place;

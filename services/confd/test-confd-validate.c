@@ -91,6 +91,23 @@ static void an_alias_is_wrong_where_it_stands(void **state) {
     assert_all_said("a: &a [x]\nhostname: *a\n", 2, lines);
 }
 
+static void what_the_bus_cannot_have_is_told_with_its_place(void **state) {
+    (void)state;
+    const char *const lines[] = {
+        "node.yaml:3:18: maculaos.nats.max_payload: 64K to 64M expected, found \"1K\"",
+        "node.yaml:4:18: maculaos.nats.max_pending: max_payload to 1G expected, found \"1\"",
+        "node.yaml:5:21: maculaos.nats.write_deadline: a duration from 100ms to 10m expected, found \"1ms\"",
+        "node.yaml:6:13: maculaos.nats.listen: 0.0.0.0:4222 is reachable from outside",
+        "node.yaml:7:14: maculaos.nats.cluster.secret: a cluster needs a secret of 16 to 128",
+    };
+    assert_all_said("maculaos:\n  nats:\n    max_payload: 1K\n    max_pending: 1\n    write_deadline: 1ms\n"
+                    "    listen: 0.0.0.0:4222\n    cluster: {enabled: true}\n",
+                    MAC_ARRAY_SIZE(lines), lines);
+    const char *const one[] = {"node.yaml:1:32: maculaos.nats.max_payload: 64K to 64M expected, found \"100G\""};
+    assert_all_said("maculaos: {nats: {max_payload: 100G}}\n", 1, one);
+    assert_all_said("maculaos: {nats: {cluster: {enabled: true, secret: 'sealed:v1:of.another.node'}}}\n", 0, NULL);
+}
+
 static void what_follows_from_a_mistake_is_not_said(void **state) {
     (void)state;
     const char *const lines[] = {"node.yaml:1:22: write_files[0].path: expected ",
@@ -142,6 +159,7 @@ int main(void) {
         cmocka_unit_test(one_mistake_does_not_hide_another),
         cmocka_unit_test(a_place_is_found_whatever_the_key_is_called),
         cmocka_unit_test(an_alias_is_wrong_where_it_stands),
+        cmocka_unit_test(what_the_bus_cannot_have_is_told_with_its_place),
         cmocka_unit_test(what_follows_from_a_mistake_is_not_said),
         cmocka_unit_test(what_depends_on_the_node_is_left_to_it),
         cmocka_unit_test(nul_is_no_end),
