@@ -5,6 +5,7 @@
 #include "codec/mac-codec.h"
 #include "confd-schema.h"
 
+#define OURS "maculaos" /* the group of all sections that only this system has: changed itself, it is one without keys */
 #define REALM "maculaos.mesh.realm" /* part of every subject: no running program can change it */
 
 /* ---- who is concerned ---- */
@@ -32,6 +33,8 @@ void confd_concern_find(const mac_strings *changed, const confd_units *units, ma
     for (size_t i = 0; i < changed->count; i++) {
         const char *path = changed->items[i];
         const char *service = mac_schema_service(CONFD_DOCUMENT, path);
+        if (mac_streq(path, OURS))
+            continue;
         if (mac_streq(service, CONFD_SELF)) {
             concern.self = true;
         } else if (service && confd_units_have(units, service)) {

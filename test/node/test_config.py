@@ -192,6 +192,14 @@ class Changes(NodeCase):
         result = self.node.cli("config", "patch", '{"maculaos":{"backup":{"enabled":true}}}').ok()
         self.assertIn("no effect", result.out + result.err)
 
+    def test_where_no_section_is_left_nothing_is_said_of_one_without_effect(self):
+        said = self.node.cli("config", "apply", "-", stdin="hostname: n\nmaculaos: {}\n").ok()
+        self.assertNotIn("no effect", said.out + said.err)
+        self.node.cli("config", "set", "maculaos.locale", "C.UTF-8").ok()
+        said = self.node.cli("config", "set", "maculaos.locale", "--unset").ok()
+        self.assertNotIn("no effect", said.out + said.err)
+        self.assertNotIn("no effect", self.node.cli("config", "status").ok().err)
+
     def test_a_merge_patch_on_the_bus_is_applied_with_the_admin_key(self):
         with self.node.events("config.*", 1) as events:
             self.node.cli("config", "patch", "-", stdin='{"hostname":"patched-2"}').ok()
