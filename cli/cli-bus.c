@@ -153,6 +153,21 @@ static cli_identity identity_for(const char *procedure) {
     return whole || procedure_is_ours(procedure) ? CLI_ADMIN_IF_READABLE : CLI_WORKLOAD;
 }
 
+/* Whether a whole subject is that of a procedure of this realm which the node does not serve itself. */
+static bool subject_is_of_workload(const cli_session *session, const char *subject) {
+    mac_autofree char *ours = mac_asprintf("macula.rpc.%s.", cli_session_realm(session));
+    return mac_starts_with(subject, ours) && !procedure_is_ours(subject + strlen(ours));
+}
+
+/* As who a procedure is asked: a whole subject tells that only together with the realm, which the session has. */
+static cli_session *session_for(cli_invocation *invocation, const char *procedure, int *ret_code) {
+    cli_session *session = cli_session_open(invocation, identity_for(procedure), ret_code);
+    if (!session || !subject_is_of_workload(session, procedure))
+        return session;
+    cli_session_close(session);
+    return cli_session_open(invocation, CLI_WORKLOAD, ret_code);
+}
+
 /* A JSON answer is shown as JSON or YAML; anything else as it came. */
 static void answer_show(const char *text) {
     json_error_t where;
@@ -190,7 +205,7 @@ int cli_call_command(cli_invocation *invocation) {
         return cli_fail(mac_error_from_problems(problems));
     mac_problems_free(problems);
     int code;
-    mac_autoptr(cli_session) session = cli_session_open(invocation, identity_for(procedure), &code);
+    mac_autoptr(cli_session) session = session_for(invocation, procedure, &code);
     if (!session)
         return code;
     mac_autofree char *subject = procedure_subject(session, procedure);

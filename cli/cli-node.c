@@ -108,8 +108,11 @@ static int power(cli_invocation *invocation, const char *method, const char *que
     mac_error *error = cli_call(session, &macula__v1__node_control__descriptor, method, &request.base, &message);
     if (error)
         return cli_fail(error);
+    const Macula__V1__PowerRecord *record = ((const Macula__V1__PowerAnswer *)message)->record;
     if (cli_output_json() || cli_output_yaml())
         cli_print_message(message);
+    else if (record && record->action && strchr(record->action, '(')) /* below another root: said there */
+        cli_print(CLI_PLAIN, "Nothing is stopped: %s.\n", record->action);
     else
         cli_print(CLI_PLAIN, "The node has been asked to %s.\n", strcmp(method, "Reboot") == 0 ? "restart" : "stop");
     protobuf_c_message_free_unpacked(message, NULL);

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from node_harness import BIN, SOURCE, Node, NodeCase
+from node_harness import BIN, SOURCE, Background, Node, NodeCase, RawClient
 
 MACULAOS = str(BIN / "maculaos")
 
@@ -203,6 +203,16 @@ class WithANode(NodeCase):
         self.node.cli("call", "config.nonsense").exits(1)
         self.node.cli("call", "nobody.there", "--timeout", "20s").exits(7)
 
+    def test_a_workload_is_called_by_its_whole_subject_too(self):
+        subject = "macula.rpc.io.macula.sensor.read"
+        with RawClient(self.node.url) as workload:
+            workload.subscribe(subject, 1)
+            workload.ping()
+            with Background(BIN / "maculaos", "call", subject, env=self.node.env) as call:
+                _, words, _, _ = workload.next()
+                workload.publish(words[2], '{"degrees": 21}')
+                call.wait('"degrees": 21')
+
     def test_events_are_shown_as_json_lines(self):
         with self.node.events("config.changed", 1) as events:
             self.node.cli("config", "set", "hostname", "edge-2").ok()
@@ -265,7 +275,8 @@ class WithANode(NodeCase):
         self.assertNotIn("SU", re.sub(r"[^A-Z]SU[A-Z0-9]{56}", "SEED", text).split("SEED")[1:] or "")
 
     def test_reboot_under_a_sandbox_root_is_recorded_only(self):
-        self.node.cli("node", "reboot", "--reason", "try", "--yes").ok()
+        said = self.node.cli("node", "reboot", "--reason", "try", "--yes").ok().out
+        self.assertIn(f"Nothing is stopped: reboot (recorded only: this node runs below {self.node.root})", said)
         self.assertEqual(self.node.cli("node", "info", "-o", "json").json()["last_stop"]["reason"], "try")
 
     def test_a_stop_without_a_reason_is_recorded_with_who_asked(self):
