@@ -38,6 +38,7 @@ static const struct {
     {"supervisor", "config", "rollback"}, /* of a generation whose bus does not start */
     {"firstboot", "config", "apply"},     /* what the person at the set-up page chose */
     {"firstboot", "config", "patch"},     /* the same over a configuration that was there before */
+    {"firstboot", "config", "confirm"},   /* a network that can be tried only elsewhere */
     {"firstboot", "net", "scan"},         /* Wi-Fi networks to choose from */
     {"firstboot", "node", "reboot"},      /* when the set-up is complete */
 };

@@ -20,6 +20,10 @@ bool firstboot_answer_counts(const firstboot_field *field, const json_t *values)
     return mac_streq(firstboot_answer(values, name), equals + 1);
 }
 
+bool firstboot_answers_elsewhere(const json_t *values) {
+    return mac_streq(firstboot_answer(values, "net_mode"), "static") && *firstboot_answer(values, "net_elsewhere");
+}
+
 /* ---- taking ---- */
 
 static char *trim(const char *text) {

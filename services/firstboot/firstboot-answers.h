@@ -12,6 +12,9 @@ const char *firstboot_answer(const json_t *values, const char *name);
 /* Whether a field counts with these answers. */
 bool firstboot_answer_counts(const firstboot_field *field, const json_t *values);
 
+/* Whether the network is meant for another place than this one. */
+bool firstboot_answers_elsewhere(const json_t *values);
+
 /* What the answers of one step make of those that are kept: a new object, in which an empty secret stays as it was.
  * Fields that were not sent count as empty. Nothing is checked. */
 json_t *firstboot_answers_take(const firstboot_step *step, const json_t *kept, const firstboot_form *form);

@@ -18,6 +18,8 @@ static Macula__V1__FirstbootDraft *to_message(const firstboot_draft *draft) {
     const char *name;
     json_t *value;
     message->has_revision = message->has_phase = message->has_reboot = message->has_over = true;
+    message->has_attempt = true;
+    message->attempt = draft->attempt;
     message->over = draft->over;
     message->revision = draft->revision;
     message->phase = draft->phase;
@@ -41,6 +43,7 @@ static void from_message(firstboot_draft *draft, const Macula__V1__FirstbootDraf
     draft->phase = message->phase;
     draft->reboot = message->reboot;
     draft->over = message->over;
+    draft->attempt = message->attempt;
     for (size_t i = 0; i < message->n_answers; i++)
         json_object_set_new(draft->values, message->answers[i]->name, json_string(message->answers[i]->value));
     for (size_t i = 0; i < message->n_answered; i++)
@@ -144,6 +147,7 @@ int firstboot_draft_phase(firstboot_draft *draft, firstboot_phase phase, bool re
     struct stat status;
     draft->phase = phase;
     draft->reboot = reboot;
+    draft->attempt += phase == FIRSTBOOT_FINISHING;
     if (phase == FIRSTBOOT_FINISHING)
         draft->over = mac_fs_stat(draft->root, CONFIG_FILE, &status) == 0 && status.st_size > 0;
     int result = save(draft);
@@ -151,6 +155,7 @@ int firstboot_draft_phase(firstboot_draft *draft, firstboot_phase phase, bool re
         draft->phase = before.phase;
         draft->reboot = before.reboot;
         draft->over = before.over;
+        draft->attempt = before.attempt;
     }
     return result;
 }

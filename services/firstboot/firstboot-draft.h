@@ -25,8 +25,9 @@ typedef struct firstboot_draft {
     mac_strings answered;
     uint64_t revision;
     firstboot_phase phase;
-    bool reboot; /* at the end */
-    bool over;   /* finishing: the answers come over a configuration that was there before */
+    bool reboot;      /* at the end */
+    bool over;        /* finishing: the answers come over a configuration that was there before */
+    unsigned attempt; /* to finish; what became of one says nothing of the next */
 } firstboot_draft;
 
 /* Opens the key (made when missing) and what was kept. A draft that cannot be read is put aside and said: the set-up
@@ -38,7 +39,8 @@ bool firstboot_draft_answered(const firstboot_draft *draft, const char *step);
 const firstboot_step *firstboot_draft_next(const firstboot_draft *draft);
 /* Keeps the answers of a step (a reference is taken). On failure all is as before. Fault point firstboot.draft. */
 int firstboot_draft_keep(firstboot_draft *draft, const firstboot_step *step, json_t *values) MAC_MUST_USE;
-/* FINISHING also notes whether there is a configuration already, so that all attempts to finish do the same. */
+/* FINISHING is a new attempt, and notes whether there is a configuration already: however often it is gone through, it
+ * does the same. */
 int firstboot_draft_phase(firstboot_draft *draft, firstboot_phase phase, bool reboot) MAC_MUST_USE;
 /* When it is not needed any more. */
 int firstboot_draft_remove(firstboot_draft *draft) MAC_MUST_USE;

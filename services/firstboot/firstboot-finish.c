@@ -10,6 +10,7 @@
 #define AGAIN_MS 250
 #define CONFD_LIMIT_MS 60000 /* for confd, which starts beside us after a restart */
 #define APPLY_MS 180000
+#define CONFIRM_S 40 /* for us, who confirm at once */
 #define AUTHOR "first boot"
 
 static void tell(firstboot_finisher *finish, unsigned percent, const char *message) {
@@ -23,12 +24,61 @@ static void tell(firstboot_finisher *finish, unsigned percent, const char *messa
 
 static void on_again(uv_timer_t *timer);
 
+static bool is_elsewhere(const firstboot_finisher *finish) {
+    return firstboot_answers_elsewhere(finish->options.draft->values);
+}
+
 /* The same job again is the same change: confd may be asked as often as it takes. */
 static void failed(firstboot_finisher *finish, const mac_error *error) {
-    if (error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE && mac_now_ms() - finish->started_ms < CONFD_LIMIT_MS)
+    bool busy = is_elsewhere(finish) && error->code == MACULA__V1__ERROR_CODE__CONFLICT; /* it is taken back */
+    bool again = busy || error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE;
+    if (again && mac_now_ms() - finish->started_ms < CONFD_LIMIT_MS)
         uv_timer_start(&finish->timer, on_again, AGAIN_MS, 0);
     else
         mac_flow_fail(finish->flow, mac_error_copy(error));
+}
+
+static void go_on(firstboot_finisher *finish) {
+    MAC_FAULT_POINT("firstboot.finish.applied");
+    mac_flow_next(finish->flow);
+}
+
+static void ask_confd(firstboot_finisher *finish);
+
+/* Nothing waits any more: it was confirmed before the process or the node went down, or that has taken it back. Both
+ * ways the same once more is right, but as another attempt: this one has its answer. */
+static void ask_anew(firstboot_finisher *finish) {
+    firstboot_draft *draft = finish->options.draft;
+    int result = firstboot_draft_phase(draft, FIRSTBOOT_FINISHING, draft->reboot);
+    finish->anew = true;
+    if (result == 0)
+        ask_confd(finish);
+    else
+        mac_flow_fail(finish->flow, mac_error_from_errno(result, "the next attempt cannot be noted"));
+}
+
+static void on_confirmed(const Macula__V1__ConfigOutcome *outcome, void *data) {
+    firstboot_finisher *finish = data;
+    if (!finish->flow)
+        return;
+    const mac_error *error = outcome ? NULL : mac_client_error(&finish->config);
+    if (!error)
+        go_on(finish);
+    else if (error->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO && !finish->anew)
+        ask_anew(finish);
+    else
+        failed(finish, error);
+}
+
+/* A change with a confirmation is not taken back because nothing answers; and who was asked has said that nothing will.
+ */
+static void confirm(firstboot_finisher *finish) {
+    Macula__V1__ConfigConfirmRequest request = MACULA__V1__CONFIG_CONFIRM_REQUEST__INIT;
+    request.author = (char *)(uintptr_t)AUTHOR;
+    request.has_generation = true;
+    request.generation = finish->generation;
+    request.token = finish->token;
+    macula__v1__config_control__confirm(&finish->config.base, &request, on_confirmed, finish);
 }
 
 static void on_applied(const Macula__V1__ConfigOutcome *outcome, void *data) {
@@ -40,8 +90,12 @@ static void on_applied(const Macula__V1__ConfigOutcome *outcome, void *data) {
         return;
     }
     finish->generation = outcome->generation;
-    MAC_FAULT_POINT("firstboot.finish.applied");
-    mac_flow_next(finish->flow);
+    if (!outcome->pending) {
+        go_on(finish);
+        return;
+    }
+    MAC_FAULT_POINT("firstboot.finish.pending");
+    confirm(finish);
 }
 
 /* Nothing was answered, because nobody was asked: what is in force is the configuration. */
@@ -62,11 +116,17 @@ static void ask_confd(firstboot_finisher *finish) {
         patch ? json_dumps(document, JSON_COMPACT) : mac_codec_to_yaml(document, &macula__v1__document__descriptor);
     char digest[65];
     mac_sha256_hex(text, strlen(text), digest);
-    mac_autofree char *job = mac_asprintf("first-boot-%s-%.16s", patch ? "patch" : "apply", digest);
+    mac_copy_text(finish->token, sizeof finish->token, digest + 16); /* the rest of it, which is nowhere else */
+    mac_autofree char *job = mac_asprintf("first-boot-%s-%u-%.16s", patch ? "patch" : "apply", draft->attempt, digest);
     Macula__V1__ChangeOptions options = MACULA__V1__CHANGE_OPTIONS__INIT;
     options.author = (char *)(uintptr_t)AUTHOR;
     options.message = (char *)(uintptr_t) "set up at first boot";
     options.job = job;
+    if (is_elsewhere(finish)) {
+        options.has_confirm_s = true;
+        options.confirm_s = CONFIRM_S;
+        options.confirm_token = finish->token;
+    }
     if (patch) {
         Macula__V1__ConfigPatchRequest request = MACULA__V1__CONFIG_PATCH_REQUEST__INIT;
         request.patch_json = text;
@@ -93,6 +153,7 @@ static void apply(mac_flow *flow, void *data) {
     (void)flow;
     firstboot_finisher *finish = data;
     finish->started_ms = mac_now_ms();
+    finish->anew = false;
     tell(finish, 30, T(FINISH_APPLYING));
     ask_confd(finish);
 }
@@ -158,12 +219,25 @@ static const mac_step steps[] = {
     {NULL, NULL, NULL, 0, false},
 };
 
+/* How to insist is said in words of the command line; the set-up has others. They are one part of a sentence between
+ * semicolons. */
+static char *in_our_words(const char *message) {
+    const char *option = strstr(message, "--confirm"), *begin = option;
+    while (begin && begin > message && *begin != ';')
+        begin--;
+    if (!option || *begin != ';')
+        return mac_strdup(message);
+    mac_autofree char *remedy = T_FILL(ELSEWHERE_REMEDY, T(NET_ELSEWHERE), NULL);
+    return mac_asprintf("%.*s; %s%s", (int)(begin - message), message, remedy, option + strcspn(option, ";"));
+}
+
 static mac_problems *problems_of(const mac_error *error) {
     mac_problems *problems = mac_problems_new();
+    mac_autofree char *text = in_our_words(error->message);
     if (error->problems && mac_problems_errors(error->problems) > 0)
         mac_problems_join(problems, error->problems);
     else
-        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, error->path, "%s", error->message);
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, error->path, "%s", text);
     return problems;
 }
 

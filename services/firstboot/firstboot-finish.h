@@ -3,9 +3,11 @@
  *   bus ──▶ apply ──▶ mark ──▶ restart
  *
  * The draft says `finishing` before the first step. A start that finds that goes through the steps again: confd knows
- * the job by its id, which is made of the configuration, and answers as it did; the mark is the same file. So a power
- * cut anywhere leaves a node that is either still asking, or finishes by itself at its next start. Fault points
- * firstboot.finish.applied, firstboot.finish.marked. The event is on disk before the mark: firstboot-notice.h. */
+ * the job by its id, which is made of the attempt and the configuration, and answers as it did; the mark is the same
+ * file. So a power cut anywhere leaves a node that is either still asking, or finishes by itself at its next start.
+ * Fault points firstboot.finish.pending, firstboot.finish.applied, firstboot.finish.marked. Of a network for another
+ * place the configuration is confirmed at once, else netd would take it back; what a cut between the two has taken back
+ * is applied anew. The event is on disk before the mark: firstboot-notice.h. */
 #ifndef FIRSTBOOT_FINISH_H
 #define FIRSTBOOT_FINISH_H
 
@@ -40,6 +42,8 @@ typedef struct firstboot_finisher {
     mac_client config, node;
     uv_timer_t timer;
     uint64_t generation;
+    char token[65]; /* that confirms it */
+    bool anew;      /* this is the attempt after one that was taken back */
     bool timer_closed;
 } firstboot_finisher;
 

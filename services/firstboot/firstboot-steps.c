@@ -22,6 +22,7 @@ const firstboot_step firstboot_all_steps[] = {
       {"net_address", LABEL(NET_ADDRESS), LINE, "", .when = "net_mode=static", .path = ".addresses"},
       {"net_gateway", LABEL(NET_GATEWAY), LINE, "", .when = "net_mode=static", .path = ".gateway"},
       {"net_dns", LABEL(NET_DNS), LINE, "", .when = "net_mode=static", .path = ".dns"},
+      {"net_elsewhere", LABEL(NET_ELSEWHERE), CHECK, "", .when = "net_mode=static"},
       {"wifi_name", LABEL(WIFI_NAME), SUGGESTED, "", .when = "net_mode=wifi", .path = ".name"},
       {"wifi_open", LABEL(WIFI_OPEN), CHECK, "", .when = "net_mode=wifi"},
       {"wifi_passphrase", LABEL(WIFI_PASSPHRASE), PASSWORD, "", .when = "net_mode=wifi", .secret = true,

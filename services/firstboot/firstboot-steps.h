@@ -6,7 +6,7 @@
 #include "firstboot-texts.h"
 #include "macula/v1/firstboot.pb-c.h"
 
-#define FIRSTBOOT_FIELDS_MAX 8
+#define FIRSTBOOT_FIELDS_MAX 9
 
 typedef struct firstboot_option {
     const char *value; /* NULL ends the list */

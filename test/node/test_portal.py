@@ -309,6 +309,25 @@ class Faults(unittest.TestCase):
                 self.assertFalse(node.path("/var/lib/maculaos/firstboot/draft").exists()
                                  and node.cli("call", "firstboot.status").code == 0)
 
+    def test_a_power_cut_before_a_network_for_elsewhere_is_confirmed_is_made_good_by_the_next_start(self):
+        with cut_at("firstboot.finish.pending") as (node, armed, page):
+            found = re.search(r'<datalist id="net_interface-list"><option value="([^"]+)">', page.get("/network").text)
+            if not found:
+                self.skipTest("this machine has no network interface but the loopback")
+            page.post("/network", net_mode="static", net_interface=found.group(1), net_address="10.44.0.2/24",
+                      net_gateway="10.44.0.1", net_elsewhere="yes")
+            self.assertRegex(page.get("/review").text, r"For another network than this one</dt><dd>yes")
+            armed.write_text("")
+            with contextlib.suppress(OSError):
+                page.post("/finish")
+            node.runner.wait("unit=firstboot state=waiting.*signal 9")
+            node.kill()
+            armed.unlink()
+            node.start(MACULA_BOOT_ID="another")
+            node.runner.wait_once('msg="the node is configured"')
+            self.assertEqual(node.get(f"maculaos.network.interfaces.{found.group(1)}.gateway"), "10.44.0.1")
+            self.assertNotIn("pending", node.cli("config", "status", "-o", "json").ok().json())
+
     def test_that_the_node_is_paired_is_told_whenever_the_process_dies_after_the_mark(self):
         for point in ("firstboot.finish.marked", "firstboot.notice.told"):
             with self.subTest(point), cut_at(point) as (node, armed, page):
