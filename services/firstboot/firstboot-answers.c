@@ -235,7 +235,7 @@ static void check_network(const json_t *values, const firstboot_facts *facts, ma
     const char *mode = firstboot_answer(values, "net_mode"), *name = firstboot_answer(values, "net_interface");
     bool fixed = mac_streq(mode, "static"), wifi = mac_streq(mode, "wifi");
     if (!fixed && !wifi && !mac_streq(mode, "dhcp"))
-        add_problem(problems, "net_mode", "expected dhcp, static or wifi");
+        add_problem(problems, "net_mode", T(NET_MODE_UNKNOWN));
     if (fixed && !*name)
         add_problem(problems, "net_interface", T(INTERFACE_NEEDED));
     else if (fixed && !firstboot_facts_interface(facts, name))

@@ -46,7 +46,7 @@ int firstboot_manager_submit(firstboot_manager *manager, const firstboot_step *s
     if (result == 0)
         result = firstboot_answers_check(step, values, &manager->facts, problems);
     if (result == 0 && firstboot_answers_protect(values) < 0) {
-        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, "password", "it cannot be used as a password");
+        mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, "password", "%s", T(PASSWORD_UNUSABLE));
         result = -EINVAL;
     }
     if (result == 0)

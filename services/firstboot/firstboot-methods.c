@@ -180,10 +180,9 @@ static void firstboot_submit(Macula__V1__FirstbootControl_Service *service,
     }
     mac_problems_free(problems);
     if (result == -EBUSY)
-        mac_request_fail(request, MACULA__V1__ERROR_CODE__CONFLICT, NULL,
-                         "the set-up is being finished, or is complete: it takes no more answers");
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__CONFLICT, NULL, "%s", T(NO_MORE_ANSWERS));
     else if (result < 0)
-        mac_request_fail_error(request, mac_error_from_errno(result, "the answers could not be kept"));
+        mac_request_fail_error(request, mac_error_from_errno(result, "%s", T(ANSWERS_NOT_KEPT)));
     else
         answer_steps(manager, request);
 }
@@ -197,7 +196,7 @@ static void firstboot_pair(Macula__V1__FirstbootControl_Service *service, const 
     mac_request *request = mac_request_from(closure_data);
     int result = 0;
     if (manager->draft.phase != FIRSTBOOT_ASKING) {
-        mac_request_fail(request, MACULA__V1__ERROR_CODE__CONFLICT, NULL, "the set-up is being finished");
+        mac_request_fail(request, MACULA__V1__ERROR_CODE__CONFLICT, NULL, "%s", T(BEING_FINISHED));
         return;
     }
     if (input->leave)
@@ -207,7 +206,7 @@ static void firstboot_pair(Macula__V1__FirstbootControl_Service *service, const 
     else
         firstboot_pairing_start(&manager->pairing, input->code && *input->code ? input->code : NULL);
     if (result < 0)
-        mac_request_fail_error(request, mac_error_from_errno(result, "the credentials could not be removed"));
+        mac_request_fail_error(request, mac_error_from_errno(result, "%s", T(PAIR_NOT_REMOVED)));
     else
         answer_status(manager, request);
 }
@@ -223,7 +222,7 @@ static void firstboot_finish(Macula__V1__FirstbootControl_Service *service,
     if (result == -EINVAL)
         mac_request_fail(request, MACULA__V1__ERROR_CODE__INVALID, next ? next->name : NULL, "%s", T(REVIEW_MISSING));
     else if (result < 0 && result != -EALREADY)
-        mac_request_fail_error(request, mac_error_from_errno(result, "the set-up cannot be finished"));
+        mac_request_fail_error(request, mac_error_from_errno(result, "%s", T(CANNOT_FINISH)));
     else
         answer_status(manager, request);
 }

@@ -135,6 +135,8 @@ static void add_input(mac_buffer *page, const firstboot_field *field, const char
     }
     if (field->kind == KIND(suggested))
         firstboot_html(page, " list=\"{}-list\"", field->name);
+    if (field->kind == KIND(password)) /* for the button that the script makes */
+        firstboot_html(page, " data-show=\"{}\" data-hide=\"{}\"", T(SECRET_SHOW), T(SECRET_HIDE));
     firstboot_html(page, " type=\"{}\" value=\"{}\">", field->kind == KIND(password) ? "password" : "text",
                    field->secret ? "" : value);
 }

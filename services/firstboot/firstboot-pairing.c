@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "firstboot-texts.h"
 #include "log/mac-log.h"
 
 #define STATE(name) MACULA__V1__FIRSTBOOT_STATUS__PAIRING__##name
@@ -49,7 +50,7 @@ static void on_timer(uv_timer_t *timer) {
 
 static void ask_later(firstboot_pairing *pairing, unsigned seconds) {
     if (mac_now_ms() + seconds * 1000ull > pairing->expires_ms) {
-        refuse(pairing, "nobody authorised the node in the Portal in time; begin again");
+        refuse(pairing, T(PAIR_TOO_LATE));
         return;
     }
     uv_timer_start(&pairing->timer, on_timer, seconds * 1000ull, 0);
@@ -59,7 +60,7 @@ static void ask_later(firstboot_pairing *pairing, unsigned seconds) {
 static void take_credentials(firstboot_pairing *pairing, const Macula__V1__PortalCredentials *credentials) {
     int result = firstboot_credentials_save(pairing->options.root, pairing->options.seal, credentials);
     if (result < 0) {
-        mac_autofree char *why = mac_asprintf("the credentials could not be stored: %s", strerror(-result));
+        mac_autofree char *why = T_FILL(PAIR_NOT_STORED, strerror(-result), NULL);
         refuse(pairing, why);
         return;
     }
@@ -95,7 +96,7 @@ static void on_answer(mac_worker *worker, const ProtobufCMessage *output, const 
     } else if (error && pairing->poll_token && may_pass(error) && ++pairing->failures < FAILURES_MAX) {
         ask_later(pairing, RETRY_S);
     } else if (error || !answer) {
-        refuse(pairing, error ? error->message : "the Portal was asked, but nothing came back");
+        refuse(pairing, error ? error->message : T(PAIR_NOTHING));
     } else if (answer->credentials) {
         take_credentials(pairing, answer->credentials);
     } else {
@@ -129,7 +130,7 @@ static void ask(firstboot_pairing *pairing) {
                                   .data = pairing};
     int result = mac_worker_start(&options, &pairing->worker);
     if (result < 0) {
-        mac_autofree char *why = mac_asprintf("the Portal cannot be asked: firstboot-worker: %s", strerror(-result));
+        mac_autofree char *why = T_FILL(PAIR_CANNOT_ASK, strerror(-result), NULL);
         refuse(pairing, why);
     } else if (!pairing->poll_token) {
         enter(pairing, STATE(contacting));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "codec/mac-codec.h"
+#include "firstboot-texts.h"
 
 #define INVALID MACULA__V1__ERROR_CODE__INVALID
 #define INTERVAL_S 5
@@ -83,8 +84,10 @@ static char *long_text(const json_t *tree, const char *key, size_t limit) {
     return text && strlen(text) <= limit ? mac_strdup(text) : NULL;
 }
 
-static mac_error *no_answer(const char *what) {
-    return mac_error_new(INVALID, "portal", "the Portal's answer makes no sense: %s", what);
+static mac_error *no_answer(firstboot_text what, const char *field) {
+    mac_autofree char *why = firstboot_text_fill(what, field, NULL);
+    mac_autofree char *text = T_FILL(PORTAL_NONSENSE, why, NULL);
+    return mac_error_new(INVALID, "portal", "%s", text);
 }
 
 static mac_error *refusal(long status, const json_t *tree) {
@@ -92,8 +95,9 @@ static mac_error *refusal(long status, const json_t *tree) {
     if (text)
         return mac_error_new(status == 401 || status == 403 ? MACULA__V1__ERROR_CODE__DENIED : INVALID, "portal_code",
                              "%s", text);
-    return mac_error_new(INVALID, "portal", "the Portal refused (HTTP %ld) and gave no reason; check its address",
-                         status);
+    mac_autofree char *number = mac_asprintf("%ld", status);
+    mac_autofree char *silent = T_FILL(PORTAL_REFUSED, number, NULL);
+    return mac_error_new(INVALID, "portal", "%s", silent);
 }
 
 static mac_error *read_credentials(const Macula__V1__PortalRequest *request, const json_t *tree,
@@ -101,9 +105,9 @@ static mac_error *read_credentials(const Macula__V1__PortalRequest *request, con
     mac_autofree char *refresh = token(tree, "refresh_token");
     mac_autofree char *user = short_text(tree, "user_name"), *organisation = short_text(tree, "org_identity");
     if (!refresh)
-        return no_answer("refresh_token is missing or is no token");
+        return no_answer(FIRSTBOOT_T_PORTAL_NO_TOKEN, "refresh_token");
     if (!user || !organisation)
-        return no_answer(user ? "org_identity is missing" : "user_name is missing");
+        return no_answer(FIRSTBOOT_T_PORTAL_MISSING, user ? "org_identity" : "user_name");
     Macula__V1__PortalCredentials *credentials = mac_malloc(sizeof *credentials);
     *credentials = (Macula__V1__PortalCredentials)MACULA__V1__PORTAL_CREDENTIALS__INIT;
     credentials->portal = mac_strdup(request->portal);
@@ -138,10 +142,10 @@ static mac_error *read_waiting(const Macula__V1__PortalRequest *request, const j
     answer->poll_token = token(tree, "poll_token");
     answer->authorise_url = token(tree, "authorise_url");
     if (!answer->poll_token)
-        return no_answer("poll_token is missing or is no token");
+        return no_answer(FIRSTBOOT_T_PORTAL_NO_TOKEN, "poll_token");
     if (!answer->authorise_url || !mac_starts_with(answer->authorise_url, "https://") ||
         strlen(answer->authorise_url) > FIRSTBOOT_PORTAL_TEXT_MAX)
-        return no_answer("authorise_url is missing or does not begin with https://");
+        return no_answer(FIRSTBOOT_T_PORTAL_NO_URL, "authorise_url");
     return NULL;
 }
 
@@ -154,7 +158,7 @@ mac_error *firstboot_portal_read(const Macula__V1__PortalRequest *request, long 
     if (status >= 400)
         return refusal(status, parsed ? tree : NULL);
     if (!parsed)
-        return no_answer("it is no JSON object");
+        return no_answer(FIRSTBOOT_T_PORTAL_NO_JSON, NULL);
     Macula__V1__PortalAnswer *answer = mac_malloc(sizeof *answer);
     *answer = (Macula__V1__PortalAnswer)MACULA__V1__PORTAL_ANSWER__INIT;
     bool pending = !has_code(request) && !json_object_get(tree, "refresh_token");

@@ -9,6 +9,7 @@
 #include "crypto/mac-crypto.h"
 #include "firstboot-form.h"
 #include "firstboot-listen.h"
+#include "firstboot-texts.h"
 #include "log/mac-log.h"
 
 #define SPARE 16      /* connections that were cut off and that MHD has not looked at since */
@@ -207,11 +208,11 @@ static const char *check_headers(struct MHD_Connection *handle, unsigned *ret_st
     const char *length = header(handle, MHD_HTTP_HEADER_CONTENT_LENGTH);
     *ret_status = MHD_HTTP_BAD_REQUEST;
     if (found.lengths > 1 || found.hosts != 1 || found.encodings > 0)
-        return "The headers contradict each other.\n";
+        return T(HEADERS);
     if (length && (strlen(length) > 9 || strspn(length, "0123456789") != strlen(length) ||
                    strtoul(length, NULL, 10) > FIRSTBOOT_FORM_MAX)) {
         *ret_status = MHD_HTTP_CONTENT_TOO_LARGE;
-        return "The request is too large.\n";
+        return T(TOO_LARGE);
     }
     return NULL;
 }
@@ -268,7 +269,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *handle, con
         return MHD_YES;
     }
     if (one->too_large)
-        return refuse(handle, MHD_HTTP_CONTENT_TOO_LARGE, "The request is too large.\n");
+        return refuse(handle, MHD_HTTP_CONTENT_TOO_LARGE, T(TOO_LARGE));
     return answer(data, handle, url, method, one);
 }
 

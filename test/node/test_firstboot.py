@@ -214,6 +214,14 @@ class Wizard(unittest.TestCase):
             self.assertTrue(draft.read_text().startswith("sealed:v1:"))
             self.assertEqual(stat.S_IMODE(node.path(CONSOLE).stat().st_mode), 0o600)
 
+    def test_the_script_has_no_words_of_its_own(self):
+        with Node() as node:
+            page = Page(node)
+            self.assertNotRegex(page.get("/script.js").text, "Show|Hide")
+            page.get("/")
+            page.enter()
+            self.assertRegex(page.get("/system").text, '<input id="password"[^>]* data-show="Show" data-hide="Hide"')
+
     def test_the_code_is_in_no_log(self):
         with Node() as node:
             page = Page(node)

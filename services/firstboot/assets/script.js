@@ -5,9 +5,9 @@ for (const input of document.querySelectorAll('input[type=password]')) {
   button.type = 'button';
   button.className = 'second show';
   const draw = () => {
-    const hidden = input.type === 'password';
-    button.textContent = hidden ? 'Show' : 'Hide';
-    button.setAttribute('aria-label', (hidden ? 'Show: ' : 'Hide: ') + document.querySelector(`label[for=${input.id}]`).textContent);
+    const word = input.type === 'password' ? input.dataset.show : input.dataset.hide;
+    button.textContent = word;
+    button.setAttribute('aria-label', `${word}: ` + document.querySelector(`label[for=${input.id}]`).textContent);
   };
   button.addEventListener('click', () => { input.type = input.type === 'password' ? 'text' : 'password'; draw(); });
   draw();
