@@ -138,16 +138,16 @@ static void write_rules(const Macula__V1__SecuritySection__Firewall *firewall,
     }
 }
 
-/* What IP itself needs, for both families alike, and answers of DHCP servers, which come from addresses nobody has
- * asked. */
+/* What IP itself needs, for both families alike (not to be pinged: that is open but for rules), and answers of DHCP
+ * servers, which come from addresses nobody has asked. */
 static const char needed[] =
     "        iif lo accept\n"
     "        ct state established,related accept\n"
     "        ct state invalid counter name \"base_invalid\" drop\n"
-    "        icmp type { echo-request, destination-unreachable, time-exceeded, parameter-problem } counter name "
+    "        icmp type { destination-unreachable, time-exceeded, parameter-problem } counter name "
     "\"base_icmp\" "
     "accept\n"
-    "        icmpv6 type { echo-request, destination-unreachable, packet-too-big, time-exceeded, parameter-problem, "
+    "        icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, "
     "nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query, mld2-listener-report } counter "
     "name "
     "\"base_icmp\" accept\n"
@@ -172,6 +172,8 @@ static void write_input(const Macula__V1__Document *document, const netd_firewal
                       accept ? "accept" : "drop");
     mac_buffer_text(text, needed);
     write_rules(firewall, MACULA__V1__SECURITY_SECTION__RULE__DIRECTION__input, text);
+    mac_buffer_text(text, "        icmp type echo-request counter name \"base_icmp\" accept\n"
+                          "        icmpv6 type echo-request counter name \"base_icmp\" accept\n");
     if (facts->has_k3s)
         mac_buffer_text(text, "        iifname { \"cni0\", \"flannel.1\" } accept\n");
     for (size_t i = 0; i < count; i++)

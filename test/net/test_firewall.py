@@ -10,7 +10,7 @@ import tempfile
 import threading
 import unittest
 
-from net_harness import NetTest
+from net_harness import PATIENCE, NetTest
 from setup_page import Page
 
 NODE = """
@@ -212,6 +212,20 @@ class Firewall(NetTest):
                 self.assertEqual(self.state(self.near, "fd77::10", 22), "open")
         self.set({"rules": []}).ok()
         self.assertEqual(self.state(self.node.space, "192.168.77.1", 9000), "open")
+
+    def test_a_rule_can_forbid_to_ping_but_not_what_ip_needs(self):
+        self.set({"rules": [{"action": "drop", "protocol": "icmp", "sources": ["192.168.77.0/24"]},
+                            {"action": "drop", "protocol": "icmpv6"}]}).ok()
+        for space in (self.near, self.far):
+            space.ip("-6", "neigh", "flush", "dev", "eth0")
+        for host, address, answers in ((self.near, "192.168.77.10", False), (self.far, "192.168.78.10", True),
+                                       (self.near, "fd77::10", False), (self.far, "fd78::10", False)):
+            self.assertEqual(host.reaches(address, PATIENCE if answers else 0.1), answers, address)
+        self.assertEqual(self.matrix(), self.expected({22, 80}))
+        self.assertGreater(self.counter("rule 0"), 0)
+        self.set({"rules": []}).ok()
+        self.assertTrue(self.near.reaches("192.168.77.10"))
+        self.assertTrue(self.near.reaches("fd77::10"))
 
     def test_the_port_of_the_set_up_closes_with_it_without_a_restart(self):
         node = self.lan.node(NODE, interfaces=("eth0",), services=("confd", "netd", "firstboot"),
