@@ -210,16 +210,6 @@ static json_t *schema_of_message(const ProtobufCMessageDescriptor *type, unsigne
     return shorthand ? json_pack("{s:[o, {s:s}]}", "anyOf", schema, "type", "string") : schema;
 }
 
-static int json_schema_print(void) {
-    json_t *schema = schema_of_message(&DOCUMENT, 0);
-    json_object_set_new(schema, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
-    json_object_set_new(schema, "title", json_string("MaculaOS configuration"));
-    mac_autofree char *text = json_dumps(schema, JSON_INDENT(1));
-    cli_print_text(text);
-    json_decref(schema);
-    return CLI_OK;
-}
-
 /* ---- one key ---- */
 
 static void rule_print(const Macula__V1__FieldRule *rule) {
@@ -239,10 +229,21 @@ static void rule_print(const Macula__V1__FieldRule *rule) {
         cli_print(CLI_PLAIN, "example  %s\n", rule->example);
 }
 
+/* "users[].name", as the list of keys has it, as a path of the first item, and back. Caller frees. */
+static char *replaced(const char *text, const char *from, const char *to) {
+    mac_autobuffer out = {0};
+    for (const char *at; (at = strstr(text, from)) != NULL; text = at + strlen(from)) {
+        mac_buffer_append(&out, text, (size_t)(at - text));
+        mac_buffer_text(&out, to);
+    }
+    mac_buffer_text(&out, text);
+    return mac_buffer_take(&out);
+}
+
 /* The message that a field belongs to, found again by walking the canonical path. */
 static const ProtobufCMessageDescriptor *owner_of(const char *path) {
     const ProtobufCMessageDescriptor *type = &DOCUMENT;
-    mac_autofree char *copy = mac_strdup(path);
+    mac_autofree char *copy = replaced(path, "[]", "[0]");
     char *dot = strrchr(copy, '.');
     if (!dot)
         return type;
@@ -257,13 +258,7 @@ static const ProtobufCMessageDescriptor *owner_of(const char *path) {
     return value->type == PROTOBUF_C_TYPE_MESSAGE ? value->descriptor : type;
 }
 
-static int key_explain(const char *given) {
-    mac_autofree char *path = NULL;
-    const ProtobufCFieldDescriptor *field = NULL;
-    mac_problems *problems = mac_problems_new();
-    if (mac_path_resolve(&DOCUMENT, given, problems, &path, &field) < 0)
-        return cli_fail(mac_error_from_problems(problems));
-    mac_problems_free(problems);
+static int key_explain(const char *path, const ProtobufCFieldDescriptor *field) {
     if (!field) {
         keys_print(&DOCUMENT, "", 0);
         return CLI_OK;
@@ -285,9 +280,33 @@ static int key_explain(const char *given) {
     return CLI_OK;
 }
 
+static int json_schema_print(const char *path, const ProtobufCFieldDescriptor *field) {
+    json_t *schema;
+    bool map;
+    if (!field)
+        schema = schema_of_message(&DOCUMENT, 0);
+    else if (mac_ends_with(path, "[]")) /* one item */
+        schema = schema_of_value(value_field(field, &map), mac_schema_rule(owner_of(path), field), 0);
+    else
+        schema = schema_of_field(owner_of(path), field, 0);
+    json_object_set_new(schema, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
+    mac_autofree char *title = mac_asprintf(field ? "MaculaOS configuration: %s" : "MaculaOS configuration", path);
+    json_object_set_new(schema, "title", json_string(title));
+    mac_autofree char *text = json_dumps(schema, JSON_INDENT(1));
+    cli_print_text(text);
+    json_decref(schema);
+    return CLI_OK;
+}
+
 int cli_config_schema(cli_invocation *invocation) {
-    if (mac_streq(cli_option_value(invocation, "form"), "json-schema") || cli_output_json())
-        return json_schema_print();
-    const char *path = cli_argument(invocation, 0);
-    return key_explain(path ? path : "");
+    const char *given = cli_argument(invocation, 0);
+    mac_autofree char *of_item = replaced(given ? given : "", "[]", "[0]"), *canonical = NULL;
+    const ProtobufCFieldDescriptor *field = NULL;
+    mac_problems *problems = mac_problems_new();
+    if (mac_path_resolve(&DOCUMENT, of_item, problems, &canonical, &field) < 0)
+        return cli_fail(mac_error_from_problems(problems));
+    mac_problems_free(problems);
+    mac_autofree char *path = replaced(canonical, "[0]", "[]");
+    bool json = mac_streq(cli_option_value(invocation, "form"), "json-schema") || cli_output_json();
+    return json ? json_schema_print(path, field) : key_explain(path, field);
 }

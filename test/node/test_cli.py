@@ -133,6 +133,21 @@ class Tables(unittest.TestCase):
         json.loads(run("config", "schema", "--form", "json-schema").stdout)
         self.assertNotEqual(run("config", "schema", "maculaos.nonsense").returncode, 0)
 
+    def test_the_schema_of_one_key_is_had_in_every_form_and_by_the_path_that_it_says(self):
+        for form in (["--form", "json-schema"], ["-o", "json"]):
+            one = json.loads(run("config", "schema", "maculaos.nats.max_payload", *form).stdout)
+            self.assertEqual((one["default"], "properties" in one), ("1M", False))
+            self.assertNotEqual(run("config", "schema", "maculaos.nonsense", *form).returncode, 0)
+        paths = [line.split()[0] for line in run("config", "schema").stdout.splitlines() if "[]." in line]
+        self.assertIn("maculaos.users[].name", paths)
+        for path in paths:
+            done = run("config", "schema", path)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), path)
+            self.assertTrue(done.stdout.startswith(path), done.stdout)
+            self.assertNotIn("maculaos", json.loads(run("config", "schema", path, "-o", "json").stdout).get("properties", {}))
+        item = json.loads(run("config", "schema", "write_files[]", "-o", "json").stdout)
+        self.assertIn("encoding", item["properties"])
+
     def test_a_file_that_cannot_be_read_is_a_failure_and_one_with_a_mistake_is_rejected(self):
         for command in (["config", "validate"], ["config", "apply"], ["nats", "render", "-f"]):
             for file in ("/nonexistent.yaml", "/tmp"):
