@@ -40,8 +40,8 @@ static void end(mac_child *child) {
 
 /* To every process of the group. After the leader was reaped the number still names its group as long as a member
  * lives. */
-static void signal_group(const mac_child *child, int number) {
-    kill(-child->pid, number);
+static bool signal_group(const mac_child *child, int number) {
+    return kill(-child->pid, number) == 0;
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -78,7 +78,7 @@ static void on_timer(uv_timer_t *timer) {
         mac_child_kill(child);
         break;
     case MAC_CHILD_EXITED:
-        signal_group(child, SIGKILL);
+        child->cut_short = signal_group(child, SIGKILL);
         end(child);
         break;
     case MAC_CHILD_KILLED:

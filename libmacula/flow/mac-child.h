@@ -34,6 +34,7 @@ struct mac_child {
     int exit_code;                     /* -1: killed by `signal` */
     int signal;
     bool timed_out, cancelled;
+    bool cut_short; /* what it left behind held the pipe, and was killed */
     uint64_t started_ms;
 
     /* the rest is its own */

@@ -48,7 +48,8 @@ static void on_child_end(mac_child *child) {
                                  .timed_out = child->timed_out,
                                  .output_truncated = command->output_truncated,
                                  .milliseconds = mac_now_ms() - child->started_ms,
-                                 .cancelled = child->cancelled};
+                                 .cancelled = child->cancelled,
+                                 .cut_short = child->cut_short};
     mac_autofree char *output = replace_invalid(&command->record, &result.output_length);
     result.output = output;
     command->on_end(command, &result, command->data);

@@ -27,6 +27,7 @@ typedef struct mac_command_result {
     bool output_truncated;
     uint64_t milliseconds;
     bool cancelled; /* by mac_command_cancel */
+    bool cut_short; /* something that it had left in the background held its output, and was killed */
 } mac_command_result;
 
 typedef struct mac_command_options {

@@ -227,6 +227,7 @@ static void a_grandchild_that_keeps_the_pipe_does_not_hold_the_end_up(void **sta
     mac_command_result result = run(&(mac_command_options){.argv = SHELL(FOREVER " & echo $!; exit 6")});
     assert_int_equal(result.exit_code, 6);
     assert_false(result.timed_out);
+    assert_true(result.cut_short);
     assert_goes(atoi(result.output));
     done(&result);
     /* Also one that left the group. */
@@ -241,6 +242,7 @@ static void a_daemon_that_let_go_is_left_alone(void **state) {
     (void)state;
     mac_command_result result =
         run(&(mac_command_options){.argv = SHELL(FOREVER " </dev/null >/dev/null 2>&1 & echo $!")});
+    assert_false(result.cut_short);
     pid_t daemon = atoi(result.output);
     assert_true(daemon > 1 && runs(daemon));
     kill(daemon, SIGKILL);

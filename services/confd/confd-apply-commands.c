@@ -121,12 +121,12 @@ static void record(command_job *job, size_t index, const mac_command_result *res
     size_t length = result->output_length < OUTPUT_MAX ? result->output_length : OUTPUT_MAX;
     while (length > 0 && length < result->output_length && ((unsigned char)result->output[length] & 0xC0u) == 0x80u)
         length--;
-    json_t *tree = json_pack("{s:s, s:s, s:i, s:i, s:b, s:I, s:I, s:b, s:o*}", "command",
-                             job->list.items[index]->command, "timeout", job->list.items[index]->timeout, "exit_code",
-                             result->exit_code, "signal", result->signal, "timed_out", result->timed_out, "started_ms",
-                             (json_int_t)job->started_ms, "milliseconds", (json_int_t)result->milliseconds,
-                             "output_truncated", result->output_truncated || length < result->output_length, "output",
-                             json_stringn(result->output, length));
+    json_t *tree = json_pack(
+        "{s:s, s:s, s:i, s:i, s:b, s:b, s:I, s:I, s:b, s:o*}", "command", job->list.items[index]->command, "timeout",
+        job->list.items[index]->timeout, "exit_code", result->exit_code, "signal", result->signal, "timed_out",
+        result->timed_out, "background_killed", result->cut_short, "started_ms", (json_int_t)job->started_ms,
+        "milliseconds", (json_int_t)result->milliseconds, "output_truncated",
+        result->output_truncated || length < result->output_length, "output", json_stringn(result->output, length));
     char *text = tree ? json_dumps(tree, JSON_INDENT(1)) : NULL;
     json_decref(tree);
     int r = text ? mac_fs_mkdirs(job->context->root, RESULTS, 0700) : -EINVAL;
@@ -157,6 +157,10 @@ static void on_command_end(mac_command *command, const mac_command_result *resul
         confd_run_note(job->run, MAC_PROBLEM_WARNING, path,
                        "the command failed with exit code %d; its output is in " RESULTS "/%s-%zu.json",
                        result->exit_code, job->list.name, index);
+    if (result->cut_short && !result->timed_out && !job->cancelled)
+        confd_run_note(job->run, MAC_PROBLEM_WARNING, path,
+                       "what the command left in the background still held its output, and was killed: start it with "
+                       ">/dev/null 2>&1, or as a service");
     job_next(job);
 }
 

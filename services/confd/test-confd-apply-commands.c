@@ -78,6 +78,24 @@ static void a_command_has_a_time_limit(void **state) {
     assert_true(is_refused(node, &confd_apply_run_cmd, "timeout"));
 }
 
+static void what_is_killed_in_the_background_is_told(void **state) {
+    test_node *node = *state;
+    commands(node, 1, "tail -f /dev/null & echo started", "", "");
+    start(node, &confd_apply_run_cmd);
+    assert_null(node->error);
+    assert_true(has_note(node, "left in the background still held its output, and was killed"));
+    keep(node);
+    json_t *result = record(node, "/var/lib/maculaos/commands/run_cmd-0.json");
+    assert_true(json_is_true(json_object_get(result, "background_killed")));
+    assert_string_equal(json_string_value(json_object_get(result, "output")), "started\n");
+    json_decref(result);
+    /* One that let go of the output is a daemon: nothing is said of it. */
+    commands(node, 1, "sleep 30 >/dev/null 2>&1 & echo $! > daemon", "", "");
+    start(node, &confd_apply_run_cmd);
+    assert_false(has_note(node, "background"));
+    keep(node);
+}
+
 static void output_is_bounded(void **state) {
     test_node *node = *state;
     commands(node, 1, "yes | head -c 300000", "", "");
@@ -190,6 +208,7 @@ int main(void) {
         TEST(a_command_runs_in_the_root_with_the_environment),
         TEST(a_failing_command_is_told_and_the_next_one_runs),
         TEST(a_command_has_a_time_limit),
+        TEST(what_is_killed_in_the_background_is_told),
         TEST(output_is_bounded),
         TEST(run_cmd_runs_once_and_again_when_it_changes),
         TEST(boot_cmd_belongs_to_the_boot),
