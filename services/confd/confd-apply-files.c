@@ -41,6 +41,13 @@ static bool is_future_user(const Macula__V1__Document *document, const char *own
     return section->password && owner_is(owner, CONFD_LOGIN_USER);
 }
 
+/* Whether there are accounts when the files are written: some are there, or the document makes the first ones of this
+ * node. A text that is looked at without a node may be for one that has them all. */
+static bool will_have_accounts(const confd_context *context, const confd_accounts *accounts) {
+    const Macula__V1__MaculaosSection *section = confd_section(context->document);
+    return accounts->passwd.lines.count > 0 || (context->sys && (section->n_users > 0 || section->password));
+}
+
 /* Octal, at most 07777, not 0. */
 static int parse_mode(const char *text, mode_t *ret_mode) {
     mode_t mode = 0;
@@ -90,7 +97,8 @@ static void check_entry(const confd_context *context, const confd_accounts *acco
     if (parse_mode(file->permissions, &mode) < 0)
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "expected permissions in octal, such as 0644");
     int r = confd_accounts_owner(accounts, file->owner, &uid, &gid);
-    if (r == -EINVAL || (r < 0 && accounts->passwd.lines.count > 0 && !is_future_user(context->document, file->owner)))
+    bool is_known = r == 0 || !will_have_accounts(context, accounts) || is_future_user(context->document, file->owner);
+    if (r == -EINVAL || !is_known)
         mac_problems_add(problems, MAC_PROBLEM_ERROR, NULL, key, "there is no user or group \"%s\" on this system",
                          file->owner);
 }

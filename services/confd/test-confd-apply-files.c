@@ -95,6 +95,28 @@ static void owners_are_those_of_the_node(void **state) {
     apply_fails(node, &confd_apply_files, "no user or group");
 }
 
+static void an_owner_is_missed_before_the_first_accounts_are_made(void **state) {
+    test_node *node = *state;
+    Macula__V1__UserAccount ops = MACULA__V1__USER_ACCOUNT__INIT;
+    Macula__V1__UserAccount *users[] = {&ops};
+    one_file(node, "/etc/a.conf", "x");
+    files[0].owner = "nobody:nogroup";
+    assert_false(is_refused(node, &confd_apply_files, "no user or group")); /* without accounts nobody has an owner */
+    ops.name = "ops";
+    node->section.users = users;
+    node->section.n_users = 1;
+    assert_true(is_refused(node, &confd_apply_files, "no user or group"));
+    files[0].owner = "ops:ops";
+    assert_false(is_refused(node, &confd_apply_files, "no user or group"));
+    files[0].owner = "1000:root";
+    assert_false(is_refused(node, &confd_apply_files, "no user or group"));
+    files[0].owner = "nobody:nogroup";
+    confd_sys *sys = node->context.sys;
+    node->context.sys = NULL; /* no node: it may be a text for one with more accounts */
+    assert_false(is_refused(node, &confd_apply_files, "no user or group"));
+    node->context.sys = sys;
+}
+
 static void every_encoding_is_read(void **state) {
     static char *const plain[] = {"", "text/plain"}, *const base64[] = {"b64", "base64"};
     static char *const gzip[] = {"gz",          "gzip",   "gz+b64",   "gz+base64", "gzip+b64",
@@ -374,6 +396,7 @@ int main(void) {
         TEST(files_are_written_with_parents_and_mode),
         TEST(a_path_is_written_once),
         TEST(owners_are_those_of_the_node),
+        TEST(an_owner_is_missed_before_the_first_accounts_are_made),
         TEST(every_encoding_is_read),
         TEST(damaged_content_is_refused),
         TEST(paths_into_the_kernel_and_our_own_state_are_refused),
