@@ -85,10 +85,8 @@ int cli_setup_status(cli_invocation *invocation) {
     }
     cli_print(CLI_PLAIN, "The set-up %s%s%s.\n", phases[status->phase], status->step ? ", next: " : "",
               status->step ? status->step : "");
-    cli_print(CLI_PLAIN, "Portal: %s%s%s\n", pairings[status->pairing], status->pairing_error ? ": " : "",
-              status->pairing_error ? status->pairing_error
-              : status->user_name   ? status->user_name
-                                    : "");
+    const char *more = status->pairing_error ? status->pairing_error : status->user_name;
+    cli_print(CLI_PLAIN, "Portal: %s%s%s\n", pairings[status->pairing], more ? ": " : "", more ? more : "");
     for (size_t i = 0; i < status->n_urls; i++)
         cli_print(CLI_PLAIN, "Page: %s\n", status->urls[i]);
     return CLI_OK;

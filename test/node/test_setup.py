@@ -277,6 +277,7 @@ class Setup(unittest.TestCase):
             status = node.cli("setup", "status", "-o", "json").ok().json()
             self.assertEqual(status.get("step"), None)
             node.cli("setup", "--pair", "GOOD-setup").ok()
+            self.assertIn("Portal: paired: Ada Lovelace\n", node.cli("setup", "status").ok().out)
             node.cli("setup", "--finish").ok()
             self.assertEqual(node.get("hostname"), "edge-8")
             self.assertEqual(len(node.get("ssh_authorized_keys")), 2)
