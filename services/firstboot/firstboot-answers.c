@@ -226,7 +226,11 @@ static bool has_control(const char *text, bool lines) {
 static void check_characters(const firstboot_step *step, const json_t *values, mac_problems *problems) {
     for (const firstboot_field *field = step->fields; field->name; field++) {
         bool lines = field->kind == MACULA__V1__FIRSTBOOT_FIELD__KIND__lines;
-        if (has_control(firstboot_answer(values, field->name), lines))
+        const char *text = firstboot_answer(values, field->name);
+        mac_autofree char *most = mac_asprintf("%d", FIRSTBOOT_FORM_VALUE);
+        if (strlen(text) > FIRSTBOOT_FORM_VALUE)
+            add_filled(problems, field->name, T_FILL(TOO_LONG, most, NULL));
+        else if (has_control(text, lines))
             add_problem(problems, field->name, T(CONTROL_CHARACTERS));
     }
 }

@@ -67,8 +67,8 @@ static int add_pair(firstboot_form *form, const char *data, size_t length) {
         return -EINVAL;
     if (form->count == FIRSTBOOT_FORM_FIELDS)
         return -E2BIG;
-    result = decode(equals ? equals + 1 : data + length, equals ? length - name_length - 1 : 0, FIRSTBOOT_FORM_VALUE,
-                    &value);
+    result =
+        decode(equals ? equals + 1 : data + length, equals ? length - name_length - 1 : 0, FIRSTBOOT_FORM_MAX, &value);
     if (result == 0)
         firstboot_form_add(form, mac_take(&name), value);
     return result;

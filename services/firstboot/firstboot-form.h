@@ -4,10 +4,10 @@
 
 #include "base/mac-base.h"
 
-#define FIRSTBOOT_FORM_MAX 16384  /* bytes of a body; more is refused before it is read */
+#define FIRSTBOOT_FORM_MAX 65536  /* bytes of a body; more is refused before it is read */
 #define FIRSTBOOT_FORM_FIELDS 64  /* more are refused */
 #define FIRSTBOOT_FORM_NAME 64    /* bytes of a name; longer ones are refused */
-#define FIRSTBOOT_FORM_VALUE 8192 /* bytes of a value; longer ones are refused */
+#define FIRSTBOOT_FORM_VALUE 8192 /* bytes of an answer; of a longer one its field says so (firstboot_answers_check) */
 
 typedef struct firstboot_form {
     char *names[FIRSTBOOT_FORM_FIELDS];

@@ -159,7 +159,7 @@ static void post_pairing(firstboot_visit *visit) {
         }
     } else if (mac_streq(action, "device")) {
         firstboot_pairing_start(pairing, NULL);
-    } else if (code && *code) {
+    } else if (code && *code && strlen(code) <= FIRSTBOOT_FORM_VALUE) {
         firstboot_pairing_start(pairing, code);
     } else {
         firstboot_view view = view_of(visit);

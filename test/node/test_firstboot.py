@@ -79,6 +79,19 @@ class Wizard(unittest.TestCase):
             self.assertEqual(sorted(answer.errors()), ["net_address", "net_dns", "net_gateway", "net_interface"])
             self.assertEqual(answer.errors()["net_interface"], "the name of the interface is needed")
 
+    def test_an_answer_that_is_too_long_is_said_at_its_field_and_nothing_else_is_lost(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            for keys in ("k" * 9000, "k" * 60000):
+                page.get("/system")
+                answer = page.post("/system", hostname="edge-7", keyboard="de", ssh_keys=keys)
+                self.assertEqual((answer.status, list(answer.errors())), (422, ["ssh_keys"]))
+                self.assertIn("longer than 8192 bytes", answer.errors()["ssh_keys"])
+                self.assertIn('value="edge-7"', answer.text)
+                self.assertIn(keys, answer.text)
+
     def test_a_password_beside_a_mistake_is_asked_for_again(self):
         with Node() as node:
             page = Page(node)

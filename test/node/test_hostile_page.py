@@ -15,7 +15,7 @@ import urllib.parse
 from node_harness import PATIENCE, SANITIZED, Node
 from setup_page import Page
 
-LIMIT = 16384  # bytes of a form
+LIMIT = 65536  # bytes of a form
 
 
 def connect(page, source=""):
