@@ -5,7 +5,8 @@
 #include "codec/mac-codec.h"
 #include "confd-schema.h"
 
-#define OURS "maculaos" /* the group of all sections that only this system has: changed itself, it is one without keys */
+#define OURS                                                                                                           \
+    "maculaos" /* the group of all sections that only this system has: changed itself, it is one without keys */
 #define REALM "maculaos.mesh.realm" /* part of every subject: no running program can change it */
 
 /* ---- who is concerned ---- */
