@@ -47,3 +47,8 @@ void bus_audit(mac_bus *bus, const char *service, const char *procedure, const c
                         "procedure=%s caller=" MAC_LOG_Q("%s") " outcome=%s error=" MAC_LOG_Q("%s"), procedure, caller,
                         mac_error_name(outcome), strerror(-r));
 }
+
+void mac_bus_audit(mac_bus *bus, const char *procedure, const char *caller, Macula__V1__ErrorCode outcome) {
+    mac_autofree char *service = mac_strndup(procedure, strcspn(procedure, "."));
+    bus_audit(bus, service, procedure, caller, NULL, false, outcome);
+}

@@ -176,6 +176,10 @@ int mac_bus_publish(mac_bus *bus, const char *topic, const ProtobufCMessage *eve
 int mac_bus_publish_raw(mac_bus *bus, const char *subject, const void *data, size_t length,
                         const char *content_type) MAC_MUST_USE;
 
+/* The audit event of something that changes the node and is asked for by an event instead of a call (calls of …Control
+ * procedures have theirs by themselves): config.change. caller as in mac_event. */
+void mac_bus_audit(mac_bus *bus, const char *procedure, const char *caller, Macula__V1__ErrorCode outcome);
+
 typedef struct mac_event {
     const char *subject;
     const void *data;

@@ -225,6 +225,7 @@ static void on_change_event(const mac_event *event, void *data) {
     confd_manager *manager = data;
     confd_wish *wish = confd_wish_new(manager, NULL, NULL, propose_event);
     wish->text = mac_strndup(event->data, event->length);
+    wish->caller = mac_strdup(event->caller);
     if (strlen(wish->text) != event->length)
         wish->refused = mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL,
                                       "expected a JSON object as merge patch, found a NUL byte in the message");

@@ -36,6 +36,7 @@ confd_wish *confd_wish_new(confd_manager *manager, mac_request *request, const M
 
 static void wish_free(confd_wish *wish) {
     free(wish->author);
+    free(wish->caller);
     free(wish->text);
     mac_error_free(wish->refused);
     confd_passwords_free(wish->passwords);
@@ -68,6 +69,9 @@ void confd_wish_answer(confd_wish *wish, const Macula__V1__ConfigOutcome *outcom
         else
             mac_request_answer(wish->requests[i], &outcome->base);
     }
+    if (wish->caller)
+        mac_bus_audit(wish->manager->bus, "config.change", wish->caller,
+                      error ? error->code : MACULA__V1__ERROR_CODE__OK);
     mac_error_free(error);
     wish_free(wish);
 }

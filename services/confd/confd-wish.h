@@ -19,6 +19,7 @@ struct confd_wish {
     mac_request *requests[1 + CONFD_JOINED_MAX]; /* that get the answer; none: an event config.change */
     size_t request_count;
     char *author;
+    char *caller; /* of an event: who sent it, for the audit; NULL: of a call, which has its own */
     const Macula__V1__ChangeOptions *options; /* of the first request, or empty */
     /* What is wanted, worked out against what is in force when its turn has come. */
     mac_error *(*propose)(const confd_wish *wish, const confd_present *present, confd_proposal **ret_proposal);

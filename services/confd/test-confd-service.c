@@ -253,6 +253,8 @@ static void a_published_patch_is_applied(void **state) {
     assert_int_equal(
         mac_bus_publish_raw(node->client, "macula.pub." TEST_REALM ".config.change", patch, strlen(patch), NULL), 0);
     node_await_event(node, "config.changed", "\"author\":\"admin\"");
+    node_await_event(node, "config.audit",
+                     "\"procedure\":\"config.change\",\"caller\":\"admin\",\"denied\":false,\"outcome\":\"OK\"");
     node_await_generation(node, 2); /* while it is being applied, the next one would be refused for that alone */
     assert_config(node, "hostname", "\"published\"");
     assert_int_equal(
@@ -262,6 +264,8 @@ static void a_published_patch_is_applied(void **state) {
     assert_int_equal(
         mac_bus_publish_raw(node->client, "macula.pub." TEST_REALM ".config.change", patch, strlen(patch), NULL), 0);
     node_await_event(node, "config.rejected", "hostname");
+    node_await_event(node, "config.audit",
+                     "\"procedure\":\"config.change\",\"caller\":\"admin\",\"denied\":false,\"outcome\":\"INVALID\"");
     static const char *const empty[] = {"", " \n"};
     for (size_t i = 0; i < MAC_ARRAY_SIZE(empty); i++) {
         assert_int_equal(mac_bus_publish_raw(node->client, "macula.pub." TEST_REALM ".config.change", empty[i],
