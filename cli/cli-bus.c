@@ -97,14 +97,11 @@ static void processes_table(const Macula__V1__SupervisorStatus *status) {
     cli_table_print(table);
 }
 
-static int supervisor_call(cli_invocation *invocation, const ProtobufCServiceDescriptor *service, const char *method,
-                           const ProtobufCMessage *request) {
-    int code;
-    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
-    if (!session)
-        return code;
+/* Asks for them; `code` unless that fails. */
+static int processes_show(cli_session *session, int code) {
+    Macula__V1__SupervisorStatusRequest request = MACULA__V1__SUPERVISOR_STATUS_REQUEST__INIT;
     ProtobufCMessage *answer;
-    mac_error *error = cli_call(session, service, method, request, &answer);
+    mac_error *error = cli_call(session, &macula__v1__supervisor__descriptor, "Status", &request.base, &answer);
     if (error)
         return cli_fail(error);
     if (cli_output_json() || cli_output_yaml())
@@ -112,12 +109,55 @@ static int supervisor_call(cli_invocation *invocation, const ProtobufCServiceDes
     else
         processes_table((const Macula__V1__SupervisorStatus *)answer);
     protobuf_c_message_free_unpacked(answer, NULL);
-    return CLI_OK;
+    return code;
 }
 
 int cli_services_processes(cli_invocation *invocation) {
-    Macula__V1__SupervisorStatusRequest request = MACULA__V1__SUPERVISOR_STATUS_REQUEST__INIT;
-    return supervisor_call(invocation, &macula__v1__supervisor__descriptor, "Status", &request.base);
+    int code;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    return session ? processes_show(session, CLI_OK) : code;
+}
+
+/* A unit that is on its way up again. */
+struct restarting {
+    const char *name;
+    Macula__V1__UnitStatus__State state;
+    bool ended, late; /* it is ready or will not be; that was not to be waited for */
+};
+
+static void on_unit(const mac_event *event, void *data) {
+    struct restarting *unit = data;
+    Macula__V1__UnitStatus *status = macula__v1__unit_status__unpack(NULL, event->length, event->data);
+    if (!status)
+        return;
+    if (mac_streq(status->name, unit->name)) {
+        unit->state = status->state;
+        unit->ended = status->state == MACULA__V1__UNIT_STATUS__STATE__ready ||
+                      status->state == MACULA__V1__UNIT_STATUS__STATE__failed ||
+                      status->state == MACULA__V1__UNIT_STATUS__STATE__finished;
+    }
+    macula__v1__unit_status__free_unpacked(status, NULL);
+}
+
+static void on_too_late(const mac_answer *answer, void *data) {
+    struct restarting *unit = data;
+    if (answer->error->code == MACULA__V1__ERROR_CODE__TIMED_OUT)
+        unit->ended = unit->late = true;
+}
+
+/* Waits until it has come up or has failed for good; the exit code, having said what is wrong. */
+static int restart_await(cli_session *session, struct restarting *unit) {
+    mac_call *limit = mac_bus_pause(cli_session_bus(session), cli_session_deadline(session), on_too_late, unit);
+    bool ended = cli_session_run_until(session, &unit->ended);
+    if (limit && !unit->late)
+        mac_call_cancel(limit);
+    if (ended && !unit->late && unit->state != MACULA__V1__UNIT_STATUS__STATE__failed)
+        return CLI_OK;
+    if (ended && !unit->late)
+        cli_error("%s has not come up again; its log says why", unit->name);
+    else
+        cli_error("%s was asked to restart and is not ready yet; see: maculaos services processes", unit->name);
+    return ended && !unit->late ? CLI_FAILED : CLI_TIMED_OUT;
 }
 
 int cli_services_restart(cli_invocation *invocation) {
@@ -125,7 +165,29 @@ int cli_services_restart(cli_invocation *invocation) {
     mac_autofree char *author = cli_author(invocation);
     request.name = (char *)cli_argument(invocation, 0);
     request.author = author;
-    return supervisor_call(invocation, &macula__v1__supervisor_control__descriptor, "Restart", &request.base);
+    int code;
+    mac_autoptr(cli_session) session = cli_session_open(invocation, CLI_ADMIN_IF_READABLE, &code);
+    if (!session)
+        return code;
+    struct restarting unit = {.name = request.name};
+    mac_autofree char *subject = mac_asprintf("macula.pub.%s.supervisor.unit", cli_session_realm(session));
+    mac_subscription *events = NULL;
+    bool is_server = mac_streq(request.name, "nats-server"); /* takes the bus with it, and its events */
+    bool hears = !is_server && mac_bus_subscribe(cli_session_bus(session), subject, on_unit, &unit, &events) == 0;
+    ProtobufCMessage *answer;
+    mac_error *error =
+        cli_call(session, &macula__v1__supervisor_control__descriptor, "Restart", &request.base, &answer);
+    if (!error) {
+        protobuf_c_message_free_unpacked(answer, NULL);
+        if (is_server)
+            cli_session_outlive_restart(session);
+        else if (hears)
+            code = restart_await(session, &unit);
+    }
+    if (hears)
+        mac_bus_unsubscribe(events);
+    /* The answer to the request tells of the time before it: what is shown is asked for afterwards. */
+    return error ? cli_fail(error) : processes_show(session, code);
 }
 
 /* Whether the node itself serves a procedure: its service part is one of the API's. */

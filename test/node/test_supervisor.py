@@ -84,9 +84,11 @@ class Run(unittest.TestCase):
     def test_a_service_is_restarted_on_request(self):
         with Node() as node:
             before = node.pids()["confd"]
-            node.cli("services", "restart", "confd").ok()
-            node.runner.wait("unit=confd state=ready")
-            self.assertNotEqual(node.pids()["confd"], before)
+            shown = node.cli("services", "restart", "confd", "-o", "json").ok().json()["units"]
+            confd, = (unit for unit in shown if unit["name"] == "confd")
+            self.assertEqual(confd["state"], "ready")
+            self.assertNotEqual(confd["pid"], before)
+            node.cli("services", "restart", "nats-server").ok()
             node.cli("services", "restart", "nonsense").exits(1)
 
     def test_a_change_of_the_bus_limits_takes_effect_without_a_restart_of_the_server(self):
