@@ -12,6 +12,7 @@ struct netd_diag {
     netd_manager *manager;
     netd_probe *probe;
     Macula__V1__NetDiag message;
+    uint64_t told_ms; /* when the check before was over */
     void (*on_end)(const Macula__V1__NetDiag *diag, void *data);
     void *data;
 };
@@ -27,6 +28,9 @@ static Macula__V1__NetCheck *add(netd_diag *diag, Macula__V1__NetCheck__Result r
     check->result = result;
     check->found = found;
     check->remedy = mac_strdup(remedy);
+    check->has_milliseconds = true;
+    check->milliseconds = (uint32_t)(mac_now_ms() - diag->told_ms);
+    diag->told_ms = mac_now_ms();
     Macula__V1__NetDiag *message = &diag->message;
     message->checks = mac_realloc(message->checks, (message->n_checks + 1) * sizeof *message->checks);
     message->checks[message->n_checks++] = check;
@@ -164,6 +168,10 @@ static const words *words_of(netd_probe_kind kind) {
     static const words target = {"target", "answers", "Look whether it is on, and whether a firewall lies between."};
     static const words tcp = {"mesh bootstrap", "takes connections",
                               "Without the Internet that is so; else look whether a firewall lies between."};
+    static const words internet = {"Internet", "reachable",
+                                   "Where the node is meant to have no Internet that is so; else look at the checks "
+                                   "before this one, and whether a firewall lies between. The address is that of "
+                                   "maculaos.first_boot.portal."};
     static const words own = {"address", "nobody else has it", "Give one of the two machines another address."};
     switch (kind) {
     case NETD_PROBE_GATEWAY:
@@ -175,15 +183,22 @@ static const words *words_of(netd_probe_kind kind) {
         return &target;
     case NETD_PROBE_TCP:
         return &tcp;
+    case NETD_PROBE_INTERNET:
+        return &internet;
     case NETD_PROBE_FREE:
         return &own;
     }
     return &target;
 }
 
+/* What an isolated node lacks on purpose. */
+static bool is_optional(const netd_probe_item *item) {
+    return item->kind == NETD_PROBE_TCP || item->kind == NETD_PROBE_INTERNET;
+}
+
 static char *item_name(const netd_probe_item *item) {
     const char *what = words_of(item->kind)->name;
-    if (item->kind != NETD_PROBE_TCP)
+    if (!is_optional(item))
         return mac_asprintf("%s %s", what, item->name);
     bool six = strchr(item->name, ':') != NULL;
     return mac_asprintf("%s %s%s%s:%u", what, six ? "[" : "", item->name, six ? "]" : "", item->port);
@@ -191,14 +206,12 @@ static char *item_name(const netd_probe_item *item) {
 
 static void check_item(netd_diag *diag, const netd_probe_item *item) {
     const words *w = words_of(item->kind);
-    bool warning = item->kind == NETD_PROBE_TCP;
     Macula__V1__NetCheck *check =
         add(diag,
-            item->ok  ? OK
-            : warning ? WARNING
-                      : FAILED,
+            item->ok            ? OK
+            : is_optional(item) ? WARNING
+                                : FAILED,
             item_name(item), mac_strdup(item->ok ? w->ok : item->reason), item->ok ? NULL : w->remedy);
-    check->has_milliseconds = true;
     check->milliseconds = item->milliseconds;
 }
 
@@ -232,6 +245,7 @@ static void on_probed(netd_probe *probe, const netd_probe_item *items, size_t co
     netd_diag *diag = data;
     (void)probe;
     diag->probe = NULL;
+    diag->told_ms = mac_now_ms();
     check_presence(diag, items, count);
     for (size_t i = 0; i < count; i++)
         check_item(diag, &items[i]);
@@ -240,7 +254,7 @@ static void on_probed(netd_probe *probe, const netd_probe_item *items, size_t co
 }
 
 /* scheme://host:port, scheme://[address]:port */
-static void add_bootstrap(netd_diag *diag, const char *url) {
+static void add_url(netd_diag *diag, netd_probe_kind kind, const char *url) {
     const char *host = strstr(url, "://");
     char name[256];
     host = host ? host + 3 : url;
@@ -253,7 +267,7 @@ static void add_bootstrap(netd_diag *diag, const char *url) {
         return;
     memcpy(name, host, length);
     name[length] = '\0';
-    netd_probe_add_tcp(diag->probe, name, (uint16_t)number);
+    netd_probe_add_tcp(diag->probe, kind, name, (uint16_t)number);
 }
 
 static void add_own_addresses(netd_diag *diag) {
@@ -266,10 +280,17 @@ static void add_own_addresses(netd_diag *diag) {
     }
 }
 
+/* The server in the Internet that every node has something to say to. */
+static const char *portal_of(const Macula__V1__MaculaosSection *section) {
+    static const Macula__V1__FirstBootSection defaults = MACULA__V1__FIRST_BOOT_SECTION__INIT;
+    const Macula__V1__FirstBootSection *first_boot = section && section->first_boot ? section->first_boot : &defaults;
+    return first_boot->portal;
+}
+
 netd_diag *netd_diag_start(netd_manager *manager, void (*on_end)(const Macula__V1__NetDiag *diag, void *data),
                            void *data) {
     netd_diag *diag = mac_calloc(1, sizeof *diag);
-    *diag = (netd_diag){.manager = manager, .on_end = on_end, .data = data};
+    *diag = (netd_diag){.manager = manager, .told_ms = mac_now_ms(), .on_end = on_end, .data = data};
     macula__v1__net_diag__init(&diag->message);
     netd_network_look(manager->network);
     if (netd_sys_is_recording(manager->sys))
@@ -283,8 +304,9 @@ netd_diag *netd_diag_start(netd_manager *manager, void (*on_end)(const Macula__V
                            &netd_network_wish(manager->network)->targets);
     add_own_addresses(diag);
     const Macula__V1__MaculaosSection *section = manager->document ? manager->document->maculaos : NULL;
+    add_url(diag, NETD_PROBE_INTERNET, portal_of(section));
     for (size_t i = 0; section && section->mesh && i < section->mesh->n_bootstrap_peers; i++)
-        add_bootstrap(diag, section->mesh->bootstrap_peers[i]);
+        add_url(diag, NETD_PROBE_TCP, section->mesh->bootstrap_peers[i]);
     netd_probe_start(diag->probe, DIAG_MS, on_probed, diag);
     return diag;
 }

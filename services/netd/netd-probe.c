@@ -68,9 +68,9 @@ void netd_probe_add(netd_probe *probe, netd_probe_kind kind, const char *name, c
     item->name = mac_strdup(name ? name : netd_ip_format(&item->ip, text));
 }
 
-void netd_probe_add_tcp(netd_probe *probe, const char *host, uint16_t port) {
+void netd_probe_add_tcp(netd_probe *probe, netd_probe_kind kind, const char *host, uint16_t port) {
     size_t before = probe->count;
-    netd_probe_add(probe, NETD_PROBE_TCP, host, NULL, 0);
+    netd_probe_add(probe, kind, host, NULL, 0);
     if (probe->count > before)
         probe->items[before].port = port;
 }
@@ -242,6 +242,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
         r->probe->resolving[r->item] = NULL;
         if (status == 0 && found) {
             bool four = found->ai_family == AF_INET;
+            item->reason = "no answer";
             item->ip.family = (uint8_t)found->ai_family;
             memcpy(item->ip.bytes,
                    four ? (void *)&((struct sockaddr_in *)(void *)found->ai_addr)->sin_addr
@@ -268,6 +269,7 @@ static void resolve(netd_probe *probe, size_t number) {
         return;
     }
     probe->resolving[number] = r;
+    probe->items[number].reason = "its name has not been resolved in time";
 }
 
 /* Whether the kernel asks for it, by ARP or neighbour discovery. */
@@ -295,6 +297,7 @@ static void ask(netd_probe *probe, size_t number, bool first) {
         break;
     case NETD_PROBE_TARGET:
     case NETD_PROBE_TCP:
+    case NETD_PROBE_INTERNET:
         if (!item->ip.family && first)
             resolve(probe, number);
         else if (item->ip.family && item->kind == NETD_PROBE_TARGET)

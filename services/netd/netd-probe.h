@@ -15,9 +15,10 @@ typedef enum netd_probe_kind {
     NETD_PROBE_GATEWAY,
     NETD_PROBE_DNS,
     NETD_PROBE_TARGET,
-    NETD_PROBE_PEER, /* who is logged in: a neighbour is asked as such, since many do not answer to an echo */
-    NETD_PROBE_TCP,  /* a port takes a connection */
-    NETD_PROBE_FREE, /* an address that nobody may have: ok when nobody answers */
+    NETD_PROBE_PEER,     /* who is logged in: a neighbour is asked as such, since many do not answer to an echo */
+    NETD_PROBE_TCP,      /* a port takes a connection: of a mesh bootstrap */
+    NETD_PROBE_INTERNET, /* the same, of a server that is far away */
+    NETD_PROBE_FREE,     /* an address that nobody may have: ok when nobody answers */
 } netd_probe_kind;
 
 typedef struct netd_probe_item {
@@ -27,8 +28,8 @@ typedef struct netd_probe_item {
     int index;                 /* the link, of GATEWAY and FREE, and of a PEER that is a neighbour */
     char link[NETD_NAME_SIZE]; /* its name, of GATEWAY */
     bool first;                /* a gateway with the least metric of its family */
-    uint16_t port;             /* of TCP */
-    int fd;                    /* of TCP, while it connects; -1: none */
+    uint16_t port;             /* of TCP and INTERNET */
+    int fd;                    /* of those, while it connects; -1: none */
     bool ok, done;
     uint32_t milliseconds;
     uint8_t mac[6];     /* who answered, of GATEWAY and FREE */
@@ -41,7 +42,8 @@ typedef void (*netd_probe_end)(netd_probe *probe, const netd_probe_item *items, 
 netd_probe *netd_probe_new(netd_sys *sys, uv_loop_t *loop);
 /* Only before the start. */
 void netd_probe_add(netd_probe *probe, netd_probe_kind kind, const char *name, const netd_ip *ip, int index);
-void netd_probe_add_tcp(netd_probe *probe, const char *host, uint16_t port);
+/* kind: TCP or INTERNET. */
+void netd_probe_add_tcp(netd_probe *probe, netd_probe_kind kind, const char *host, uint16_t port);
 /* A machine that is logged in; link: of a link-local address. */
 void netd_probe_add_peer(netd_probe *probe, const netd_state *state, const netd_ip *ip, int link);
 /* All default gateways of a snapshot, all name servers, all targets. */

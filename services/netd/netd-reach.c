@@ -64,6 +64,7 @@ void netd_reach_make(const netd_probe_item *items, size_t count, netd_reach *ret
             add_peer(&reach, &items[i].ip, items[i].index);
             break;
         case NETD_PROBE_TCP:
+        case NETD_PROBE_INTERNET:
         case NETD_PROBE_FREE:
             break;
         }

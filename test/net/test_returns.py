@@ -177,6 +177,20 @@ class Change(NetTest):
             self.assertEqual(checks[name]["result"], "ok", checks)
         self.assertEqual(checks["mesh bootstrap 192.168.77.53:443"]["result"], "warning", checks)
 
+    def test_diag_says_whether_the_internet_can_be_reached_and_how_long_each_check_took(self):
+        far = self.router.background("python3", "-c", BROKEN_DNS.replace('name.bind(("", 53))', 'name.bind(("", 5300))'))
+        self.addCleanup(far.close)
+        far.wait("ready")
+        portal = "maculaos.first_boot.portal"
+        self.node.cli("config", "set", portal, "https://192.168.77.1:8443").ok()
+        checks = {check["name"]: check for check in self.node.cli("net", "diag", "-o", "json").ok().json()["checks"]}
+        self.assertEqual(checks["Internet 192.168.77.1:8443"]["found"], "reachable")
+        self.assertEqual([name for name, check in checks.items() if "milliseconds" not in check], [])
+        self.node.cli("config", "set", portal, "https://192.168.77.1:8444").ok()
+        checks = {check["name"]: check for check in self.node.cli("net", "diag", "-o", "json").ok().json()["checks"]}
+        self.assertEqual(checks["Internet 192.168.77.1:8444"]["result"], "warning")
+        self.assertIn(portal, checks["Internet 192.168.77.1:8444"]["remedy"])
+
     def test_a_gateway_that_is_asked_and_answers_is_not_told_of(self):
         self.node.runner.lines.drain()
         for _ in range(3):
