@@ -209,7 +209,8 @@ static bool ask_line(const Macula__V1__FirstbootField *field, cli_answers *answe
     const char *now = field->value ? field->value : "";
     bool choice = field->kind == MACULA__V1__FIRSTBOOT_FIELD__KIND__choice;
     for (size_t i = 0; choice && i < field->n_options; i++)
-        cli_print(CLI_PLAIN, "  %zu  %s\n", i + 1, field->options[i]);
+        cli_print(CLI_PLAIN, "  %zu  %s%s%s\n", i + 1, field->options[i], i < field->n_option_labels ? ": " : "",
+                  i < field->n_option_labels ? field->option_labels[i] : "");
     for (;;) {
         mac_autofree char *line = NULL, *prompt = *now ? mac_asprintf("  [%s] ", now) : mac_strdup("  ");
         if (!cli_setup_line(prompt, false, &line))
@@ -254,6 +255,9 @@ static const char *shown_value(const Macula__V1__FirstbootField *field) {
         return is_set ? "yes" : "no";
     if (field->kind == MACULA__V1__FIRSTBOOT_FIELD__KIND__password)
         return is_set ? "set" : "not set";
+    for (size_t i = 0; is_set && i < field->n_option_labels && i < field->n_options; i++)
+        if (mac_streq(field->options[i], field->value))
+            return field->option_labels[i];
     return is_set ? field->value : "not set";
 }
 

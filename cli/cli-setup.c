@@ -176,6 +176,10 @@ static int ask_step(cli_session *session, const Macula__V1__FirstbootStep *step,
     mac_autoptr(mac_error) error = NULL;
     cli_print(CLI_PLAIN, "\n");
     cli_print(CLI_BOLD, "--- %s ---\n", step->title);
+    if (step->n_found > 0)
+        cli_print(CLI_BOLD, "Found\n");
+    for (size_t i = 0; i < step->n_found; i++)
+        cli_print(CLI_PLAIN, "  %s\n", step->found[i]);
     for (;;) {
         steps_answer *after = NULL;
         for (size_t i = 0; i < step->n_fields; i++)

@@ -94,7 +94,29 @@ static Macula__V1__FirstbootField *make_field(const firstboot_manager *manager, 
         mac_strings_add(&options, manager->facts.interfaces[i].name);
     to->n_options = options.count;
     to->options = options.items;
+    mac_strings labels = {0};
+    for (const firstboot_option *option = field->options; option && option->value; option++)
+        mac_strings_add(&labels, firstboot_text_get(option->label));
+    to->n_option_labels = labels.count;
+    to->option_labels = labels.items;
     return to;
+}
+
+/* As the page shows it above the questions. */
+static void add_found(const firstboot_facts *facts, Macula__V1__FirstbootStep *to) {
+    mac_strings found = {0};
+    for (size_t i = 0; i < facts->interface_count; i++) {
+        mac_autofree char *text = firstboot_interface_text(&facts->interfaces[i]);
+        mac_strings_addf(&found, "%s: %s", facts->interfaces[i].name, text);
+    }
+    if (facts->interface_count == 0)
+        mac_strings_add(&found, T(NETWORK_NONE));
+    for (size_t i = 0; facts->wireless && i < facts->heard_count; i++) {
+        mac_autofree char *text = firstboot_heard_text(&facts->heard[i]);
+        mac_strings_addf(&found, "%s: %s", facts->heard[i].name, text);
+    }
+    to->n_found = found.count;
+    to->found = found.items;
 }
 
 static Macula__V1__FirstbootStep *make_step(const firstboot_manager *manager, const firstboot_step *step) {
@@ -111,6 +133,8 @@ static Macula__V1__FirstbootStep *make_step(const firstboot_manager *manager, co
     firstboot_answers_warn(step, manager->draft.values, &manager->facts, &warnings);
     to->n_warnings = warnings.count;
     to->warnings = warnings.items;
+    if (mac_streq(step->name, "network"))
+        add_found(&manager->facts, to);
     return to;
 }
 

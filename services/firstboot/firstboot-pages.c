@@ -77,13 +77,8 @@ static void add_found(mac_buffer *page, const firstboot_facts *facts) {
         mac_buffer_text(page, "<dl>");
     for (size_t i = 0; i < facts->interface_count; i++) {
         const firstboot_interface *interface = &facts->interfaces[i];
-        mac_autobuffer text = {0};
-        for (size_t j = 0; j < interface->addresses.count; j++)
-            mac_buffer_printf(&text, "%s%s", j ? ", " : "", interface->addresses.items[j]);
-        add_row(page, interface->name,
-                text.length     ? text.data
-                : interface->up ? T(NETWORK_NO_ADDRESS)
-                                : T(NETWORK_NO_LINK));
+        mac_autofree char *text = firstboot_interface_text(interface);
+        add_row(page, interface->name, text);
     }
     if (facts->interface_count > 0)
         mac_buffer_text(page, "</dl>");
@@ -97,8 +92,7 @@ static void add_air(mac_buffer *page, const firstboot_facts *facts) {
         mac_buffer_text(page, "<dl>");
     for (size_t i = 0; i < facts->heard_count; i++) {
         const firstboot_heard *heard = &facts->heard[i];
-        mac_autofree char *text =
-            mac_asprintf("%d dBm, %s", heard->signal_dbm, heard->secured ? T(WIFI_SECURED) : T(WIFI_WITHOUT));
+        mac_autofree char *text = firstboot_heard_text(heard);
         add_row(page, heard->name, text);
     }
     if (facts->heard_count > 0)

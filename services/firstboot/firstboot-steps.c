@@ -78,3 +78,16 @@ const mac_strings *firstboot_field_suggestions(const firstboot_field *field, con
         return &facts->wifi_names;
     return mac_streq(field->name, "locale") ? &facts->locales : NULL;
 }
+
+char *firstboot_interface_text(const firstboot_interface *interface) {
+    mac_buffer text = {0};
+    for (size_t i = 0; i < interface->addresses.count; i++)
+        mac_buffer_printf(&text, "%s%s", i ? ", " : "", interface->addresses.items[i]);
+    if (text.length == 0)
+        mac_buffer_text(&text, interface->up ? T(NETWORK_NO_ADDRESS) : T(NETWORK_NO_LINK));
+    return mac_buffer_take(&text);
+}
+
+char *firstboot_heard_text(const firstboot_heard *heard) {
+    return mac_asprintf("%d dBm, %s", heard->signal_dbm, heard->secured ? T(WIFI_SECURED) : T(WIFI_WITHOUT));
+}

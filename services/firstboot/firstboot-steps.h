@@ -40,4 +40,8 @@ const char *firstboot_field_default(const firstboot_field *field, const firstboo
 /* What a choice offers, or what is suggested; NULL when there is no list. */
 const mac_strings *firstboot_field_suggestions(const firstboot_field *field, const firstboot_facts *facts);
 
+/* What stands beside an interface, or a Wi-Fi network, that was found. Caller frees. */
+char *firstboot_interface_text(const firstboot_interface *interface);
+char *firstboot_heard_text(const firstboot_heard *heard);
+
 #endif

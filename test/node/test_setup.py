@@ -142,6 +142,20 @@ class Setup(unittest.TestCase):
             values = {field["name"]: field.get("value") for step in steps for field in step["fields"]}
             self.assertEqual(values["ssh_keys"], KEY + r"@C:\new\\x\y" + "\ngithub:octocat")
 
+    def test_the_terminal_says_what_was_found_and_what_each_choice_means(self):
+        with Node() as node:
+            node.cli("setup", "--answers", "-", stdin=f"hostname=edge-7\nssh_keys={KEY}\n").ok()
+            found = node.cli("call", "firstboot.steps").ok().json()["steps"][0]["found"]
+            self.assertTrue(found)
+            person = Terminal(node, "setup")
+            person.expect(r"--- Network ---\nFound\n" + "".join(f"  {re.escape(line)}\n" for line in found)
+                          + r"(?=Connection\n  1  dhcp: Automatic \(DHCP\)(?s:.*)  2  static: A fixed address)")
+            self.keep_all(person)
+            person.answer(r"Pairing code of the Portal.*?: ", "")
+            person.expect(r"--- Review ---\n  Connection: Automatic \(DHCP\) on every cable\n")
+            person.answer(r"Write this configuration now\?.*\] ", "n")
+            person.end()
+
     def test_an_unusual_keyboard_or_language_is_asked_about(self):
         with Node() as node:
             def warnings(keyboard, locale):
