@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The set-up in a terminal: the same questions, checks and end as the page."""
+import codecs
 import contextlib
 import os
 import pathlib
@@ -29,6 +30,7 @@ class Terminal:
 
     def __init__(self, node, *arguments, program=BIN / "maculaos", **env):
         self.seen = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a read may end within a character
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.execve(program, [str(program), *map(str, arguments)], {**node.env, "TERM": "dumb", **env})
@@ -43,7 +45,7 @@ class Terminal:
                 data = os.read(self.fd, 4096)
             except OSError:
                 raise AssertionError(f"it ended without {pattern!r}:\n{self.seen}") from None
-            self.seen += data.decode(errors="replace").replace("\r", "")
+            self.seen += self.decoder.decode(data).replace("\r", "")
         self.seen = self.seen[match.end():]
         return match
 
@@ -71,7 +73,7 @@ class Terminal:
         """Reads to the end; the exit code, or minus the signal. What was to be seen, and how the terminal was left."""
         with contextlib.suppress(OSError):
             while select.select([self.fd], [], [], PATIENCE)[0] and (data := os.read(self.fd, 4096)):
-                self.seen += data.decode(errors="replace")
+                self.seen += self.decoder.decode(data)
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
             os.kill(self.pid, signal.SIGKILL)
         if seen and seen not in self.seen:
