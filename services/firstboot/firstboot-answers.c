@@ -40,8 +40,9 @@ json_t *firstboot_answers_take(const firstboot_step *step, const json_t *kept, c
         const char *sent = firstboot_form_get(form, field->name);
         if (field->secret && (!sent || !*sent))
             continue;
-        /* A space may be a part of a password. */
-        mac_autofree char *text = field->secret ? mac_strdup(sent) : trim(sent ? sent : "");
+        /* A space may be a part of a password, and of the name of a Wi-Fi. */
+        bool exact = field->secret || mac_streq(field->name, "wifi_name");
+        mac_autofree char *text = exact ? mac_strdup(sent ? sent : "") : trim(sent ? sent : "");
         json_object_set_new(values, field->name, json_string(text));
     }
     /* What is empty stays as it was; so this is the way to be rid of it. */
@@ -235,6 +236,17 @@ static void check_characters(const firstboot_step *step, const json_t *values, m
     }
 }
 
+static void check_wifi(const json_t *values, mac_problems *problems) {
+    const char *name = firstboot_answer(values, "wifi_name");
+    bool open = *firstboot_answer(values, "wifi_open"), secured = *firstboot_answer(values, "wifi_passphrase");
+    if (!name[strspn(name, " ")])
+        add_problem(problems, "wifi_name", T(WIFI_NAME_NEEDED));
+    if (open && secured)
+        add_problem(problems, "wifi_passphrase", T(WIFI_OPEN_PASSPHRASE));
+    if (!open && !secured)
+        add_problem(problems, "wifi_passphrase", T(WIFI_PASSPHRASE_NEEDED));
+}
+
 static void check_network(const json_t *values, const firstboot_facts *facts, mac_problems *problems) {
     const char *mode = firstboot_answer(values, "net_mode"), *name = firstboot_answer(values, "net_interface");
     bool fixed = mac_streq(mode, "static"), wifi = mac_streq(mode, "wifi");
@@ -249,10 +261,8 @@ static void check_network(const json_t *values, const firstboot_facts *facts, ma
     if (fixed)
         firstboot_address_check(firstboot_answer(values, "net_address"), firstboot_answer(values, "net_gateway"),
                                 problems);
-    if (wifi && !*firstboot_answer(values, "wifi_name"))
-        add_problem(problems, "wifi_name", T(WIFI_NAME_NEEDED));
-    if (wifi && *firstboot_answer(values, "wifi_open") && *firstboot_answer(values, "wifi_passphrase"))
-        add_problem(problems, "wifi_passphrase", T(WIFI_OPEN_PASSPHRASE));
+    if (wifi)
+        check_wifi(values, problems);
 }
 
 static void check_system(const json_t *values, const firstboot_facts *facts, mac_problems *problems) {
@@ -313,6 +323,10 @@ void firstboot_answers_warn(const firstboot_step *step, const json_t *values, co
                             mac_strings *warnings) {
     if (mac_streq(step->name, "network") && mac_streq(firstboot_answer(values, "net_mode"), "wifi") && !facts->wireless)
         mac_strings_add(warnings, T(NO_WIFI));
+    const char *wifi = firstboot_answer(values, "wifi_name");
+    if (mac_streq(step->name, "network") && mac_streq(firstboot_answer(values, "net_mode"), "wifi") && *wifi &&
+        (*wifi == ' ' || mac_ends_with(wifi, " ")))
+        mac_strings_add(warnings, T(WIFI_NAME_SPACE));
     if (mac_streq(step->name, "system") && *firstboot_answer(values, "password") &&
         !*firstboot_answer(values, "ssh_keys"))
         mac_strings_add(warnings, T(NO_SSH_KEY));

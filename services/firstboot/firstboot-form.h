@@ -7,7 +7,7 @@
 #define FIRSTBOOT_FORM_MAX 65536  /* bytes of a body; more is refused before it is read */
 #define FIRSTBOOT_FORM_FIELDS 64  /* more are refused */
 #define FIRSTBOOT_FORM_NAME 64    /* bytes of a name; longer ones are refused */
-#define FIRSTBOOT_FORM_VALUE 8192 /* bytes of an answer; of a longer one its field says so (firstboot_answers_check) */
+#define FIRSTBOOT_FORM_VALUE 8192 /* bytes of an answer; a longer one is refused at its field */
 
 typedef struct firstboot_form {
     char *names[FIRSTBOOT_FORM_FIELDS];

@@ -151,17 +151,24 @@ static void add_suggestions(mac_buffer *page, const firstboot_field *field, cons
     mac_buffer_text(page, "</datalist>");
 }
 
-static void add_choice(mac_buffer *page, const firstboot_field *field, const char *value,
+/* What stands beside a choice that leads nowhere yet. */
+static const char *remark(const firstboot_option *option, const firstboot_facts *facts) {
+    return mac_streq(option->value, "wifi") && !facts->wireless ? T(WIFI_NO_DEVICE) : NULL;
+}
+
+static void add_choice(mac_buffer *page, const firstboot_field *field, const char *value, const firstboot_facts *facts,
                        const mac_problems *problems) {
     bool wrong = false;
     firstboot_html(page, "<fieldset id=\"{}\"><legend>{}</legend>", field->name, firstboot_text_get(field->label));
-    for (const firstboot_option *option = field->options; option->value; option++)
+    for (const firstboot_option *option = field->options; option->value; option++) {
+        const char *more = remark(option, facts);
         firstboot_html(page,
                        "<p class=\"option\"><input type=\"radio\" name=\"{}\" id=\"{}-{}\" value=\"{}\"{!}>"
-                       "<label for=\"{}-{}\">{}</label></p>",
+                       "<label for=\"{}-{}\">{}{}{}{}</label></p>",
                        field->name, field->name, option->value, option->value,
                        mac_streq(option->value, value) ? " checked" : "", field->name, option->value,
-                       firstboot_text_get(option->label));
+                       firstboot_text_get(option->label), more ? " (" : "", more ? more : "", more ? ")" : "");
+    }
     add_errors(page, field->name, problems, &wrong);
     mac_buffer_text(page, "</fieldset>");
 }
@@ -184,7 +191,7 @@ void firstboot_page_field(mac_buffer *page, const firstboot_field *field, const 
     bool wrong = false;
     firstboot_html(page, "<div class=\"field{}{}\">", equals ? " when-" : "", equals ? equals + 1 : "");
     if (field->kind == KIND(choice)) {
-        add_choice(page, field, value, problems);
+        add_choice(page, field, value, facts, problems);
     } else if (field->kind == KIND(check)) {
         add_check(page, field, value, problems);
     } else {

@@ -148,6 +148,20 @@ class Wizard(unittest.TestCase):
             self.assertEqual(page.get("/network").errors(), {})
             self.assertNotIn("was not accepted", page.get("/review").text)
 
+    def test_a_wifi_is_open_only_where_that_is_said_and_its_name_is_taken_as_it_is(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            text = page.get("/network").text
+            self.assertEqual("besides the cable (no Wi-Fi device was found)" in text, "<h2>Wi-Fi networks</h2>" not in text)
+            answer = page.post("/network", net_mode="wifi", wifi_name="depot", wifi_passphrase="")
+            self.assertEqual((answer.status, list(answer.errors())), (422, ["wifi_passphrase"]))
+            self.assertEqual(list(page.post("/network", net_mode="wifi", wifi_name="  ", wifi_open="yes").errors()), ["wifi_name"])
+            page.post("/network", net_mode="wifi", wifi_name=" a b ", wifi_open="yes")
+            self.assertIn("begins or ends with a space", page.get("/review").text)
+            self.assertIn('value=" a b "', page.get("/network").text)
+
     def test_a_hash_is_taken_whole_or_not_at_all_for_a_password(self):
         whole = "$6$saltsalt$" + "a" * 86
         with Node() as node:
