@@ -13,6 +13,8 @@
 
 #define ZONES_FILE "/usr/share/zoneinfo/zone.tab" /* country, place, name, remark: tzdata's own list */
 #define ZONES_LIMIT (256u << 10)
+#define SUFFIX "${RANDOM_SUFFIX}" /* in a host name of the configuration */
+#define SUFFIX_FILE "/var/lib/maculaos/identity/suffix"
 #define RESOLVER_FILE "/etc/resolv.conf"
 #define RESOLVER_LIMIT (64u << 10)
 
@@ -37,6 +39,21 @@ static void read_zones(mac_root *root, mac_strings *zones) {
             mac_strings_add(zones, name);
     }
     qsort(zones->items, zones->count, sizeof *zones->items, compare_text);
+}
+
+/* confd has made the suffix before the first service starts, and keeps it. */
+char *firstboot_facts_future_name(const firstboot_facts *facts, mac_root *root, const char *name) {
+    mac_autofree char *suffix = NULL;
+    mac_autobuffer made = {0};
+    if (strstr(name, SUFFIX) && mac_fs_read(root, SUFFIX_FILE, 64, &suffix, NULL) == 0) {
+        suffix[strcspn(suffix, "\n")] = '\0';
+        for (const char *at = strstr(name, SUFFIX); at; name = at + strlen(SUFFIX), at = strstr(name, SUFFIX)) {
+            mac_buffer_append(&made, name, (size_t)(at - name));
+            mac_buffer_text(&made, suffix);
+        }
+    }
+    mac_buffer_text(&made, name);
+    return mac_strdup(made.length == 0 || strstr(made.data, "${") ? facts->hostname : made.data);
 }
 
 void firstboot_facts_init(firstboot_facts *facts, mac_root *root, char *const *networks, size_t network_count) {

@@ -46,6 +46,9 @@ void firstboot_facts_init(firstboot_facts *facts, mac_root *root, char *const *n
 /* What may: name, interfaces, addresses. */
 void firstboot_facts_refresh(firstboot_facts *facts, mac_root *root);
 const firstboot_interface *firstboot_facts_interface(const firstboot_facts *facts, const char *name);
+/* The name that a host name of the configuration becomes on this node; the present one where that is not known before.
+ * "" is the present one. Caller frees. */
+char *firstboot_facts_future_name(const firstboot_facts *facts, mac_root *root, const char *name);
 /* What is in the air, anew. */
 void firstboot_facts_hear_none(firstboot_facts *facts);
 void firstboot_facts_hear(firstboot_facts *facts, const char *name, int signal_dbm, bool secured);

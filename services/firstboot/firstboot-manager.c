@@ -22,6 +22,13 @@
 
 /* ---- what a page shows ---- */
 
+static char *future_name(firstboot_manager *manager) {
+    free(manager->name);
+    manager->name = firstboot_facts_future_name(&manager->facts, manager->root,
+                                                firstboot_answer(manager->draft.values, "hostname"));
+    return manager->name;
+}
+
 firstboot_view firstboot_manager_view(firstboot_manager *manager, const firstboot_session *session) {
     const firstboot_pairing *pairing = &manager->pairing;
     firstboot_door_tick(&manager->door, mac_now_ms());
@@ -31,6 +38,7 @@ firstboot_view firstboot_manager_view(firstboot_manager *manager, const firstboo
         .session = session,
         .code = manager->door.code,
         .url = manager->url,
+        .name = future_name(manager),
         .pairing = {pairing->state, pairing->portal, pairing->error, pairing->user_name, pairing->organisation,
                     pairing->authorise_url, pairing->node_code},
         .finish = {manager->finish.percent, manager->finish.message, manager->finish.problems},
@@ -60,9 +68,9 @@ int firstboot_manager_submit(firstboot_manager *manager, const firstboot_step *s
 static int before_mark(uint64_t generation, void *data) {
     firstboot_manager *manager = data;
     Macula__V1__NodePairedEvent event = MACULA__V1__NODE_PAIRED_EVENT__INIT;
-    mac_autofree char *hostname = mac_strdup(firstboot_answer(manager->draft.values, "hostname"));
+    firstboot_facts_refresh(&manager->facts, manager->root);
     event.node_id = manager->pairing.node_id;
-    event.hostname = *hostname ? hostname : manager->facts.hostname;
+    event.hostname = future_name(manager);
     event.has_portal = event.has_generation = event.has_time_ms = true;
     event.portal = manager->pairing.state == MACULA__V1__FIRSTBOOT_STATUS__PAIRING__paired;
     event.user_name = manager->pairing.user_name;
@@ -133,9 +141,7 @@ static const Macula__V1__FirstBootSection *section(const firstboot_manager *mana
 }
 
 static const char *future_hostname(void *data) {
-    firstboot_manager *manager = data;
-    const char *name = firstboot_answer(manager->draft.values, "hostname");
-    return *name ? name : manager->facts.hostname;
+    return future_name(data);
 }
 
 /* ---- nobody is asked ---- */
@@ -433,6 +439,7 @@ void firstboot_manager_free(void *object) {
     if (manager->document)
         macula__v1__document__free_unpacked(manager->document, NULL);
     free(manager->url);
+    free(manager->name);
     free(manager->shown);
     free(manager);
 }

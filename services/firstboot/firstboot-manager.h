@@ -34,6 +34,7 @@ typedef struct firstboot_manager {
     firstboot_pairing pairing;
     firstboot_finisher finish;
     char *url;            /* of the page, for people */
+    char *name;           /* of the node, once it is configured: as it was asked for last */
     char *shown;          /* what the console shows was made of: written again when it changes */
     mac_command *screens; /* that draws the terminals; NULL: none runs */
     bool show_again;

@@ -276,20 +276,30 @@ void firstboot_page_finish(mac_buffer *page, const firstboot_view *view) {
 
 /* ---- afterwards ---- */
 
+/* How to reach it: by name, where addresses are fixed by these, and by SSH if there is a key for it. */
+static void add_ways(mac_buffer *page, const firstboot_view *view) {
+    const json_t *values = view->draft->values;
+    const char *addresses = firstboot_answer(values, "net_address");
+    bool fixed = mac_streq(firstboot_answer(values, "net_mode"), "static") && *addresses;
+    mac_autofree char *found = T_FILL(DONE_NEXT_NAME, view->name, NULL);
+    firstboot_html(page, "<li>{}</li>", found);
+    mac_autofree char *address = T_FILL(DONE_NEXT_ADDRESS, addresses, firstboot_answer(values, "net_interface"));
+    if (fixed)
+        firstboot_html(page, "<li>{}</li>", address);
+    mac_autofree char *ssh = T_FILL(DONE_NEXT_SSH, view->name, NULL);
+    firstboot_html(page, "<li>{}</li><li>{}</li>", *firstboot_answer(values, "ssh_keys") ? ssh : T(DONE_NEXT_NO_SSH),
+                   T(DONE_NEXT_CLI));
+}
+
 void firstboot_page_done(mac_buffer *page, const firstboot_view *view) {
-    const char *name = firstboot_answer(view->draft->values, "hostname");
-    if (!*name)
-        name = view->facts->hostname;
     firstboot_page_begin(page, T(DONE_TITLE), view->facts, NULL, NULL, 0);
     firstboot_page_notice(page, "good", T(DONE_TITLE));
     firstboot_html(page, "<p>{}</p><h2>{}</h2><ul>", view->draft->reboot ? T(DONE_RESTART) : T(DONE_NO_RESTART),
                    T(DONE_NEXT));
-    mac_autofree char *found = T_FILL(DONE_NEXT_NAME, name, NULL);
-    firstboot_html(page, "<li>{}</li>", found);
-    mac_autofree char *ssh = T_FILL(DONE_NEXT_SSH, name, NULL);
-    firstboot_html(page, "<li>{}</li><li>{}</li>", ssh, T(DONE_NEXT_CLI));
+    add_ways(page, view);
     if (view->pairing.state == STATE(paired))
-        firstboot_html(page, "<li>{}</li>", T(DONE_NEXT_PORTAL));
+        firstboot_html(page, "<li>{} <a href=\"{}\">{}</a></li>", T(DONE_NEXT_PORTAL), view->pairing.portal,
+                       view->pairing.portal);
     mac_buffer_text(page, "</ul>");
     firstboot_page_end(page);
 }

@@ -13,6 +13,7 @@ typedef struct firstboot_view {
     const firstboot_session *session; /* NULL: nobody has shown the code */
     const char *code;                 /* on the screen */
     const char *url;                  /* of the page, as the screen shows it */
+    const char *name;                 /* of the node, once it is configured */
     struct {
         firstboot_pairing_state state;
         const char *portal, *error, *user_name, *organisation;

@@ -162,6 +162,27 @@ class Wizard(unittest.TestCase):
             self.assertIn("begins or ends with a space", page.get("/review").text)
             self.assertIn('value=" a b "', page.get("/network").text)
 
+    def test_the_last_page_says_how_the_node_is_reached_then(self):
+        with Node() as node:
+            page = Page(node)
+            page.get("/")
+            page.enter()
+            page.answer_all()
+            page.get("/system")
+            page.post("/system", hostname="edge-${RANDOM_SUFFIX}", password="correct horse", ssh_keys="")
+            page.get("/network")
+            fixed = {"net_mode": "static", "net_interface": self.first_interface(page), "net_address": "192.168.7.2/24"}
+            page.post("/network", **fixed)
+            with node.events("node.paired", count=1) as events:
+                page.finish()
+                name = events.wait(r'"hostname"\s*:\s*"(edge-\w+)"').group(1)
+            text = page.get("/").text
+            self.assertEqual(name, "edge-" + node.read("/var/lib/maculaos/identity/suffix").strip())
+            self.assertIn(f"{name}.local", text)
+            self.assertIn(f"192.168.7.2/24 on {fixed['net_interface']}", text)
+            self.assertNotIn("ssh macula@", text)
+            self.assertIn("no SSH key was given", text)
+
     def test_a_hash_is_taken_whole_or_not_at_all_for_a_password(self):
         whole = "$6$saltsalt$" + "a" * 86
         with Node() as node:
