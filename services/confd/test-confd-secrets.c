@@ -92,7 +92,7 @@ static void moved_keys_have_their_secrets_replaced(void **state) {
 static void a_secret_behind_an_anchor_is_refused(void **state) {
     confd_box *box = *state;
     mac_autofree char *anchored = protect(box, "maculaos:\n  token: &t clear-token\n  password: *t\n", NULL);
-    assert_contains(anchored, CONFD_FILE ":2:");
+    assert_contains(anchored, CONFD_FILE ":3:");
     assert_contains(anchored, "write it out");
     assert_null(strstr(anchored, "clear-token"));
     mac_autofree char *tagged = protect(box, "maculaos:\n  token: !!str clear-token\n", NULL);

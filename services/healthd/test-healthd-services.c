@@ -25,12 +25,12 @@ static void supervisor_status(Macula__V1__Supervisor_Service *service, const Mac
 
 static Macula__V1__Supervisor_Service supervisor = MACULA__V1__SUPERVISOR__INIT(supervisor_);
 
-static void answer_with(unsigned question, Macula__V1__UnitStatus__State confd) {
+static void answer_with(unsigned question, Macula__V1__UnitStatus__State netd) {
     Macula__V1__UnitStatus unit = MACULA__V1__UNIT_STATUS__INIT, *units[] = {&unit};
     Macula__V1__SupervisorStatus status = MACULA__V1__SUPERVISOR_STATUS__INIT;
-    unit.name = (char *)"confd";
+    unit.name = (char *)"netd";
     unit.has_state = true;
-    unit.state = confd;
+    unit.state = netd;
     status.units = units;
     status.n_units = 1;
     mac_request_answer(questions[question], &status.base);
@@ -81,15 +81,15 @@ static void scene_free(scene *s) {
 /* What somebody who asked for a look was told. */
 typedef struct told {
     unsigned count;
-    Macula__V1__HealthCheck__State confd;
+    Macula__V1__HealthCheck__State netd;
 } told;
 
 static void on_told(const Macula__V1__HealthStatus *status, void *data) {
     told *t = data;
     t->count++;
     for (size_t i = 0; i < status->n_checks; i++)
-        if (mac_streq(status->checks[i]->name, "service.confd"))
-            t->confd = status->checks[i]->state;
+        if (mac_streq(status->checks[i]->name, "service.netd"))
+            t->netd = status->checks[i]->state;
 }
 
 /* As health_control_run does for what only the supervisor knows. */
@@ -112,7 +112,7 @@ static void who_asks_is_told_what_the_supervisor_says(void **state) {
     assert_int_equal(t.count, 0);
     answer_with(0, STATE(ready));
     test_node_until_count(s->node, &t.count, 1);
-    assert_int_equal(t.confd, MACULA__V1__HEALTH_CHECK__STATE__ok);
+    assert_int_equal(t.netd, MACULA__V1__HEALTH_CHECK__STATE__ok);
     scene_free(s);
 }
 
@@ -129,7 +129,7 @@ static void who_asks_during_a_look_is_told_what_is_so_after_it(void **state) {
     assert_int_equal(t.count, 0);
     answer_with(1, STATE(ready));
     test_node_until_count(s->node, &t.count, 1);
-    assert_int_equal(t.confd, MACULA__V1__HEALTH_CHECK__STATE__ok);
+    assert_int_equal(t.netd, MACULA__V1__HEALTH_CHECK__STATE__ok);
     assert_int_equal(asked, 2);
     scene_free(s);
 }
