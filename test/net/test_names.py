@@ -172,8 +172,8 @@ class OwnName(NamesTest):
         self.naming(second, lambda naming: naming["state"] == "announced" and naming["host"] == "edge-1.local", PATIENCE + 60)
 
     def test_the_set_up_page_is_shown_under_the_name_in_use_or_the_address(self):
-        def shown(node, wanted):
-            self.assertTrue(node.until(lambda: wanted in node.read("/run/macula/firstboot/console")),
+        def shown(node, wanted, patience=PATIENCE):
+            self.assertTrue(node.until(lambda: wanted in node.read("/run/macula/firstboot/console"), patience),
                             node.read("/run/macula/firstboot/console"))
 
         more = {"services": ("confd", "netd", "firstboot"), "env": {"MACULA_FIRSTBOOT_OUTSIDE": "1", "MACULA_FIRSTBOOT_PORT": "8080"}}
@@ -183,7 +183,7 @@ class OwnName(NamesTest):
         self.assertIn("http://edge-2.local:8080", second.cli("setup", "status").ok().out)
         first.names.stop_avahi()
         shown(first, "open http://192.168.77.11:8080\n  Code: ")
-        shown(second, "open http://edge-1.local:8080\n")
+        shown(second, "open http://edge-1.local:8080\n", PATIENCE + 60)  # the name is asked for again now and then
 
     def test_avahi_calls_the_node_as_the_configuration_does(self):
         node = self.node(1, host="something-else")
