@@ -174,7 +174,11 @@ static void on_answer(const mac_answer *answer, void *data) {
     healthd_probe *probe = data;
     call *c = probe->work;
     c->call = NULL;
-    if (answer->error)
+    /* A confd that is away just now is service.confd's matter: what its start decided has not changed by that. */
+    bool decided = probe->check && probe->check->type == HEALTHD_CONFIGURATION && probe->check->state == HEALTHD_OK;
+    if (answer->error && decided)
+        healthd_probe_say(probe, true, "in force when it was asked last: %s", answer->error->message);
+    else if (answer->error)
         healthd_probe_say(probe, false, "%s", answer->error->message);
     else if (probe->check && probe->check->type == HEALTHD_CONFIGURATION)
         say_configuration(probe, answer);
