@@ -74,3 +74,11 @@ clock_floor() {
     floor=$(stat -c %Y "$1")
     [ "$(date +%s)" -ge "$floor" ] || { date -s "@$floor" >/dev/null && note "clock set forward to $floor ($1)"; }
 }
+
+# What every start soon needs of the slot: unpacked now by the processor that is idle while this one checks and mounts. Only
+# the page cache keeps it; where memory is short, it goes again.
+slot_read_ahead() {
+    list=usr/share/maculaos/read-ahead
+    # shellcheck disable=SC2046 # a pattern a line
+    [ ! -e "/sysroot/$list" ] || (cd /sysroot && cat $(grep -v '^#' "$list") >/dev/null 2>&1) &
+}
