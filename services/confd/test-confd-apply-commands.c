@@ -1,5 +1,6 @@
 /* boot_cmd and run_cmd, with a real shell. */
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,9 @@ static void what_is_killed_in_the_background_is_told(void **state) {
     start(node, &confd_apply_run_cmd);
     assert_false(has_note(node, "background"));
     keep(node);
+    mac_autofree char *daemon = read_file(node, "/daemon");
+    assert_non_null(daemon);
+    assert_int_equal(kill((pid_t)atoi(daemon), SIGKILL), 0); /* it ran until here */
 }
 
 static void output_is_bounded(void **state) {
