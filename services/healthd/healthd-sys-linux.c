@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "boot/mac-boot-running.h"
 #include "flow/mac-command.h"
 #include "healthd-sys.h"
 #include "log/mac-log.h"
@@ -31,14 +32,18 @@ static bool is_feeder(pid_t pid) {
     return strcmp(name, "watchdog") == 0 || strcmp(name, "busybox") == 0;
 }
 
-/* Ends who feeds the watchdog until now. SIGKILL: on any other signal it would disarm it. */
-static void end_feeder(healthd_sys *sys) {
+/* Ends who feeds the watchdog that the initramfs has armed. SIGKILL, as on any other signal it would disarm it; that it
+ * shall when the configuration names another device: nobody would feed this one. */
+static void end_feeder(healthd_sys *sys, const char *device) {
     mac_autofree char *text = NULL;
+    mac_autorunning running = {0};
+    int signal =
+        mac_boot_running_read(sys->root, &running) == 0 && mac_streq(running.watchdog, device) ? SIGKILL : SIGTERM;
     if (mac_fs_read(sys->root, HEALTHD_FEEDER_FILE, FEEDER_MAX, &text, NULL) < 0)
         return;
     pid_t pid = (pid_t)strtol(text, NULL, 10);
     mac_autofd process = pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-    if (process >= 0 && is_feeder(pid) && syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) == 0) {
+    if (process >= 0 && is_feeder(pid) && syscall(SYS_pidfd_send_signal, process, signal, NULL, 0) == 0) {
         poll(&(struct pollfd){.fd = process, .events = POLLIN}, 1, FEEDER_WAIT_MS);
         mac_log_info("watchdog taken over", "from=%d", (int)pid);
     }
@@ -55,7 +60,7 @@ static bool has_no_way_out(healthd_sys *sys, const char *device) {
 }
 
 static int watchdog_open(healthd_sys *sys, const char *device, healthd_watchdog_facts *ret_facts) {
-    end_feeder(sys);
+    end_feeder(sys, device);
     int fd = open(device, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENXIO || errno == ENODEV ? -ENOENT : -errno;

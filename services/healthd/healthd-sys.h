@@ -31,8 +31,8 @@ void healthd_sys_free(healthd_sys *sys);
 bool healthd_sys_is_recording(const healthd_sys *sys);
 
 /* Opens the watchdog, which arms it or goes on with what armed it, and feeds it once. Who fed it until now (the pid in
- * HEALTHD_FEEDER_FILE) is ended first with SIGKILL, so that it cannot disarm it on its way out. -ENOENT: there is none;
- * -EBUSY: somebody else has it. */
+ * HEALTHD_FEEDER_FILE) is ended first: of the same device with SIGKILL, so that it cannot disarm it on its way out; of
+ * another one so that it does. -ENOENT: there is none; -EBUSY: somebody else has it. */
 int healthd_sys_watchdog_open(healthd_sys *sys, const char *device, healthd_watchdog_facts *ret_facts) MAC_MUST_USE;
 /* Asks for a time-out; *ret_seconds is what the driver made of it. */
 int healthd_sys_watchdog_timeout(healthd_sys *sys, unsigned seconds, unsigned *ret_seconds) MAC_MUST_USE;

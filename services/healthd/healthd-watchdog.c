@@ -88,6 +88,12 @@ static void open_device(healthd_manager *manager) {
         manager->watchdog.again_boot = healthd_boot_ms() + HEALTHD_RETRY_MS;
         return;
     }
+    /* The initramfs arms it before anybody has read the configuration. */
+    if (manager->watchdog.facts.software && !manager->plan->watchdog.software && !manager->watchdog.facts.nowayout) {
+        close_device(manager, true);
+        on_missing(manager);
+        return;
+    }
     manager->watchdog.open = manager->watchdog.fed = true;
     manager->watchdog.last_ms = mac_unix_ms();
     manager->meal_boot = healthd_boot_ms(); /* its first meal from us: now */

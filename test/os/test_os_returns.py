@@ -64,6 +64,11 @@ class Returns(Upgrading):
         self.rebooted()
         self.comes_back("hang", "^hang: the watchdog")
 
+    def test_without_hardware_the_kernels_own_watchdog_restarts_a_version_that_hangs(self):
+        self.begun(instead("watchdog -F -T 5 -t 1 /dev/watchdog0 & sleep 3; kill -9 $!; sleep 1000"))
+        self.rebooted()
+        self.comes_back("hang", "^hang: ")
+
     def test_a_version_whose_slot_has_decayed_comes_back_and_says_so(self):
         disk = self.begun(instead("cat /usr/share/unlike-others >/dev/null; while :; do sleep 1000; done"))
         self.one.power_cut()

@@ -16,10 +16,10 @@ class Slots(OsTest):
         disk.copy_slot("a", "b")
         return disk, write_state(disk, pending="b", verity_b=state_on(disk).verity_a)
 
-    def comes_back(self, disk, boots):
+    def comes_back(self, disk, boots, watchdog=True):
         """B is tried, A comes up after so many boots and knows why."""
         self.assertEqual(next_boot(disk), ("b", True))
-        machine = self.machine(disk, watchdog=True)
+        machine = self.machine(disk, watchdog=watchdog)
         count, environment = self.boots_until_up(machine)
         self.assertEqual((environment["slot"], environment["pending"], environment["failed"]), ("a", "0", "b"))
         self.assertEqual(count, boots)
@@ -101,6 +101,13 @@ class Slots(OsTest):
         disk, _ = self.disk_with_both()
         write_state(disk, verity_b=rebuild(disk, "b", with_init("while :; do sleep 1000; done\n")))
         self.comes_back_for_good(disk)
+
+    def test_without_hardware_the_kernels_own_watchdog_ends_the_hang_of_a_slot(self):
+        disk, _ = self.disk_with_both()
+        state = write_state(disk, verity_b=rebuild(disk, "b", with_init("while :; do sleep 1000; done\n")))
+        disk.esp_overwrite("/grub/tries", encode_tries((state.seq, state.seq, 0, 0)))
+        self.comes_back(disk, 2, watchdog=False)
+        self.assertEqual(next_boot(disk), ("a", False))
 
     def test_a_slot_that_panics_falls_back_to_the_other(self):
         disk, _ = self.disk_with_both()

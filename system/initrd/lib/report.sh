@@ -68,6 +68,7 @@ data_problem=$problem_line
 persistent=${persistent:-0}
 verity=${verity_state:-off}
 watchdog=${watchdog:-}
+watchdog_s=$watchdog_s
 state_lost=$state_lost
 tries_lost=$tries_lost
 medium=${medium:-}
