@@ -17,7 +17,8 @@ class Releases(OsTest):
     def setUp(self):
         super().setUp()
         if not (BIN / "macula-release").exists():
-            self.skipTest(f"{BIN}/macula-release was not built (make build)")
+            self.fail(f"there is no {BIN}/macula-release, which makes the releases of this test: make build, or name the folder "
+                      "that has it in MACULA_BIN_DIR")
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="macula-os-releases-"))
         self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
         self.signer = Signer(self.work)

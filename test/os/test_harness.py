@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """The harness itself: what it says of disks, boot states, keys, machines and power cuts must be true. Takes seconds: its machine is a
 boot sector that greets on the serial line, echoes, writes a sector when it reads `w` and resets when it reads `r`."""
+import contextlib
 import dataclasses
+import importlib.machinery
+import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -184,6 +188,48 @@ class Keys(Folder):
     def test_a_seed_with_a_wrong_letter_is_refused(self):
         with self.assertRaisesRegex(ValueError, "not the seed"):
             Key("SUAGMJH5XLGZKQQWAWKRZJIGMOU4HPFUYLXJMXOO5NLFEO2OOQJ5LPRDPA")
+
+
+class Reports(unittest.TestCase):
+    """What `run` says of tests, and what it counts."""
+
+    class Parts(unittest.TestCase):
+        def test_of_two_parts(self):
+            for good in (True, False):
+                with self.subTest(good=good):
+                    self.assertTrue(good)
+
+        def test_of_a_part_and_more(self):
+            with self.subTest("part"):
+                self.fail("the part")
+            self.fail("the rest")
+
+        def test_of_good_parts(self):
+            with self.subTest("part"):
+                pass
+
+    def report(self, name):
+        """(lines of the results, what was printed, whether it was successful) of a run of one of these."""
+        loader = importlib.machinery.SourceFileLoader("os_run", str(pathlib.Path(__file__).with_name("run")))
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader("os_run", loader))
+        loader.exec_module(module)
+        report, said = module.Report(), io.StringIO()
+        with contextlib.redirect_stdout(said):
+            unittest.TestSuite([self.Parts(name)]).run(report)
+        return [(line["test"], line["outcome"]) for line in report.lines], said.getvalue(), report.wasSuccessful()
+
+    def test_a_test_whose_part_fails_has_failed(self):
+        lines, said, well = self.report("test_of_two_parts")
+        self.assertEqual((lines, well), ([("test_of_two_parts", "FAILED")], False))
+        self.assertRegex(said, r"(?s)good=False.*False is not true.*FAILED +test_of_two_parts .*1 of its parts")
+
+    def test_a_test_that_fails_in_a_part_and_beside_it_is_counted_once(self):
+        lines, said, well = self.report("test_of_a_part_and_more")
+        self.assertEqual((lines, well), ([("test_of_a_part_and_more", "FAILED")], False))
+        self.assertRegex(said, r"(?s)the part.*the rest")
+
+    def test_a_test_whose_parts_are_good_has_passed(self):
+        self.assertEqual(self.report("test_of_good_parts")[0::2], ([("test_of_good_parts", "passed")], True))
 
 
 class Machines(Folder):
