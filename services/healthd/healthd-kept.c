@@ -1,11 +1,14 @@
 /* What neither a kill nor a power cut makes us forget: kept.json in HEALTHD_DIRECTORY. It is small and written whole,
  * and only when a person, the gate or a restart has changed something. A damaged one is put aside, never believed. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "boot/mac-boot-running.h"
 #include "codec/mac-codec.h"
-#include "healthd-manager.h"
+#include "healthd-watchdog.h"
 #include "log/mac-log.h"
 
 #define KEPT HEALTHD_DIRECTORY "/kept.json"
@@ -16,19 +19,22 @@
 
 /* ---- reading ---- */
 
-static Macula__V1__HealthKept *kept_read(healthd_manager *manager) {
+/* NULL: there is none, or (*ret_lost) none that can be believed. */
+static Macula__V1__HealthKept *kept_read(healthd_manager *manager, bool *ret_lost) {
     mac_autofree char *text = NULL;
     size_t length;
     ProtobufCMessage *message = NULL;
     mac_autoptr(mac_problems) problems = mac_problems_new();
     int result = mac_fs_read(manager->root, KEPT, KEPT_MAX, &text, &length);
+    *ret_lost = result < 0 && result != -ENOENT;
     if (result < 0) {
-        if (result != -ENOENT)
+        if (*ret_lost)
             mac_log_warning("what was kept cannot be read", "file=" KEPT " error=%s", strerror(-result));
         return NULL;
     }
     if (mac_codec_from_json(&macula__v1__health_kept__descriptor, text, length, problems, &message) == 0)
         return (Macula__V1__HealthKept *)message;
+    *ret_lost = true;
     mac_log_warning("what was kept is damaged: beginning anew", "file=" KEPT " aside=" KEPT_DAMAGED);
     (void)!mac_fs_write(manager->root, KEPT_DAMAGED, text, length, MAC_FS_PRIVATE_AS(MAC_FS_RELAXED));
     return NULL;
@@ -87,10 +93,21 @@ static void load_identity(healthd_manager *manager) {
     manager->gate.started_boot = healthd_boot_ms();
 }
 
+/* The initramfs gives a node whose data partition cannot be mounted memory in its place. */
+static bool is_in_memory(healthd_manager *manager) {
+    mac_autofd directory = -1;
+    struct statfs facts;
+    return mac_root_is_system(manager->root) &&
+           mac_fs_open(manager->root, HEALTHD_DIRECTORY, O_RDONLY | O_DIRECTORY, 0, &directory) == 0 &&
+           fstatfs(directory, &facts) == 0 && facts.f_type == TMPFS_MAGIC;
+}
+
 void healthd_kept_load(healthd_manager *manager) {
     uint64_t now = healthd_boot_ms();
     load_identity(manager);
-    Macula__V1__HealthKept *kept = kept_read(manager);
+    manager->in_memory = is_in_memory(manager);
+    bool lost;
+    Macula__V1__HealthKept *kept = kept_read(manager, &lost);
     bool same_boot = kept && mac_streq(kept->boot_id, manager->boot_id);
     if (kept && kept->gate && same_boot)
         load_gate(manager, kept->gate);
@@ -102,7 +119,8 @@ void healthd_kept_load(healthd_manager *manager) {
         if (check)
             load_check(check, kept->checks[i], same_boot, now);
     }
-    manager->starved = kept ? kept->starved : 0;
+    /* Restarts whose count is lost may have been the last of their row. */
+    manager->starved = kept ? kept->starved : lost ? HEALTHD_STARVE_TIMES : 0;
     if (!same_boot && manager->history.last)
         manager->history.last += NUMBERS_SKIPPED;
     if (kept)
@@ -146,7 +164,7 @@ static void fill_gate(healthd_gate *gate, Macula__V1__HealthGateKept *ret) {
     ret->n_reasons = gate->reasons.count;
 }
 
-void healthd_kept_save(healthd_manager *manager) {
+int healthd_kept_store(healthd_manager *manager) {
     size_t count = manager->plan->count;
     Macula__V1__HealthKept kept = MACULA__V1__HEALTH_KEPT__INIT;
     Macula__V1__HealthGateKept gate;
@@ -166,7 +184,11 @@ void healthd_kept_save(healthd_manager *manager) {
     }
     size_t length;
     mac_autofree char *json = mac_codec_to_json(&kept.base, 0, &length);
-    int result = mac_fs_write(manager->root, KEPT, json, length, MAC_FS_PRIVATE);
+    return mac_fs_write(manager->root, KEPT, json, length, MAC_FS_PRIVATE);
+}
+
+void healthd_kept_save(healthd_manager *manager) {
+    int result = healthd_kept_store(manager);
     if (result < 0)
         mac_log_error("not kept: a restart of healthd forgets it", "file=" KEPT " error=" MAC_LOG_Q("%s"),
                       strerror(-result));

@@ -95,7 +95,8 @@ static void consider_state(healthd_manager *manager) {
     healthd_node_state from = manager->state;
     manager->state = state;
     manager->since_ms = mac_unix_ms();
-    manager->since_boot = now;
+    if (from == HEALTHD_NODE(failed))
+        manager->standing_boot = now;
     mac_service_status(node_state_name(state));
     healthd_manager_tell(manager, TELL(node), NULL, node_state_name(from), node_state_name(state),
                          reasons.count ? reasons.items[0] : "everything that counts is well");
@@ -310,6 +311,7 @@ mac_error *healthd_manager_start(mac_service *service, void **ret_object) {
     manager->root = mac_service_root(service);
     manager->sys = healthd_sys_new(manager->root, manager->loop);
     manager->since_ms = mac_unix_ms();
+    manager->standing_boot = healthd_boot_ms();
     manager->prober = (healthd_prober){.loop = manager->loop,
                                        .bus = manager->bus,
                                        .root = manager->root,
@@ -392,6 +394,7 @@ void healthd_manager_free(void *object) {
     mac_strings_deinit(&manager->reasons);
     free(manager->boot_id);
     free(manager->watchdog.why);
+    free(manager->watchdog.mercy);
     free(manager->watchdog.device);
     healthd_prober_end(&manager->prober);
 }

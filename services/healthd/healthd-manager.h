@@ -49,7 +49,7 @@ typedef struct healthd_manager {
     healthd_history history;
     healthd_node_state state;
     int64_t since_ms;
-    uint64_t since_boot;
+    uint64_t standing_boot; /* since then it has not been `failed` */
     mac_strings reasons;
     bool unheard; /* an event could not be published */
     char *boot_id;
@@ -65,7 +65,9 @@ typedef struct healthd_manager {
         bool open, fed;
         bool flushing; /* the bus is being asked whether it lives */
         healthd_watchdog_facts facts;
-        char *why; /* not fed, or off; NULL: all is well */
+        char *why;   /* not fed, or off; NULL: all is well */
+        char *mercy; /* why the machine is not restarted though something vital stays broken; NULL: nothing does */
+        uint64_t count_boot; /* a restart could not be counted: tried again then; 0: it could */
         int64_t last_ms;
         char *device;        /* that is open, or was tried */
         uint64_t again_boot; /* the device is tried again; 0: it is not */
@@ -73,6 +75,7 @@ typedef struct healthd_manager {
         bool loaded;
         bool rebooting;
     } watchdog;
+    bool in_memory;   /* what is kept is lost with a restart of the machine: its data partition is not there */
     uint32_t starved; /* starts in a row that the watchdog was left to make */
     bool going_down;  /* the machine was asked to restart or stop */
     uv_poll_t clock;  /* tells when the time of day is set */
@@ -103,7 +106,9 @@ void healthd_manager_adopt(healthd_manager *manager, healthd_plan *plan);
 
 /* healthd-kept.c: what survives. */
 void healthd_kept_load(healthd_manager *manager);
+/* A failure is logged; who must not go on then calls healthd_kept_store, which returns it (a negative errno). */
 void healthd_kept_save(healthd_manager *manager);
+int healthd_kept_store(healthd_manager *manager) MAC_MUST_USE;
 
 /* healthd-services.c: the services of the suite, as the supervisor says. */
 void healthd_services_ask(healthd_manager *manager);

@@ -2,15 +2,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 #define HUNG "the last look still hangs"
-
-uint64_t healthd_boot_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void prober_let_go(healthd_prober *prober) {
     if (--prober->alive == 0 && prober->ending)

@@ -110,7 +110,7 @@ static void let_go(healthd_manager *manager) {
         return;
     }
     if (manager->watchdog.facts.nowayout) {
-        manager->watchdog.open = true;
+        manager->watchdog.open = manager->watchdog.fed = true;
         say_why(manager, "the configuration does not want it, but its driver cannot stop it: it is fed");
         manager->meal_boot = healthd_boot_ms();
         return;
@@ -161,6 +161,18 @@ static void on_flushed(const mac_answer *answer, void *data) {
     healthd_manager_arm(manager);
 }
 
+/* Why the machine is not restarted though something vital stays broken; NULL: it is, or all is well. Takes the text. */
+static void set_mercy(healthd_manager *manager, char *text) {
+    if (mac_streq(manager->watchdog.mercy, text)) {
+        free(text);
+        return;
+    }
+    free(manager->watchdog.mercy);
+    manager->watchdog.mercy = text;
+    if (text)
+        healthd_manager_tell(manager, TELL_WATCHDOG, NULL, NULL, "fed", text);
+}
+
 static void set_fed(healthd_manager *manager, bool fed, const healthd_check *because) {
     if (manager->watchdog.fed == fed)
         return;
@@ -187,51 +199,100 @@ static void meal(healthd_manager *manager) {
     }
 }
 
-/* Something vital stays broken: the machine restarts, but only so often in a row. */
-static void starve(healthd_manager *manager, const healthd_check *because) {
-    bool first = manager->watchdog.open ? manager->watchdog.fed : !manager->watchdog.rebooting;
-    if (first) {
-        manager->starved++;
-        healthd_kept_save(manager);
-    }
+/* The restart is counted before it is made: one whose count is lost would be the first of its row over and over, and
+ * the machine would restart for ever. NULL, or why it cannot be counted. */
+static const char *count_restart(healthd_manager *manager) {
+    if (manager->in_memory)
+        return "the node runs from memory";
+    manager->starved++;
+    int result = healthd_kept_store(manager);
+    if (result == 0)
+        return NULL;
+    manager->starved--;
+    return strerror(-result);
+}
+
+/* What speaks against a restart for this check; NULL: nothing, and it has been counted. Caller frees. */
+static char *mercy_for(healthd_manager *manager, const healthd_check *because, uint64_t now) {
+    if (manager->starved >= HEALTHD_STARVE_TIMES)
+        return mac_asprintf("not restarted any more: %d starts in a row have not mended %s", HEALTHD_STARVE_TIMES,
+                            because->name);
+    if (manager->watchdog.count_boot > now)
+        return mac_strdup(manager->watchdog.mercy);
+    const char *why = count_restart(manager);
+    manager->watchdog.count_boot = why ? now + HEALTHD_RETRY_MS : 0;
+    if (!why)
+        return NULL;
+    return mac_asprintf("not restarted, though %s stays broken: such restarts cannot be counted (%s) and would not "
+                        "end; look at the data partition",
+                        because->name, why);
+}
+
+/* Something vital stays broken: the machine restarts, but only so often in a row. False: it does not. */
+static bool starve(healthd_manager *manager, const healthd_check *because, uint64_t now) {
+    bool decided = manager->watchdog.open ? !manager->watchdog.fed : manager->watchdog.rebooting;
+    if (decided)
+        return true;
+    char *mercy = mercy_for(manager, because, now);
+    bool merciful = mercy != NULL;
+    set_mercy(manager, mercy);
+    if (merciful)
+        return false;
     if (manager->watchdog.open) {
         set_fed(manager, false, because);
         manager->meal_boot = 0;
-    } else if (first && manager->plan->watchdog.enabled && manager->plan->watchdog.software) {
+    } else {
         manager->watchdog.rebooting = true;
         healthd_manager_tell(manager, TELL_WATCHDOG, NULL, NULL, "starving", because->message);
         healthd_sys_reboot(manager->sys, because->name);
     }
+    return true;
+}
+
+/* When the starts that were made in vain are forgotten; 0: there are none, or the node is no node now. One that is
+ * lastingly degraded counts as well: else starts that are months apart would add up, and the protection would end. */
+static uint64_t forgotten_at(const healthd_manager *manager) {
+    bool counts = manager->starved && manager->state != HEALTHD_NODE(failed);
+    return counts ? manager->standing_boot + HEALTHD_WELL_MS : 0;
 }
 
 /* What time alone changes: the end of the grace of what is broken, and of the memory of earlier starts. */
 static uint64_t next_turn(const healthd_manager *manager, uint64_t now) {
-    uint64_t at = UINT64_MAX;
+    uint64_t at = UINT64_MAX, forgotten = forgotten_at(manager);
     for (size_t i = 0; i < manager->plan->count; i++) {
         const healthd_check *check = manager->plan->checks[i];
         if (check->vital && check->state == HEALTHD_FAILED && check->since_boot + HEALTHD_STARVE_MS > now &&
             check->since_boot + HEALTHD_STARVE_MS < at)
             at = check->since_boot + HEALTHD_STARVE_MS;
     }
-    if (manager->starved && manager->state == HEALTHD_NODE(ok) && manager->since_boot + HEALTHD_WELL_MS > now &&
-        manager->since_boot + HEALTHD_WELL_MS < at)
-        at = manager->since_boot + HEALTHD_WELL_MS;
+    if (forgotten > now && forgotten < at)
+        at = forgotten;
+    if (manager->watchdog.count_boot > now && manager->watchdog.count_boot < at)
+        at = manager->watchdog.count_boot;
     return at == UINT64_MAX ? 0 : at;
+}
+
+static void forget_starts(healthd_manager *manager, uint64_t now) {
+    uint64_t at = forgotten_at(manager);
+    if (!at || at > now)
+        return;
+    manager->starved = 0;
+    healthd_kept_save(manager);
 }
 
 void healthd_watchdog_consider(healthd_manager *manager) {
     uint64_t now = healthd_boot_ms();
-    const healthd_check *because = starving_for(manager);
+    bool can_restart = manager->plan->watchdog.enabled && (manager->watchdog.open || manager->plan->watchdog.software);
+    const healthd_check *because = can_restart ? starving_for(manager) : NULL;
     if (manager->watchdog.again_boot && manager->watchdog.again_boot <= now)
         healthd_watchdog_apply(manager);
-    if (manager->starved && manager->state == HEALTHD_NODE(ok) && now - manager->since_boot >= HEALTHD_WELL_MS) {
-        manager->starved = 0;
-        healthd_kept_save(manager);
+    forget_starts(manager, now);
+    if (!because) {
+        manager->watchdog.count_boot = 0;
+        set_mercy(manager, NULL);
     }
-    bool spent = manager->starved >= HEALTHD_STARVE_TIMES && (manager->watchdog.fed || !manager->watchdog.open);
-    if (because && !spent && manager->plan->watchdog.enabled) {
-        starve(manager, because);
-    } else if (manager->watchdog.open) {
+    bool starves = because && starve(manager, because, now);
+    if (!starves && manager->watchdog.open) {
         set_fed(manager, true, NULL);
         if (!manager->meal_boot || manager->meal_boot <= now)
             meal(manager);
@@ -262,7 +323,7 @@ void healthd_watchdog_fill(const healthd_manager *manager, Macula__V1__HealthWat
                 : manager->watchdog.facts.software       ? MACULA__V1__HEALTH_WATCHDOG__KIND__software
                                                          : MACULA__V1__HEALTH_WATCHDOG__KIND__hardware;
     ret->fed = manager->watchdog.fed;
-    ret->message = manager->watchdog.why;
+    ret->message = manager->watchdog.mercy ? manager->watchdog.mercy : manager->watchdog.why;
     ret->device = manager->watchdog.device;
     if (!manager->watchdog.open)
         return;

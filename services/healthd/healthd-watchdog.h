@@ -5,7 +5,8 @@
  * nothing needs to be asked besides, and a node without a watchdog is not woken for it. What is vital and has failed
  * for HEALTHD_STARVE_MS ends the feeding, and the machine restarts when the time-out is over; after
  * HEALTHD_STARVE_TIMES such starts in a row it is fed all the same, so that a node that no restart heals stays
- * reachable. Without any device (and with the wish for software) the machine is restarted by way of init instead. */
+ * reachable. Each is counted in kept.json before it is made: what cannot be counted there is not done. Without any
+ * device (and with the wish for software) the machine is restarted by way of init instead. */
 #ifndef HEALTHD_WATCHDOG_H
 #define HEALTHD_WATCHDOG_H
 
@@ -13,8 +14,8 @@
 
 #define HEALTHD_STARVE_MS 300000 /* so long may something vital be broken */
 #define HEALTHD_STARVE_TIMES 3
-#define HEALTHD_WELL_MS 600000   /* ok for so long: earlier starts are forgotten */
-#define HEALTHD_RETRY_MS 30000   /* until the device is tried again */
+#define HEALTHD_WELL_MS 600000   /* not `failed` for so long: earlier starts are forgotten */
+#define HEALTHD_RETRY_MS 30000   /* until the device, or counting, is tried again */
 #define HEALTHD_GOING_DOWN_S 180 /* the machine's time to go down once it was asked to */
 
 /* Makes it so as the plan says; also after each change of the configuration. */
