@@ -6,12 +6,13 @@
 #include "boot/mac-boot.h"
 
 static const char help[] =
-    "Usage: macula-recover --esp PATH [--slot-a PATH --slot-b PATH] slots | previous | reset\n"
+    "Usage: macula-recover --esp PATH [--slot-a PATH --slot-b PATH] slots | active | previous | reset\n"
     "Shows and changes what a disk starts next. Runs in the initramfs, while the system does not.\n\n"
     "  --esp PATH      boot partition, or a directory in its place\n"
     "  --slot-a PATH, --slot-b PATH\n"
-    "                  partitions, or files in their place; not needed for reset\n"
+    "                  partitions, or files in their place; not needed for active and reset\n"
     "  slots           what the slots hold, and which one is started next\n"
+    "  active          shows which slot is the active one: a, b\n"
     "  previous        starts the other slot next, three times at most until it is confirmed\n"
     "  reset           shows whether a factory reset was asked for: none, all, keep\n"
     "Exit codes: 0 done, 1 failed, 2 usage, 3 nothing to do, 5 rejected: there is no other version.\n"
@@ -92,6 +93,14 @@ static mac_error *previous(mac_boot *boot, const options *given) {
     return error;
 }
 
+static mac_error *active(mac_boot *boot) {
+    mac_autobootstatus status = {0};
+    mac_error *error = mac_boot_read(boot, &status);
+    if (!error)
+        printf("%c\n", status.state.active);
+    return error;
+}
+
 static mac_error *reset(mac_boot *boot) {
     mac_autobootstatus status = {0};
     mac_error *error = mac_boot_read(boot, &status);
@@ -105,6 +114,7 @@ static int run(const options *given, const char *word) {
     mac_error *error = mac_boot_open_esp(given->esp, '-', &boot);
     if (!error)
         error = strcmp(word, "slots") == 0      ? slots(boot, given)
+                : strcmp(word, "active") == 0   ? active(boot)
                 : strcmp(word, "previous") == 0 ? previous(boot, given)
                                                 : reset(boot);
     return error ? say(error) : 0;
@@ -130,9 +140,10 @@ int main(int argc, char **argv) {
         }
     }
     const char *word = argc - optind == 1 ? argv[optind] : "";
-    bool is_known = strcmp(word, "slots") == 0 || strcmp(word, "previous") == 0 || strcmp(word, "reset") == 0;
+    bool of_state = strcmp(word, "active") == 0 || strcmp(word, "reset") == 0;
+    bool of_slots = strcmp(word, "slots") == 0 || strcmp(word, "previous") == 0;
     bool has_slots = given.slots[0] && given.slots[1];
-    if (!given.esp || !is_known || (!has_slots && strcmp(word, "reset") != 0)) {
+    if (!given.esp || !(of_state || (of_slots && has_slots))) {
         fputs(help, stderr);
         return 2;
     }

@@ -63,6 +63,8 @@ static void slots_are_told(void **state) {
     expect(b, "slot b    empty");
     assert_int_equal(recover(b, "reset"), 0);
     assert_string_equal(b->said, "none\n");
+    assert_int_equal(recover(b, "active"), 0);
+    assert_string_equal(b->said, "a\n");
 }
 
 static void the_other_version_starts_next_on_trial(void **state) {

@@ -20,10 +20,13 @@ data_unmount() {
     umount "$data_root" || refuse 1 "$data_root is in use"
 }
 
-# Mounted without verification: a damaged block is an error here, and must not restart the recovery.
+# Mounted without verification: a damaged block is an error here, and must not restart the recovery. The active slot first:
+# the other one may be of a version that knows less of the data, or more.
 system_mount() {
     mkdir -p "$system_root"
-    for slot in "$slot_a" "$slot_b"; do
+    set -- "$slot_a" "$slot_b"
+    [ "$(recover active 2>/dev/null)" != b ] || set -- "$slot_b" "$slot_a"
+    for slot; do
         [ -n "$slot" ] || continue
         mount -t squashfs -o ro,nodev "$slot" "$system_root" 2>/dev/null || continue
         [ -x "$system_root/usr/libexec/macula/confd-offline" ] && return 0
