@@ -214,6 +214,8 @@ static mac_error *esp_verify(const install_job *job, uint8_t *piece) {
                                           job->medium->core_length);
     if (!error && job->medium->bios && memcmp(piece, job->medium->core, job->medium->core_length) != 0)
         return differs(job, "the BIOS boot partition");
+    if (!error)
+        install_report_log("the boot loader is on the disk as it was written");
     return error;
 }
 
@@ -228,6 +230,8 @@ static mac_error *data_make(install_job *job) {
     mac_autofree char *blocks = mac_asprintf("%lluk", (unsigned long long)size / 1024);
     mac_autofree char *shown = install_size(size);
     install_report_step("Making the data partition (%s)", shown);
+    /* The log ends here: once there is a table, the file system is one that a machine may start from, and nobody writes
+     * to it without its journal. That it starts says the rest. */
     install_report_log("the partition table and the boot sector follow as the last step");
     mac_error *error = install_staging_log(job->staging);
     if (job->claim >= 0)

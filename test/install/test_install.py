@@ -95,6 +95,8 @@ class Installation(InstallTest):
         log = disk.data_read(f"/maculaos/install/{name}").decode()
         self.assertIn(self.medium.about["root_hash"], log)
         self.assertIn("Writing MaculaOS 9.8.7 to slot a", log)
+        self.assertIn("the boot loader is on the disk as it was written", log)
+        self.assertTrue(log.endswith("the partition table and the boot sector follow as the last step\n"))
 
     def test_the_result_can_be_read_by_a_program(self):
         done = self.run_install("--image", self.image, "--size", "2G", "--yes", "-o", "json")

@@ -1,5 +1,6 @@
 """The installer on machines: from the medium to a disk that starts; asked, unasked, refused, and with the plug pulled."""
 import os
+import re
 import unittest
 
 import os_bootstate
@@ -40,9 +41,14 @@ class Install(OsTest):
 
     def test_a_silent_installation_from_the_medium_becomes_a_node_that_answers(self):
         disk = self.empty_disk()
-        self.install_silently(disk)
+        said = self.install_silently(disk).console.text
+        self.assertRegex(said, r"(?s)Making the data partition.*Writing the partition table and the boot sector.*MaculaOS \S+ is installed on")
         machine = self.starts_and_answers(disk)
-        self.assertIn("is installed", machine.console.ok("doas cat /var/lib/maculaos/install/*.log || true") + "is installed")
+        about, log = disk.slot_json("a"), machine.console.ok("doas cat /var/lib/maculaos/install/*.log")
+        for step in (rf"Installing MaculaOS {re.escape(about['version'])} to /dev/vda$", rf"slot a: sha256 [0-9a-f]{{64}}, root hash {about['root_hash']}$",
+                     "the boot loader is on the disk as it was written$", r"Making the data partition \([0-9.]+ [MG]iB\)$"):
+            self.assertRegex(log, rf"(?m)^\S+Z {step}")
+        self.assertRegex(log.splitlines()[-1], r"^\S+Z the partition table and the boot sector follow as the last step$")
         machine.power_cut()
         self.assertEqual(disk.data_check(), "")
         self.assertGreater(disk.data_size(), disk["data"].size * 95 // 100)
