@@ -75,7 +75,22 @@ bool healthd_check_look(healthd_check *check, bool good, const char *message, ui
 
 bool healthd_check_set(healthd_check *check, bool good, const char *message, uint64_t now_boot, int64_t now_unix) {
     check_note(check, good, message, now_unix);
+    if (check->unsteady && !good) { /* worse now */
+        check->since_ms = now_unix;
+        check->since_boot = now_boot;
+    }
+    check->unsteady = false;
     return check_enter(check, good ? HEALTHD_OK : HEALTHD_FAILED, now_boot, now_unix);
+}
+
+bool healthd_check_set_unsteady(healthd_check *check, const char *message, uint64_t now_boot, int64_t now_unix) {
+    check_note(check, false, message, now_unix);
+    check->unsteady = true;
+    return check_enter(check, HEALTHD_FAILED, now_boot, now_unix);
+}
+
+bool healthd_check_is_grave(const healthd_check *check) {
+    return check->critical && !check->unsteady;
 }
 
 bool healthd_check_silent(const healthd_check *check, uint64_t now_boot) {
@@ -86,18 +101,46 @@ bool healthd_check_hurts(const healthd_check *check, uint64_t now_boot) {
     return check->state == HEALTHD_FAILED && check->counts && !healthd_check_silent(check, now_boot);
 }
 
-/* ---- restarts ---- */
-
-static void restarts_forget(healthd_check *check, uint64_t now_boot) {
+/* What is older than an hour. */
+static void times_forget(uint64_t *times, size_t *count, uint64_t now_boot) {
     size_t old = 0;
-    while (old < check->restart_count && check->restart_boot[old] + HEALTHD_HOUR_MS <= now_boot)
+    while (old < *count && times[old] + HEALTHD_HOUR_MS <= now_boot)
         old++;
-    check->restart_count -= old;
-    memmove(check->restart_boot, check->restart_boot + old, check->restart_count * sizeof *check->restart_boot);
+    *count -= old;
+    memmove(times, times + old, *count * sizeof *times);
 }
 
+/* ---- deaths ---- */
+
+static void note_death(healthd_check *check, uint64_t now_boot) {
+    if (check->death_count == HEALTHD_DEATHS_KEPT)
+        memmove(check->death_boot, check->death_boot + 1, --check->death_count * sizeof *check->death_boot);
+    check->death_boot[check->death_count++] = now_boot;
+}
+
+unsigned healthd_check_died(healthd_check *check, uint32_t told, uint64_t now_boot) {
+    uint32_t before = told < check->deaths_told ? 0 : check->deaths_told;
+    unsigned fresh = told - before;
+    check->deaths_told = told;
+    for (unsigned i = 0; i < fresh && i < HEALTHD_DEATHS_KEPT; i++)
+        note_death(check, now_boot);
+    return fresh;
+}
+
+unsigned healthd_check_deaths(healthd_check *check, uint64_t now_boot) {
+    times_forget(check->death_boot, &check->death_count, now_boot);
+    return (unsigned)check->death_count;
+}
+
+uint64_t healthd_check_steady_at(healthd_check *check, uint64_t now_boot) {
+    size_t count = healthd_check_deaths(check, now_boot);
+    return count < HEALTHD_DEATHS_MAX ? 0 : check->death_boot[count - HEALTHD_DEATHS_MAX] + HEALTHD_HOUR_MS;
+}
+
+/* ---- restarts ---- */
+
 unsigned healthd_check_restarts(healthd_check *check, uint64_t now_boot) {
-    restarts_forget(check, now_boot);
+    times_forget(check->restart_boot, &check->restart_count, now_boot);
     return (unsigned)check->restart_count;
 }
 
@@ -115,7 +158,7 @@ uint64_t healthd_check_backoff(const healthd_check *check, uint64_t now_boot) {
 
 healthd_restart healthd_check_may_restart(healthd_check *check, uint64_t now_boot) {
     size_t budget = check->max_restarts < HEALTHD_RESTARTS_MAX ? check->max_restarts : HEALTHD_RESTARTS_MAX;
-    restarts_forget(check, now_boot);
+    times_forget(check->restart_boot, &check->restart_count, now_boot);
     if (check->restart_count >= budget)
         return HEALTHD_RESTART_SPENT;
     if (healthd_check_backoff(check, now_boot))
@@ -146,11 +189,16 @@ void healthd_check_inherit(healthd_check *check, healthd_check *from) {
     check->restart_count = from->restart_count;
     check->spent_said = from->spent_said;
     check->cleaned_boot = from->cleaned_boot;
+    memcpy(check->death_boot, from->death_boot, sizeof check->death_boot);
+    check->death_count = from->death_count;
+    check->deaths_told = from->deaths_told;
+    check->down = from->down;
     check->acknowledged_by = mac_take(&from->acknowledged_by);
     check->acknowledgement = mac_take(&from->acknowledgement);
     if (check->type != from->type || !mac_streq(check->target, from->target))
         return; /* it looks at something else now */
     check->state = from->state;
+    check->unsteady = from->unsteady;
     check->since_ms = from->since_ms;
     check->since_boot = from->since_boot;
     check->last_ms = from->last_ms;

@@ -17,6 +17,8 @@
 #include "macula/v1/health.pb-c.h"
 
 #define HEALTHD_RESTARTS_MAX 32       /* remembered of one check; budgets beyond are as good as this one */
+#define HEALTHD_DEATHS_MAX 5          /* so many of a service within an hour: its check fails */
+#define HEALTHD_DEATHS_KEPT 32        /* remembered of one check; the oldest are forgotten */
 #define HEALTHD_MESSAGE_MAX 400       /* bytes of what a look says; the rest is cut */
 #define HEALTHD_BACKOFF_MS 10000      /* after the first restart; doubled by each further one within the hour */
 #define HEALTHD_BACKOFF_MAX_MS 600000 /* at most */
@@ -93,6 +95,13 @@ typedef struct healthd_check {
     bool spent_said;       /* that the budget is used up was said */
     uint64_t cleaned_boot; /* the last cleaning up; 0: none */
 
+    /* of a service of the suite: its deaths that nobody asked for */
+    uint32_t deaths_told;                     /* by the supervisor, since it started */
+    uint64_t death_boot[HEALTHD_DEATHS_KEPT]; /* oldest first */
+    size_t death_count;
+    bool down;     /* it has died and is not ready again; its check need not have failed yet */
+    bool unsteady; /* its check has failed because it dies so often, though it comes back */
+
     void *probe; /* the look that runs: healthd-probe.h */
     void *watch; /* process: healthd-process.h */
 } healthd_check;
@@ -106,7 +115,19 @@ bool healthd_check_look(healthd_check *check, bool good, const char *message, ui
 /* Skips hysteresis: what an event says is so. */
 bool healthd_check_set(healthd_check *check, bool good, const char *message, uint64_t now_boot, int64_t now_unix);
 
+/* It runs, but dies too often: failed, in a way that no restart mends. Another failure ends that, and counts from then
+ * on. */
+bool healthd_check_set_unsteady(healthd_check *check, const char *message, uint64_t now_boot, int64_t now_unix);
+/* Takes the supervisor's count of deaths; how many of them are new. Less than before: the supervisor has begun anew. */
+unsigned healthd_check_died(healthd_check *check, uint32_t told, uint64_t now_boot);
+/* Deaths of the last hour. */
+unsigned healthd_check_deaths(healthd_check *check, uint64_t now_boot);
+/* When fewer than HEALTHD_DEATHS_MAX deaths will lie within the hour; 0: so it is now. */
+uint64_t healthd_check_steady_at(healthd_check *check, uint64_t now_boot);
+
 bool healthd_check_silent(const healthd_check *check, uint64_t now_boot);
+/* Whether the node has failed when it has: a service that comes back each time only degrades it. */
+bool healthd_check_is_grave(const healthd_check *check);
 /* Whether it makes the node less well. */
 bool healthd_check_hurts(const healthd_check *check, uint64_t now_boot);
 

@@ -13,7 +13,7 @@ static void gate_reasons(healthd_gate *gate, healthd_check *const *checks, size_
     gate->reasons = (mac_strings){0};
     for (size_t i = 0; i < count; i++) {
         const healthd_check *check = checks[i];
-        if ((check->gates || check->critical) && check->state != HEALTHD_OK)
+        if ((check->gates || check->critical) && (check->state != HEALTHD_OK || check->down))
             mac_strings_addf(&gate->reasons, "%s: %s", check->name,
                              check->message ? check->message : "not looked at yet");
     }
@@ -45,6 +45,10 @@ bool healthd_gate_update(healthd_gate *gate, healthd_check *const *checks, size_
                          (unsigned long long)((now_boot - gate->since_boot) / 1000),
                          (unsigned long long)(gate->hold_ms / 1000));
     return gate_decide(gate, HEALTHD_GATE_FAILED, now_unix);
+}
+
+void healthd_gate_interrupt(healthd_gate *gate) {
+    gate->holds = false;
 }
 
 uint64_t healthd_gate_wait(const healthd_gate *gate, uint64_t now_boot) {

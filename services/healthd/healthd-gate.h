@@ -27,6 +27,8 @@ void healthd_gate_deinit(healthd_gate *gate);
 /* Looks at the checks; true when it has decided now. */
 bool healthd_gate_update(healthd_gate *gate, healthd_check *const *checks, size_t count, uint64_t now_boot,
                          int64_t now_unix);
+/* Something that gates was away for a moment, however short: what has held until now does not count. */
+void healthd_gate_interrupt(healthd_gate *gate);
 /* Milliseconds until time alone may decide; 0: never. */
 uint64_t healthd_gate_wait(const healthd_gate *gate, uint64_t now_boot);
 

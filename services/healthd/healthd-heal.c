@@ -205,7 +205,7 @@ void healthd_heal_check(healthd_manager *manager, healthd_check *check) {
     bool left_alone = check->acknowledged_by || healthd_check_silent(check, healthd_boot_ms());
     if (check->state != HEALTHD_FAILED || left_alone || manager->stopping)
         return;
-    if (check->restarts && check->service)
+    if (check->restarts && check->service && !check->unsteady) /* the supervisor does nothing else */
         consider_restart(manager, check);
     if (check->cleanup)
         consider_cleanup(manager, check);

@@ -54,6 +54,11 @@ static void load_check(healthd_check *check, const Macula__V1__HealthCheckKept *
     for (size_t i = 0; i < count && i < HEALTHD_RESTARTS_MAX; i++)
         if (from->restarts_boot_ms[i] <= now_boot)
             check->restart_boot[check->restart_count++] = from->restarts_boot_ms[i];
+    count = same_boot ? from->n_deaths_boot_ms : 0;
+    check->deaths_told = same_boot ? from->deaths : 0;
+    for (size_t i = 0; i < count && i < HEALTHD_DEATHS_KEPT; i++)
+        if (from->deaths_boot_ms[i] <= now_boot)
+            check->death_boot[check->death_count++] = from->deaths_boot_ms[i];
     if (same_boot && from->cleaned_boot_ms <= now_boot)
         check->cleaned_boot = from->cleaned_boot_ms;
 }
@@ -134,7 +139,7 @@ void healthd_kept_load(healthd_manager *manager) {
 static bool worth_keeping(healthd_check *check) {
     uint64_t now = healthd_boot_ms();
     return healthd_check_silent(check, now) || check->acknowledged_by || healthd_check_restarts(check, now) > 0 ||
-           healthd_check_cleaned_up(check, now);
+           healthd_check_cleaned_up(check, now) || check->deaths_told > 0;
 }
 
 static void fill_check(const healthd_check *check, Macula__V1__HealthCheckKept *ret) {
@@ -146,6 +151,10 @@ static void fill_check(const healthd_check *check, Macula__V1__HealthCheckKept *
     ret->acknowledgement = check->acknowledgement;
     ret->n_restarts_boot_ms = check->restart_count;
     ret->restarts_boot_ms = (uint64_t *)check->restart_boot;
+    ret->has_deaths = check->deaths_told != 0;
+    ret->deaths = check->deaths_told;
+    ret->n_deaths_boot_ms = check->death_count;
+    ret->deaths_boot_ms = (uint64_t *)check->death_boot;
     ret->has_cleaned_boot_ms = check->cleaned_boot != 0;
     ret->cleaned_boot_ms = check->cleaned_boot;
 }

@@ -66,7 +66,7 @@ static const char *node_state_name(healthd_node_state state) {
 static void add_reasons(healthd_manager *manager, bool critical, uint64_t now, mac_strings *reasons) {
     for (size_t i = 0; i < manager->plan->count; i++) {
         const healthd_check *check = manager->plan->checks[i];
-        if (check->critical == critical && healthd_check_hurts(check, now))
+        if (healthd_check_is_grave(check) == critical && healthd_check_hurts(check, now))
             mac_strings_addf(reasons, "%s: %s", check->name, check->message ? check->message : "");
     }
 }
@@ -179,12 +179,17 @@ static void on_probe_event(healthd_check *check, void *data) {
 static void on_service_due(healthd_manager *manager, healthd_check *check, uint64_t now) {
     healthd_state from = check->state;
     check->due_boot = 0;
+    if (check->unsteady && !check->down) { /* the hour of its deaths is over */
+        healthd_services_ask(manager);
+        return;
+    }
     mac_autofree char *text =
         mac_asprintf("not ready after %d s (%s)", HEALTHD_SETTLE_MS / 1000, check->message ? check->message : "");
-    if (from == HEALTHD_FAILED)
-        healthd_heal_check(manager, check);
-    else if (healthd_check_set(check, false, text, now, mac_unix_ms()))
+    bool known = from == HEALTHD_FAILED && !check->unsteady;
+    if (!known && healthd_check_set(check, false, text, now, mac_unix_ms()))
         healthd_manager_changed(manager, check, from);
+    else
+        healthd_heal_check(manager, check);
 }
 
 static void look(healthd_manager *manager, healthd_check *check, uint64_t now) {

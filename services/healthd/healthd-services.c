@@ -1,12 +1,14 @@
 /* The services of the suite: asked for once a connection, then told by the supervisor's events. Nothing is polled. A
  * service that is on its way is given HEALTHD_SETTLE_MS before its check fails; one that the supervisor has given up is
- * told at once. */
+ * told at once. One that dies and comes back is ok, but each death begins the gate's hold anew, and with
+ * HEALTHD_DEATHS_MAX of them within an hour its check fails: the supervisor gives up only what dies young. */
 #include <string.h>
 
 #include "codec/mac-codec.h"
 #include "healthd-manager.h"
 #include "log/mac-log.h"
 
+#define TELL(name) MACULA__V1__HEALTH_ENTRY__WHAT__##name
 #define STATE(name) MACULA__V1__UNIT_STATUS__STATE__##name
 
 static const char *state_text(Macula__V1__UnitStatus__State state) {
@@ -22,6 +24,55 @@ static void on_confd_ready(healthd_manager *manager) {
         check->due_boot = healthd_boot_ms();
 }
 
+/* ---- deaths ---- */
+
+/* The supervisor counts them: an event that was lost loses no death. Each is told until the check has failed because of
+ * them; a service that dies all the time would drive everything else out of the history. */
+static void note_deaths(healthd_manager *manager, healthd_check *check, const Macula__V1__UnitStatus *unit) {
+    uint64_t now = healthd_boot_ms();
+    unsigned fresh = healthd_check_died(check, unit->deaths, now);
+    if (!fresh)
+        return;
+    healthd_gate_interrupt(&manager->gate);
+    if (check->unsteady)
+        return;
+    bool runs = unit->state != STATE(waiting) && unit->state != STATE(failed);
+    mac_autofree char *text =
+        mac_asprintf("died (%s); %u times within the hour", runs || !unit->message ? "runs again" : unit->message,
+                     healthd_check_deaths(check, now));
+    healthd_manager_tell(manager, TELL(death), check->name, NULL, NULL, text);
+    healthd_kept_save(manager);
+}
+
+static bool set_unsteady(healthd_check *check, const char *text, uint64_t now) {
+    mac_autofree char *why = mac_asprintf("died %u times within the hour (%s)", healthd_check_deaths(check, now), text);
+    return healthd_check_set_unsteady(check, why, now, mac_unix_ms());
+}
+
+/* ---- states ---- */
+
+/* Whether it can be relied on, its deaths say. */
+static bool set_running(healthd_check *check, const char *text, uint64_t now) {
+    check->down = false;
+    check->due_boot = healthd_check_steady_at(check, now);
+    return check->due_boot ? set_unsteady(check, text, now) : healthd_check_set(check, true, text, now, mac_unix_ms());
+}
+
+/* It is not ready, or no more. */
+static bool set_on_its_way(healthd_check *check, bool waiting, const char *text, uint64_t now) {
+    bool dies = waiting && !check->down;
+    check->down = check->down || waiting;
+    bool settles = check->unsteady ? dies : check->state != HEALTHD_FAILED && !check->due_boot;
+    if (settles)
+        check->due_boot = now + HEALTHD_SETTLE_MS;
+    if (healthd_check_steady_at(check, now) && (check->unsteady || check->state != HEALTHD_FAILED))
+        return set_unsteady(check, text, now);
+    free(check->message);
+    check->message = mac_strdup(text);
+    check->last_ms = mac_unix_ms();
+    return false;
+}
+
 /* One unit as it is now. */
 static void on_unit(healthd_manager *manager, const Macula__V1__UnitStatus *unit) {
     if (!unit->name || !*unit->name || mac_streq(unit->name, "supervisor"))
@@ -33,22 +84,19 @@ static void on_unit(healthd_manager *manager, const Macula__V1__UnitStatus *unit
     mac_autofree char *text =
         mac_asprintf("%s%s%s", state_text(unit->state), told ? ": " : "", told ? unit->message : "");
     bool changed = false;
+    note_deaths(manager, check, unit);
     if (unit->state == STATE(ready) || unit->state == STATE(finished)) {
-        changed = healthd_check_set(check, true, text, now, mac_unix_ms());
-        check->due_boot = 0;
+        changed = set_running(check, text, now);
         if (mac_streq(unit->name, "confd"))
             on_confd_ready(manager);
     } else if (unit->state == STATE(failed)) {
         changed = healthd_check_set(check, false, text, now, mac_unix_ms());
         check->due_boot = 0;
-        if (!changed) /* given up once more, after a restart: the next one is due when its back-off is over */
+        check->death_count = 0; /* who has it started again after that gives it a new chance */
+        if (!changed)           /* given up once more, after a restart: the next one is due when its back-off is over */
             healthd_heal_check(manager, check);
     } else {
-        free(check->message);
-        check->message = mac_strdup(text);
-        check->last_ms = mac_unix_ms();
-        if (!check->due_boot && check->state != HEALTHD_FAILED)
-            check->due_boot = now + HEALTHD_SETTLE_MS;
+        changed = set_on_its_way(check, unit->state == STATE(waiting), text, now);
     }
     if (changed)
         healthd_manager_changed(manager, check, from);

@@ -144,7 +144,7 @@ static const healthd_check *starving_for(const healthd_manager *manager) {
     uint64_t now = healthd_boot_ms();
     for (size_t i = 0; i < manager->plan->count; i++) {
         const healthd_check *check = manager->plan->checks[i];
-        if (check->vital && check->state == HEALTHD_FAILED && !healthd_check_silent(check, now) &&
+        if (check->vital && check->state == HEALTHD_FAILED && !check->unsteady && !healthd_check_silent(check, now) &&
             now - check->since_boot >= HEALTHD_STARVE_MS)
             return check;
     }

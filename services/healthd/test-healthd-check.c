@@ -130,6 +130,33 @@ static void a_new_configuration_keeps_what_people_said(void **state) {
     assert_int_equal(after->state, HEALTHD_WAITING); /* it looks at something else */
 }
 
+static void deaths_are_counted_as_the_supervisor_counts_them(void **state) {
+    (void)state;
+    mac_autoptr(healthd_check) check = healthd_check_new("service.netd", HEALTHD_SERVICE);
+    assert_int_equal(healthd_check_died(check, 2, 1000), 2);
+    assert_int_equal(healthd_check_died(check, 2, 2000), 0); /* told again */
+    assert_int_equal(healthd_check_died(check, 4, 3000), 2); /* an event was lost */
+    assert_int_equal(healthd_check_steady_at(check, 3000), 0);
+    assert_int_equal(healthd_check_died(check, 1, 4000), 1); /* it has begun anew */
+    assert_int_equal(healthd_check_deaths(check, 4000), 5);
+    assert_int_equal(healthd_check_steady_at(check, 4000), 1000 + HEALTHD_HOUR_MS);
+    assert_int_equal(healthd_check_deaths(check, 1000 + HEALTHD_HOUR_MS), 3);
+    assert_int_equal(healthd_check_died(check, UINT32_MAX, 5000000), UINT32_MAX - 1);
+    assert_int_equal(healthd_check_deaths(check, 5000000), HEALTHD_DEATHS_KEPT);
+}
+
+static void a_service_that_dies_often_is_less_than_one_that_is_gone(void **state) {
+    (void)state;
+    mac_autoptr(healthd_check) check = healthd_check_new("service.netd", HEALTHD_SERVICE);
+    check->critical = true;
+    assert_true(healthd_check_set_unsteady(check, "died 5 times", 1000, 1));
+    assert_true(healthd_check_hurts(check, 1000));
+    assert_false(healthd_check_is_grave(check));
+    assert_false(healthd_check_set(check, false, "gave up", 9000, 2));
+    assert_true(healthd_check_is_grave(check));
+    assert_int_equal(check->since_boot, 9000); /* how long it is vital that it is broken counts from now on */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_good_look_makes_it_ok),
@@ -141,6 +168,8 @@ int main(void) {
         cmocka_unit_test(no_budget_is_no_restart),
         cmocka_unit_test(cleaning_up_takes_nothing_from_the_budget_of_restarts),
         cmocka_unit_test(a_new_configuration_keeps_what_people_said),
+        cmocka_unit_test(deaths_are_counted_as_the_supervisor_counts_them),
+        cmocka_unit_test(a_service_that_dies_often_is_less_than_one_that_is_gone),
     };
     return cmocka_run_group_tests_name("healthd check", tests, NULL, NULL);
 }

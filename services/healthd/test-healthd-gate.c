@@ -62,6 +62,23 @@ static void a_break_begins_it_anew(void **state) {
     assert_int_equal(gate.state, HEALTHD_GATE_PASSED);
 }
 
+static void a_death_begins_it_anew_though_no_check_fails(void **state) {
+    (void)state;
+    look(true, 2000);
+    assert_false(at(2000));
+    healthd_gate_interrupt(&gate); /* between two looks */
+    assert_false(at(30000));
+    assert_false(at(89999));
+    checks[0]->down = true; /* it is not there again yet */
+    assert_false(at(90000));
+    assert_string_equal(gate.reasons.items[0], "shop: well");
+    checks[0]->down = false;
+    assert_false(at(95000));
+    assert_false(at(154999));
+    assert_true(at(155000));
+    assert_int_equal(gate.state, HEALTHD_GATE_PASSED);
+}
+
 static void it_fails_at_the_limit_and_says_why(void **state) {
     (void)state;
     look(false, 2000);
@@ -118,10 +135,15 @@ static void nothing_that_gates_passes(void **state) {
 int main(void) {
 #define GATE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        GATE_TEST(it_passes_when_all_have_held_for_so_long), GATE_TEST(a_break_begins_it_anew),
-        GATE_TEST(it_fails_at_the_limit_and_says_why),       GATE_TEST(what_holds_too_late_fails),
-        GATE_TEST(what_was_not_looked_at_does_not_hold),     GATE_TEST(checks_that_do_not_gate_do_not_matter),
-        GATE_TEST(a_critical_check_gates_by_itself),         GATE_TEST(nothing_that_gates_passes),
+        GATE_TEST(it_passes_when_all_have_held_for_so_long),
+        GATE_TEST(a_break_begins_it_anew),
+        GATE_TEST(a_death_begins_it_anew_though_no_check_fails),
+        GATE_TEST(it_fails_at_the_limit_and_says_why),
+        GATE_TEST(what_holds_too_late_fails),
+        GATE_TEST(what_was_not_looked_at_does_not_hold),
+        GATE_TEST(checks_that_do_not_gate_do_not_matter),
+        GATE_TEST(a_critical_check_gates_by_itself),
+        GATE_TEST(nothing_that_gates_passes),
     };
     return cmocka_run_group_tests_name("healthd gate", tests, NULL, NULL);
 }

@@ -19,9 +19,10 @@ struct supervisor_methods {
 static void fill_unit(const supervisor_unit *unit, Macula__V1__UnitStatus *ret) {
     macula__v1__unit_status__init(ret);
     ret->name = unit->name;
-    ret->has_state = ret->has_restarts = ret->has_since_ms = true;
+    ret->has_state = ret->has_restarts = ret->has_since_ms = ret->has_deaths = true;
     ret->state = (Macula__V1__UnitStatus__State)unit->state;
     ret->restarts = unit->restarts;
+    ret->deaths = unit->deaths;
     ret->since_ms = unit->since_ms;
     ret->message = unit->message;
     if (unit->pid) {
@@ -38,9 +39,10 @@ void supervisor_methods_publish(supervisor_manager *manager, const supervisor_un
         return;
     Macula__V1__UnitStatus event = MACULA__V1__UNIT_STATUS__INIT;
     event.name = unit->name;
-    event.has_state = event.has_restarts = event.has_since_ms = true;
+    event.has_state = event.has_restarts = event.has_since_ms = event.has_deaths = true;
     event.state = (Macula__V1__UnitStatus__State)unit->state;
     event.restarts = unit->restarts;
+    event.deaths = unit->deaths;
     event.since_ms = unit->since_ms;
     event.message = unit->message;
     event.has_pid = unit->pid != 0;

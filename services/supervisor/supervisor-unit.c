@@ -93,6 +93,7 @@ uint64_t supervisor_policy_backoff(const supervisor_policy *policy, unsigned dea
 static void retry_later(supervisor_unit *unit) {
     const supervisor_policy *policy = &unit->policy;
     unit->quick_deaths++;
+    unit->deaths++;
     if (policy->quick_deaths && unit->quick_deaths >= policy->quick_deaths) {
         set_text(&unit->message, mac_asprintf("gave up after %u attempts: %s", unit->quick_deaths, unit->message));
         unit->wanted = false;

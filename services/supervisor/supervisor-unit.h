@@ -67,11 +67,11 @@ struct supervisor_unit {
     bool wanted;            /* shall run */
     bool again;             /* after it has died: start at once, no back-off */
     unsigned quick_deaths;
-    uint32_t restarts;
-    int64_t since_ms;  /* Unix time of the last change */
-    uint64_t ready_ms; /* monotonic; 0: not ready since its start */
-    char *message;     /* STATUS=, or how it ended */
-    char *reason;      /* why we killed it; becomes the message */
+    uint32_t restarts, deaths; /* the latter are those that nobody asked for */
+    int64_t since_ms;          /* Unix time of the last change */
+    uint64_t ready_ms;         /* monotonic; 0: not ready since its start */
+    char *message;             /* STATUS=, or how it ended */
+    char *reason;              /* why we killed it; becomes the message */
     void *owner_data;
 };
 

@@ -162,6 +162,11 @@ static void one_that_was_stable_starts_to_count_anew(void **state) {
         pass(w);
     }
     assert_int_equal(w->unit.restarts, 50);
+    assert_int_equal(w->unit.deaths, 50);
+    supervisor_unit_restart(&w->unit); /* asked for: no death */
+    supervisor_unit_exited(&w->unit, EXITED(0));
+    assert_int_equal(w->unit.restarts, 51);
+    assert_int_equal(w->unit.deaths, 50);
 }
 
 static void one_that_is_silent_is_killed_by_the_watchdog(void **state) {

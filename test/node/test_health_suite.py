@@ -20,9 +20,10 @@ class Suite(unittest.TestCase):
             os.kill(node.pids()["confd"], signal.SIGKILL)
             node.runner.wait("unit=confd state=ready")
             node.cli("health", "check").ok()
+            watch.expect(what="death", name="service.confd")
             history = node.cli("health", "history", "--check", "service.confd", "-o", "json").json()
-            self.assertEqual(history.get("entries", []), [])
-            self.assertIsNotNone(watch)
+            self.assertEqual([(entry["what"], entry["message"]) for entry in history["entries"]],
+                             [("death", "died (killed by signal 9 (Killed)); 1 times within the hour")])
 
     def test_a_service_whose_work_is_done_is_well(self):
         configured = Node(config="hostname: done\n")
@@ -139,6 +140,37 @@ class Gate(HealthCase):
             self.node.cli("health", "gate").exits(3)
             server.mode = "ok"
             events.wait('"passed"')
+
+    def kill(self, watch, name):
+        os.kill(self.node.pids()[name], signal.SIGKILL)
+        self.node.runner.wait(f"unit={name} state=ready")
+        watch.expect(what="death", name=f"service.{name}")
+        self.node.cli("health", "check").code  # answers when healthd knows that it is ready
+
+    def test_each_death_of_a_service_begins_the_hold_anew_and_too_many_fail_it(self):
+        with Watch(self.node) as watch:
+            before = self.gate()["since_ms"]
+            self.node.cli("services", "restart", "netd").ok()
+            self.node.runner.wait("unit=netd state=ready")
+            self.node.cli("health", "check").ok()
+            self.assertEqual(self.gate()["since_ms"], before, "nobody died")
+            for _ in range(4):
+                self.kill(watch, "netd")
+                since = self.gate()["since_ms"]
+                self.assertGreater(since, before)
+                before = since
+            self.kill(watch, "netd")
+            gate = self.gate()
+            self.assertEqual(gate["state"], "holding")
+            self.assertRegex(gate["reasons"][0], r"^service\.netd: died 5 times within the hour \(ready")
+            self.node.cli("health").exits(10)
+            self.assertEqual([entry["what"] for entry in self.history("service.netd")], ["check"] + ["death"] * 5)
+            # healthd's own death makes it forget neither these nor itself.
+            os.kill(self.node.pids()["healthd"], signal.SIGKILL)
+            self.node.runner.wait("unit=healthd state=ready")
+            watch.expect(what="death", name="service.healthd")
+            self.node.cli("health", "check").exits(10)
+            self.assertRegex(self.check("service.netd")["message"], "^died 5 times within the hour")
 
     def test_it_fails_at_the_limit_with_the_reason_and_stays_so(self):
         server = self.server()
