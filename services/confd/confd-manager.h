@@ -59,6 +59,7 @@ struct confd_manager {
     uv_timer_t link_timer;    /* runs until the bus is there, as long as something waits for it */
     uv_timer_t watch_timer;   /* see confd-watch.c */
     uv_timer_t power_timer;   /* runs from a request to stop the node until that happens */
+    const char *power_unrecorded; /* the action that could not be stored, and is done all the same; a literal */
     struct {
         uint64_t ticks;
         char drift_digest[65];      /* of what was last reported */

@@ -48,6 +48,31 @@ static mac_error *check_stop(confd_manager *manager, const char *author, const c
     return NULL;
 }
 
+/* False: it cannot be, and nothing is to happen either. A full disk bars no way back, as for changes: the room that is
+ * set aside is used. What shall happen at once happens even if there is none, because a restart may be the only remedy
+ * that is left; a time that cannot be kept over a restart of confd is refused. */
+static bool keep_stop(confd_manager *manager, mac_request *request, const Macula__V1__PowerRecord *record,
+                      const char *action, uint32_t delay_s, uint64_t delay_ms) {
+    uint64_t due = confd_boot_ms() + delay_ms;
+    int result = confd_store_set_power(manager->store, record, due, manager->boot_id);
+    if (result == -ENOSPC) {
+        confd_store_release_reserve(manager->root);
+        result = confd_store_set_power(manager->store, record, due, manager->boot_id);
+    }
+    if (result < 0 && delay_s > 0) {
+        mac_request_fail_error(request, mac_error_from_errno(result, "the time cannot be recorded, so the node stays "
+                                                                     "up; without a delay it goes down all the same"));
+        return false;
+    }
+    if (result == 0) {
+        confd_power_arm(manager);
+        return true;
+    }
+    mac_log_error("why the node goes down cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
+    confd_power_unrecorded(manager, action);
+    return true;
+}
+
 /* Records it durably, answers, and starts the timer. Below another root than "/" there is no machine to stop, and the
  * answer says so. */
 static void record_stop(confd_manager *manager, mac_request *request, const char *action, const char *author,
@@ -60,15 +85,10 @@ static void record_stop(confd_manager *manager, mac_request *request, const char
     record.has_time_ms = record.has_due_ms = true;
     record.time_ms = mac_unix_ms();
     record.due_ms = record.time_ms + (int64_t)delay_ms;
-    int result = confd_store_set_power(manager->store, &record, confd_boot_ms() + delay_ms, manager->boot_id);
-    if (result < 0) {
-        mac_request_fail_error(request,
-                               mac_error_from_errno(result, "the reason cannot be recorded, so the node stays up"));
+    if (!keep_stop(manager, request, &record, action, delay_s, delay_ms))
         return;
-    }
     mac_log_warning("the node goes down", "action=%s author=" MAC_LOG_Q("%s") " reason=" MAC_LOG_Q("%s"), action,
                     author, reason);
-    confd_power_arm(manager);
     Macula__V1__PowerAnswer answer = MACULA__V1__POWER_ANSWER__INIT;
     mac_autofree char *only =
         mac_asprintf("%s (recorded only: this node runs below %s)", action, mac_root_directory(manager->root));

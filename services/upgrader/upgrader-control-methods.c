@@ -127,8 +127,8 @@ static void upgrade_rollback(Macula__V1__UpgradeControl_Service *service,
     if (!error && slots.on_trial && manager->trial.record) {
         const char *author = author_of(request, input->author);
         mac_autofree char *reason = rollback_reason(input, author);
-        answer(manager, request,
-               upgrader_trial_reject(manager, MACULA__V1__UPGRADE_OUTCOME__CAUSE__user, reason, author));
+        upgrader_trial_reject(manager, MACULA__V1__UPGRADE_OUTCOME__CAUSE__user, reason, author);
+        answer(manager, request, NULL);
         return;
     }
     if (!error)

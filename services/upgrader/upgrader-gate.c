@@ -38,7 +38,7 @@ static void settle(upgrader_manager *manager, mac_error *error) {
 }
 
 static void reject(upgrader_manager *manager, const char *reason) {
-    settle(manager, upgrader_trial_reject(manager, MACULA__V1__UPGRADE_OUTCOME__CAUSE__unhealthy, reason, "upgrader"));
+    upgrader_trial_reject(manager, MACULA__V1__UPGRADE_OUTCOME__CAUSE__unhealthy, reason, "upgrader");
 }
 
 /* True when the time is over; the version goes back then. */

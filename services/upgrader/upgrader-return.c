@@ -56,6 +56,15 @@ static bool find_note(upgrader_manager *manager, const char *version, upgrader_w
     return found;
 }
 
+void upgrader_return_recall(upgrader_manager *manager, Macula__V1__UpgradeTrialRecord *record) {
+    upgrader_autowhy why = {.cause = CAUSE(unknown)};
+    if (!find_note(manager, record->version, &why))
+        why.reason = mac_strdup("it was rejected, but the disk was full: the reason was not kept");
+    upgrader_trial_set(&record->reason, why.reason);
+    record->has_cause = true;
+    record->cause = why.cause;
+}
+
 /* The boot loader would have started it again: it had starts left, and nothing is known to have stopped it. */
 static bool was_left_in_the_menu(const Macula__V1__UpgradeTrialRecord *record, const upgrader_slots *slots,
                                  const mac_boot_running *running, Macula__V1__UpgradeOutcome__Cause cause) {
@@ -120,6 +129,7 @@ static int record_return(upgrader_manager *manager) {
 }
 
 void upgrader_return_begin(upgrader_manager *manager, const upgrader_slots *slots) {
+    upgrader_store_release_reserve(manager->root); /* it was for this */
     adopt(manager, slots);
     Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     if (record->stage != STAGE(returned)) {

@@ -19,6 +19,16 @@ static const char schema[] =
     "CREATE TABLE outcome(number INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL);"
     "CREATE TABLE refused(number INTEGER PRIMARY KEY AUTOINCREMENT, version TEXT NOT NULL UNIQUE, data BLOB NOT NULL);";
 
+/* ---- room for the end of a trial ---- */
+
+int upgrader_store_reserve(mac_root *root) {
+    return mac_fs_reserve(root, UPGRADER_RESERVE_FILE, UPGRADER_RESERVE_BYTES);
+}
+
+void upgrader_store_release_reserve(mac_root *root) {
+    (void)!mac_fs_remove_relaxed(root, UPGRADER_RESERVE_FILE); /* -ENOENT: it is released */
+}
+
 /* ---- life ---- */
 
 int upgrader_store_open(mac_root *root, upgrader_store **ret_store, mac_error **ret_error) {
@@ -31,6 +41,11 @@ int upgrader_store_open(mac_root *root, upgrader_store **ret_store, mac_error **
     mac_autofree char *path = mac_root_path(root, UPGRADER_STORE_FILE);
     upgrader_store *store = mac_calloc(1, sizeof *store);
     result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &store->base, ret_error);
+    if (result == -ENOSPC) { /* also reading takes a few pages beside the database */
+        upgrader_store_release_reserve(root);
+        mac_error_free(mac_take(ret_error));
+        result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &store->base, ret_error);
+    }
     if (result < 0) {
         free(store);
         return result;

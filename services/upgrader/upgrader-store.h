@@ -14,7 +14,14 @@
 #define UPGRADER_HISTORY_MAX 500u /* likewise */
 #define UPGRADER_REFUSED_MAX 50u  /* likewise */
 
+/* Room for the end of a trial, while there is one; whoever finds the disk full gives it back and tries again. */
+#define UPGRADER_RESERVE_FILE UPGRADER_STATE_DIR "/reserve"
+#define UPGRADER_RESERVE_BYTES (1u << 20) /* a few transactions, and the note of the reason */
+
 typedef struct upgrader_store upgrader_store;
+
+int upgrader_store_reserve(mac_root *root) MAC_MUST_USE;
+void upgrader_store_release_reserve(mac_root *root);
 
 int upgrader_store_open(mac_root *root, upgrader_store **ret_store, mac_error **ret_error) MAC_MUST_USE;
 void upgrader_store_close(upgrader_store *store);

@@ -1,5 +1,6 @@
 #include "upgrader-trial.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/mac-fault.h"
@@ -18,7 +19,19 @@ void upgrader_trial_set(char **field, const char *text) {
 }
 
 int upgrader_trial_persist(upgrader_manager *manager) {
+    int result = upgrader_store_put(manager->store, UPGRADER_TRIAL, &manager->trial.record->base);
+    if (result != -ENOSPC)
+        return result;
+    upgrader_store_release_reserve(manager->root);
     return upgrader_store_put(manager->store, UPGRADER_TRIAL, &manager->trial.record->base);
+}
+
+/* So that a disk that gets full meanwhile does not keep the reason of a return from being kept. A trial does without
+ * it, too. */
+static void reserve(upgrader_manager *manager) {
+    int result = upgrader_store_reserve(manager->root);
+    if (result < 0)
+        mac_log_warning("no room can be set aside for the end of a trial", "error=" MAC_LOG_Q("%s"), strerror(-result));
 }
 
 static void forget(upgrader_manager *manager) {
@@ -26,6 +39,7 @@ static void forget(upgrader_manager *manager) {
         macula__v1__upgrade_trial_record__free_unpacked(mac_take(&manager->trial.record), NULL);
     free(mac_take(&manager->trial.waiting_for));
     manager->trial.deadline_ms = 0;
+    upgrader_store_release_reserve(manager->root);
 }
 
 int upgrader_trial_drop(upgrader_manager *manager) {
@@ -77,6 +91,7 @@ static mac_error *activate(upgrader_manager *manager, Macula__V1__UpgradeTrialRe
         return unrecorded(result);
     }
     upgrader_return_forget_note(manager);
+    reserve(manager);
     MAC_FAULT_POINT("upgrader.trial.recorded");
     mac_error *error = upgrader_slots_try(manager->root, slot, verity);
     MAC_FAULT_POINT("upgrader.trial.activated");
@@ -240,6 +255,7 @@ static int record_confirmation(upgrader_manager *manager, const char *author) {
 }
 
 void upgrader_trial_confirmed(upgrader_manager *manager, const char *author) {
+    upgrader_store_release_reserve(manager->root); /* it was for this */
     int result = record_confirmation(manager, author);
     if (result < 0) {
         mac_log_error("the confirmation cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
@@ -294,8 +310,8 @@ static void give_up(upgrader_manager *manager) {
     mac_error_free(error);
 }
 
-mac_error *upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeOutcome__Cause cause, const char *reason,
-                                 const char *author) {
+void upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeOutcome__Cause cause, const char *reason,
+                           const char *author) {
     Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     record->stage = STAGE(unwanted);
     record->has_cause = true;
@@ -303,8 +319,11 @@ mac_error *upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeO
     upgrader_trial_set(&record->reason, reason);
     upgrader_gate_stop(manager);
     int result = upgrader_trial_persist(manager);
+    /* It goes back all the same: the boot state is on another partition, and a return without its reason is better than
+     * a version that stays. */
     if (result < 0)
-        return unrecorded(result);
+        mac_log_error("why the new version may not stay cannot be recorded", "error=" MAC_LOG_Q("%s"),
+                      strerror(-result));
     mac_log_error("the new version may not stay", "version=%s reason=" MAC_LOG_Q("%s"), record->version, reason);
     upgrader_return_note(manager, record);
     MAC_FAULT_POINT("upgrader.reject.recorded");
@@ -312,7 +331,6 @@ mac_error *upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeO
     MAC_FAULT_POINT("upgrader.reject.written");
     mac_autofree char *text = mac_asprintf("version %s may not stay: %s", record->version, reason);
     upgrader_trial_reboot(manager, text, author);
-    return NULL;
 }
 
 char *upgrader_trial_rejected(const upgrader_manager *manager) {
@@ -374,17 +392,31 @@ static void recover_trial(upgrader_manager *manager, const upgrader_slots *slots
     int result = upgrader_trial_persist(manager);
     if (result < 0)
         mac_log_error("the start of the trial cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
+    else
+        reserve(manager);
     MAC_FAULT_POINT("upgrader.trial.started");
     if (record->stage == STAGE(unwanted)) /* the crash came before the boot state was written */
         give_up(manager);
     mac_log_info("this version is on trial", "version=%s slot=%c", slots->version, slots->running);
 }
 
-/* The restart that brings the version before back has not come yet. */
+/* The restart that brings the version before back has not come yet. A record that still says "started" could not be
+ * written when the version was rejected; the boot state could. */
 static bool is_rejected_here(const upgrader_manager *manager, const upgrader_slots *slots) {
     const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
-    return record->stage == STAGE(unwanted) && *record->slot == slots->running &&
+    bool unrecorded = record->stage == STAGE(started) && slots->pending != *record->slot;
+    return (record->stage == STAGE(unwanted) || unrecorded) && *record->slot == slots->running &&
            mac_streq(record->boot_id, manager->boot_id);
+}
+
+static void wait_for_the_restart(upgrader_manager *manager) {
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    if (record->stage != STAGE(unwanted)) {
+        upgrader_return_recall(manager, record);
+        record->stage = STAGE(unwanted);
+        (void)!upgrader_trial_persist(manager); /* then the next start finds the same again */
+    }
+    mac_log_info("the version that was rejected waits for its restart", "version=%s", record->version);
 }
 
 /* It was not started yet; or it runs, but was not started to be tried: the boot menu's "Previous version" is the one
@@ -419,7 +451,7 @@ void upgrader_trial_recover(upgrader_manager *manager) {
     else if (record && slots.active == *record->slot)
         upgrader_trial_confirmed(manager, "upgrader");
     else if (record && is_rejected_here(manager, &slots))
-        mac_log_info("the version that was rejected waits for its restart", "version=%s", record->version);
+        wait_for_the_restart(manager);
     else if (record && record->stage == STAGE(activating) && slots.pending == *record->slot)
         (void)!record_activation(manager); /* the crash came after the boot state was written */
     else if (record && record->stage == STAGE(activating))

@@ -31,9 +31,10 @@ mac_error *upgrader_trial_cancel(upgrader_manager *manager, const upgrader_slots
 mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author);
 /* Whether somebody has confirmed it meanwhile (maculaos boot confirm): then that is recorded, and the trial is over. */
 bool upgrader_trial_settled(upgrader_manager *manager);
-/* The version that runs on trial may not stay: back by a restart. */
-mac_error *upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeOutcome__Cause cause, const char *reason,
-                                 const char *author);
+/* The version that runs on trial may not stay: back by a restart. Nothing keeps that from being tried, also not a full
+ * disk: then only the reason is lost. */
+void upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeOutcome__Cause cause, const char *reason,
+                           const char *author);
 
 /* In words: which version runs though it was rejected, why, and what comes back; NULL: none does. Owned. */
 char *upgrader_trial_rejected(const upgrader_manager *manager);
@@ -61,6 +62,8 @@ void upgrader_return_connected(upgrader_manager *manager);
 /* Why the version on trial may not stay, for a version before that cannot read this store. */
 void upgrader_return_note(upgrader_manager *manager, const Macula__V1__UpgradeTrialRecord *trial);
 void upgrader_return_forget_note(upgrader_manager *manager);
+/* What the note says of this version becomes reason and cause of its record; without one, that nobody knows. */
+void upgrader_return_recall(upgrader_manager *manager, Macula__V1__UpgradeTrialRecord *record);
 
 /* ---- upgrader-stay.c: another version than the active one runs ---- */
 /* In words, with what a person can do; NULL: it is the active one, or on trial. Owned. */
