@@ -53,8 +53,8 @@ typedef struct upgrader_trial {
     bool asking;              /* a call is under way */
     uint64_t deadline_ms;     /* of CLOCK_BOOTTIME; 0: not on trial */
     uint64_t held_since_ms;   /* without healthd: since when the node answers */
-    uint64_t reboot_since_ms; /* the restart was first asked for; 0: it was not */
     char *waiting_for;
+    unsigned attempts; /* of taking the configuration back */
 } upgrader_trial;
 
 struct upgrader_manager {

@@ -12,7 +12,9 @@
 
 #define STAGE(name) MACULA__V1__UPGRADE_TRIAL_RECORD__STAGE__##name
 #define CAUSE(name) MACULA__V1__UPGRADE_OUTCOME__CAUSE__##name
-#define RETRY_MS 2000u
+#define RETRY_FIRST_MS 2000u /* the pauses between attempts double */
+#define RETRY_MAX_MS 300000u
+#define ATTEMPTS_MAX 6u /* of taking the configuration back; then the version that came back goes on with what is there */
 #define NOTE_FILE UPGRADER_STATE_DIR "/unwanted"
 #define NOTE_MAX 65536u
 
@@ -175,6 +177,11 @@ static int record_outcome(upgrader_manager *manager) {
     return upgrader_store_end(manager->store, result);
 }
 
+/* Not another record that has taken its place while somebody was asked. */
+static bool is_returned(const upgrader_manager *manager) {
+    return manager->trial.record && manager->trial.record->stage == STAGE(returned);
+}
+
 static void finish(upgrader_manager *manager) {
     int result = record_outcome(manager);
     if (result < 0)
@@ -188,43 +195,75 @@ static void on_retry(uv_timer_t *timer) {
     upgrader_return_connected(timer->data);
 }
 
+/* The version is back, but not the configuration of then: that is said with the reason of the return. */
+static void finish_without(upgrader_manager *manager, const char *why) {
+    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    mac_autofree char *reason =
+        mac_asprintf("%s (the configuration of then, generation %llu, could not be taken back: %s)", record->reason,
+                     (unsigned long long)record->generation, why);
+    upgrader_trial_set(&record->reason, reason);
+    finish(manager);
+}
+
+void upgrader_return_cut_short(upgrader_manager *manager) {
+    if (is_returned(manager))
+        finish_without(manager, "another version was activated before that");
+}
+
+static uint64_t retry_ms(unsigned attempt) {
+    const char *text = getenv("MACULA_UPGRADE_RETRY_MS"); /* tests do not wait */
+    uint64_t first = text && *text ? strtoull(text, NULL, 10) : RETRY_FIRST_MS;
+    uint64_t pause = attempt < ATTEMPTS_MAX ? first << attempt : RETRY_MAX_MS;
+    return pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS;
+}
+
+static bool is_away(const mac_error *error) {
+    return !error || error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE ||
+           error->code == MACULA__V1__ERROR_CODE__TIMED_OUT;
+}
+
+/* A confd that is away is waited for, however long: without it nothing else can be done, either. What it answers is
+ * believed after some attempts; each that it tries and undoes is a generation and a stretch of applying. */
 static void again(upgrader_manager *manager, const mac_error *error) {
+    unsigned attempt = manager->trial.attempts;
+    const char *why = error ? error->message : "no answer";
     if (manager->stopping)
         return;
-    mac_log_warning("the configuration cannot be taken back yet", "reason=" MAC_LOG_Q("%s"),
-                    error ? error->message : "no answer");
-    uv_timer_start(&manager->trial.timer, on_retry, RETRY_MS, 0);
+    manager->trial.attempts += attempt < ATTEMPTS_MAX;
+    if (!is_away(error) && attempt + 1 >= ATTEMPTS_MAX) {
+        finish_without(manager, why);
+        return;
+    }
+    mac_log_warning("the configuration cannot be taken back yet", "reason=" MAC_LOG_Q("%s"), why);
+    uv_timer_start(&manager->trial.timer, on_retry, retry_ms(attempt), 0);
+}
+
+/* It was looked at, or tried and undone: that will not be different in a moment. */
+static bool is_final(const mac_error *error) {
+    return error &&
+           (error->code == MACULA__V1__ERROR_CODE__NOT_FOUND || error->code == MACULA__V1__ERROR_CODE__REJECTED ||
+            error->code == MACULA__V1__ERROR_CODE__INVALID || error->code == MACULA__V1__ERROR_CODE__ROLLED_BACK);
 }
 
 static void on_rolled_back(const Macula__V1__ConfigOutcome *outcome, void *closure_data) {
     upgrader_manager *manager = closure_data;
-    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     const mac_error *error = outcome ? NULL : mac_client_error(&manager->config_control);
     manager->trial.asking = false;
-    if (!record)
+    if (!is_returned(manager))
         return;
-    bool so = outcome || (error && error->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO);
-    bool never =
-        error && (error->code == MACULA__V1__ERROR_CODE__NOT_FOUND || error->code == MACULA__V1__ERROR_CODE__REJECTED ||
-                  error->code == MACULA__V1__ERROR_CODE__INVALID);
-    if (!so && !never) {
+    if (outcome || (error && error->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO))
+        finish(manager);
+    else if (is_final(error))
+        finish_without(manager, error->message);
+    else
         again(manager, error);
-        return;
-    }
-    if (never) {
-        mac_autofree char *reason =
-            mac_asprintf("%s (the configuration of then, generation %llu, could not be taken back: %s)", record->reason,
-                         (unsigned long long)record->generation, error->message);
-        upgrader_trial_set(&record->reason, reason);
-    }
-    finish(manager);
 }
 
 static void on_config(upgrader_manager *manager, uint64_t generation, const mac_error *error, void *data) {
     (void)data;
     Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     manager->trial.asking = false;
-    if (!record)
+    if (!is_returned(manager))
         return;
     /* A change that waits to be confirmed: "back" ends the waiting. */
     bool pending = error && error->code == MACULA__V1__ERROR_CODE__CONFLICT;
@@ -249,7 +288,7 @@ static void on_config(upgrader_manager *manager, uint64_t generation, const mac_
 }
 
 void upgrader_return_connected(upgrader_manager *manager) {
-    if (!manager->trial.record || manager->trial.asking || manager->stopping)
+    if (!is_returned(manager) || manager->trial.asking || manager->stopping)
         return;
     manager->trial.asking = true;
     upgrader_call_config(manager, on_config, NULL);

@@ -60,6 +60,7 @@ static Macula__V1__UpgradeTrialRecord *record_new(const upgrader_slots *slots, c
 }
 
 mac_error *upgrader_stay(upgrader_manager *manager, const upgrader_slots *slots, const char *author) {
+    upgrader_return_cut_short(manager);
     if (manager->trial.record)
         macula__v1__upgrade_trial_record__free_unpacked(manager->trial.record, NULL);
     manager->trial.record = record_new(slots, author);

@@ -80,6 +80,8 @@ static int record_activation(upgrader_manager *manager) {
 /* Takes the record. */
 static mac_error *activate(upgrader_manager *manager, Macula__V1__UpgradeTrialRecord *record, char slot,
                            const mac_boot_verity *verity) {
+    upgrader_return_cut_short(manager);
+    uv_timer_stop(&manager->trial.timer); /* it ran for the record that goes */
     forget(manager);
     manager->trial.record = record;
     record->has_stage = true;

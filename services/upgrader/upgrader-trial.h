@@ -59,6 +59,9 @@ bool upgrader_has_healthd(void);
 /* The version that was tried came back: records why, refuses it, takes the configuration back. */
 void upgrader_return_begin(upgrader_manager *manager, const upgrader_slots *slots);
 void upgrader_return_connected(upgrader_manager *manager);
+/* Another version is about to be activated while the configuration is still to be taken back: it is not, any more, and
+ * the return is recorded. */
+void upgrader_return_cut_short(upgrader_manager *manager);
 /* Why the version on trial may not stay, for a version before that cannot read this store. */
 void upgrader_return_note(upgrader_manager *manager, const Macula__V1__UpgradeTrialRecord *trial);
 void upgrader_return_forget_note(upgrader_manager *manager);

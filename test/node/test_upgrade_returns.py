@@ -109,6 +109,31 @@ class Configurations(UpgradeTest):
             node.reboot()
             self.assertEqual((node.status()["trial"]["version"], node.generation()), ("0.2.0", asked))
 
+    def take_the_room(self, node):
+        """Where room is set aside before a change, there is something else: none is begun."""
+        reserve = node.path("/var/lib/maculaos/generations/reserve")
+        reserve.unlink()
+        reserve.mkdir()
+
+    def test_one_that_never_works_is_given_up(self):
+        with self.node(hold="10m") as node:
+            self.come_back(node, self.take_the_room)
+            node.wait_for_outcome("rolled_back")
+            self.assertRegex(node.status()["last"]["reason"], "could not be taken back: .*reserve")
+
+    def test_an_upgrade_meanwhile_is_not_taken_for_the_return(self):
+        with self.node(hold="10m") as node:
+            self.come_back(node, self.take_the_room, MACULA_UPGRADE_RETRY_MS="2000")
+            node.runner.wait("the configuration cannot be taken back yet")
+            node.upgrade("apply", "--force", "--job", "again").exits(4)
+            node.path("/var/lib/maculaos/generations/reserve").rmdir()  # so that another attempt would succeed
+            self.assertRegex(node.status()["last"]["reason"], "could not be taken back: another version was activated")
+            node.reboot()
+            node.cli("config", "set", "maculaos.upgrade.health_hold", "100ms").ok()
+            node.wait_for_outcome("confirmed")
+            self.assertEqual([(o["state"], o.get("job")) for o in node.history()][0], ("confirmed", "again"))
+            self.assertEqual([o["state"] for o in node.history()], ["confirmed", "rolled_back"])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
