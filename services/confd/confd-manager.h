@@ -55,10 +55,10 @@ struct confd_manager {
     bool stopping;
     uint64_t started_boot_ms;
 
-    uv_timer_t pending_timer; /* runs while a change waits to be confirmed */
-    uv_timer_t link_timer;    /* runs until the bus is there, as long as something waits for it */
-    uv_timer_t watch_timer;   /* see confd-watch.c */
-    uv_timer_t power_timer;   /* runs from a request to stop the node until that happens */
+    uv_timer_t pending_timer;     /* runs while a change waits to be confirmed */
+    uv_timer_t link_timer;        /* runs until the bus is there, as long as something waits for it */
+    uv_timer_t watch_timer;       /* see confd-watch.c */
+    uv_timer_t power_timer;       /* runs from a request to stop the node until that happens */
     const char *power_unrecorded; /* the action that could not be stored, and is done all the same; a literal */
     struct {
         uint64_t ticks;

@@ -58,6 +58,8 @@ static void list_mirrors(const upgrader_manager *manager, mac_strings *ret_mirro
 mac_error *upgrader_find(upgrader_manager *manager, const char *from, upgrader_found callback, void *data,
                          mac_worker **ret_worker) {
     const Macula__V1__UpgradeSection *section = manager->section;
+    if (manager->stopping) /* nobody would wait for the worker */
+        return mac_error_new(MACULA__V1__ERROR_CODE__UNAVAILABLE, NULL, "the upgrader ends: ask again in a moment");
     Macula__V1__UpgradeFindRequest request = MACULA__V1__UPGRADE_FIND_REQUEST__INIT;
     mac_autostrings keys = {0}, mirrors = {0};
     list_keys(manager, &keys);

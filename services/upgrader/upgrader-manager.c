@@ -104,7 +104,7 @@ mac_error *upgrader_manager_start(mac_service *service, void **ret_object) {
 /* ---- the end ---- */
 
 void upgrader_manager_worker_ended(upgrader_manager *manager) {
-    if (manager->stopping && !manager->job.worker && !manager->check.worker)
+    if (manager->stopping && !manager->job.worker && !manager->check.worker && !manager->questions)
         mac_service_stopped(manager->service);
 }
 
@@ -119,6 +119,7 @@ void upgrader_manager_stop(mac_service *service, void *object) {
     upgrader_trial_stop(manager);
     if (manager->check.worker)
         mac_worker_cancel(manager->check.worker);
+    upgrader_methods_stop(manager);
     upgrader_manager_worker_ended(manager);
 }
 

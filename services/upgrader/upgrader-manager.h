@@ -50,9 +50,9 @@ typedef struct upgrader_job {
 typedef struct upgrader_trial {
     Macula__V1__UpgradeTrialRecord *record; /* NULL: none */
     uv_timer_t timer;
-    bool asking;              /* a call is under way */
-    uint64_t deadline_ms;     /* of CLOCK_BOOTTIME; 0: not on trial */
-    uint64_t held_since_ms;   /* without healthd: since when the node answers */
+    bool asking;            /* a call is under way */
+    uint64_t deadline_ms;   /* of CLOCK_BOOTTIME; 0: not on trial */
+    uint64_t held_since_ms; /* without healthd: since when the node answers */
     char *waiting_for;
     unsigned attempts; /* of taking the configuration back */
 } upgrader_trial;
@@ -72,10 +72,11 @@ struct upgrader_manager {
     bool stopping;
     unsigned handles; /* of ours that are not closed yet */
 
-    uv_timer_t link_timer;   /* runs until the bus is there and no event waits */
-    bool planning;           /* somebody waits for a plan */
-    uv_timer_t auto_timer;   /* see upgrader-auto.c */
-    uint64_t auto_looked_ms; /* of upgrader_boot_ms; 0: not in this life */
+    uv_timer_t link_timer;               /* runs until the bus is there and no event waits */
+    bool planning;                       /* somebody waits for a plan */
+    struct upgrader_question *questions; /* of whoever waits for a plan or a look into a directory */
+    uv_timer_t auto_timer;               /* see upgrader-auto.c */
+    uint64_t auto_looked_ms;             /* of upgrader_boot_ms; 0: not in this life */
     upgrader_check check;
     upgrader_job job;
     upgrader_trial trial;
@@ -114,7 +115,7 @@ uint64_t upgrader_settings_ms(const char *duration, uint64_t otherwise);
 typedef void (*upgrader_found)(upgrader_manager *manager, const Macula__V1__UpgradeFound *found, const mac_error *error,
                                void *data);
 /* Asks a worker what the source (or the directory `from`) offers. The callback comes exactly once, if NULL is returned.
- * *ret_worker is for cancelling. */
+ * *ret_worker is for cancelling; whoever asks keeps it, and does so when the service ends. */
 mac_error *upgrader_find(upgrader_manager *manager, const char *from, upgrader_found callback, void *data,
                          mac_worker **ret_worker);
 /* Whether what was found may be applied; `request` NULL: as the policy would. Raises the floor. */
@@ -153,6 +154,8 @@ void upgrader_auto_failed(upgrader_manager *manager, const mac_error *error);
 void upgrader_auto_stop(upgrader_manager *manager);
 
 /* ---- upgrader-methods.c, upgrader-control-methods.c ---- */
+/* The service ends: those who wait get an answer as soon as their workers have ended. */
+void upgrader_methods_stop(upgrader_manager *manager);
 int upgrader_methods_serve(upgrader_manager *manager) MAC_MUST_USE;
 int upgrader_control_methods_serve(upgrader_manager *manager) MAC_MUST_USE;
 /* Owned. */

@@ -130,6 +130,43 @@ static void upgrade_status(Macula__V1__Upgrade_Service *service, const Macula__V
     macula__v1__upgrade_status__free_unpacked(status, NULL);
 }
 
+/* ---- questions that take a worker ---- */
+
+typedef struct upgrader_question {
+    upgrader_manager *manager;
+    mac_request *request;
+    mac_worker *worker; /* at each moment one runs; NULL: it could not be started, and the question ends */
+    Macula__V1__UpgradeFound *found;
+    struct upgrader_question *next;
+} question;
+
+static question *question_new(upgrader_manager *manager, mac_request *request) {
+    question *q = mac_calloc(1, sizeof *q);
+    *q = (question){.manager = manager, .request = request, .next = manager->questions};
+    manager->questions = q;
+    return q;
+}
+
+/* error (taken) NULL: it was answered. */
+static void question_end(question *q, mac_error *error) {
+    upgrader_manager *manager = q->manager;
+    question **place = &manager->questions;
+    while (*place != q)
+        place = &(*place)->next;
+    *place = q->next;
+    if (error)
+        mac_request_fail_error(q->request, error);
+    if (q->found)
+        macula__v1__upgrade_found__free_unpacked(q->found, NULL);
+    free(q);
+    upgrader_manager_worker_ended(manager);
+}
+
+void upgrader_methods_stop(upgrader_manager *manager) {
+    for (question *q = manager->questions; q; q = q->next)
+        mac_worker_cancel(q->worker);
+}
+
 /* ---- Check ---- */
 
 /* A directory is only for whoever could read it anyway: the administrator. */
@@ -156,19 +193,19 @@ static mac_error *judge_from(upgrader_manager *manager, const Macula__V1__Upgrad
 
 static void on_directory(upgrader_manager *manager, const Macula__V1__UpgradeFound *found, const mac_error *error,
                          void *data) {
-    mac_request *request = data;
+    question *q = data;
     if (error) {
-        mac_request_fail_error(request, mac_error_copy(error));
+        question_end(q, mac_error_copy(error));
         return;
     }
     mac_autoptr(mac_error) obstacle =
-        judge_from(manager, found, ((const Macula__V1__UpgradeCheckRequest *)mac_request_input(request))->from);
+        judge_from(manager, found, ((const Macula__V1__UpgradeCheckRequest *)mac_request_input(q->request))->from);
     Macula__V1__UpgradeRelease *release = upgrader_release_message(manager, found, obstacle);
-    if (obstacle && obstacle->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO)
-        mac_request_fail_error(request, mac_take(&obstacle));
-    else
-        mac_request_answer(request, &release->base);
+    bool nothing = obstacle && obstacle->code == MACULA__V1__ERROR_CODE__NOTHING_TO_DO;
+    if (!nothing)
+        mac_request_answer(q->request, &release->base);
     macula__v1__upgrade_release__free_unpacked(release, NULL);
+    question_end(q, nothing ? mac_take(&obstacle) : NULL);
 }
 
 static void upgrade_check(Macula__V1__Upgrade_Service *service, const Macula__V1__UpgradeCheckRequest *input,
@@ -182,10 +219,10 @@ static void upgrade_check(Macula__V1__Upgrade_Service *service, const Macula__V1
         upgrader_check_start(manager, request);
         return;
     }
-    mac_worker *worker;
-    mac_error *error = upgrader_find(manager, input->from, on_directory, request, &worker);
+    question *q = question_new(manager, request);
+    mac_error *error = upgrader_find(manager, input->from, on_directory, q, &q->worker);
     if (error)
-        mac_request_fail_error(request, error);
+        question_end(q, error);
 }
 
 /* ---- History ---- */
@@ -201,12 +238,6 @@ static void upgrade_history(Macula__V1__Upgrade_Service *service, const Macula__
 }
 
 /* ---- Plan ---- */
-
-typedef struct question {
-    upgrader_manager *manager;
-    mac_request *request;
-    Macula__V1__UpgradeFound *found;
-} question;
 
 static void answer_plan(const question *q, const Macula__V1__UpgradeWritten *written) {
     upgrader_manager *manager = q->manager;
@@ -231,13 +262,9 @@ static void answer_plan(const question *q, const Macula__V1__UpgradeWritten *wri
     macula__v1__upgrade_release__free_unpacked(plan.release, NULL);
 }
 
-static void question_end(question *q, mac_error *error) {
+static void plan_end(question *q, mac_error *error) {
     q->manager->planning = false;
-    if (error)
-        mac_request_fail_error(q->request, error);
-    if (q->found)
-        macula__v1__upgrade_found__free_unpacked(q->found, NULL);
-    free(q);
+    question_end(q, error);
 }
 
 static void on_planned(mac_worker *worker, const ProtobufCMessage *output, const mac_error *error, void *data) {
@@ -245,7 +272,7 @@ static void on_planned(mac_worker *worker, const ProtobufCMessage *output, const
     question *q = data;
     if (!error)
         answer_plan(q, (const Macula__V1__UpgradeWritten *)output);
-    question_end(q, error ? mac_error_copy(error) : NULL);
+    plan_end(q, error ? mac_error_copy(error) : NULL);
 }
 
 static mac_error *plan_found(question *q) {
@@ -255,7 +282,6 @@ static mac_error *plan_found(question *q) {
     if (error)
         return error;
     upgrader_write write;
-    mac_worker *worker;
     upgrader_write_fill(manager, &slots, q->found, false, &write);
     int result = mac_worker_start(&(mac_worker_options){.loop = manager->loop,
                                                         .program = UPGRADER_WORKER,
@@ -265,7 +291,7 @@ static mac_error *plan_found(question *q) {
                                                         .timeout_ms = PLAN_TIMEOUT_MS,
                                                         .on_end = on_planned,
                                                         .data = q},
-                                  &worker);
+                                  &q->worker);
     upgrader_write_deinit(&write);
     return result < 0 ? mac_error_from_errno(result, UPGRADER_WORKER " cannot be started") : NULL;
 }
@@ -280,7 +306,7 @@ static void on_plan_found(upgrader_manager *manager, const Macula__V1__UpgradeFo
         obstacle = plan_found(q);
     }
     if (obstacle)
-        question_end(q, obstacle);
+        plan_end(q, obstacle);
 }
 
 static void upgrade_plan(Macula__V1__Upgrade_Service *service, const Macula__V1__UpgradePlanRequest *input,
@@ -296,13 +322,11 @@ static void upgrade_plan(Macula__V1__Upgrade_Service *service, const Macula__V1_
         return;
     }
     manager->planning = true;
-    question *q = mac_calloc(1, sizeof *q);
-    *q = (question){.manager = manager, .request = request};
-    mac_worker *worker;
+    question *q = question_new(manager, request);
     mac_error *error =
-        upgrader_find(manager, input->from && *input->from ? input->from : NULL, on_plan_found, q, &worker);
+        upgrader_find(manager, input->from && *input->from ? input->from : NULL, on_plan_found, q, &q->worker);
     if (error)
-        question_end(q, error);
+        plan_end(q, error);
 }
 
 int upgrader_methods_serve(upgrader_manager *manager) {

@@ -14,7 +14,8 @@
 #define CAUSE(name) MACULA__V1__UPGRADE_OUTCOME__CAUSE__##name
 #define RETRY_FIRST_MS 2000u /* the pauses between attempts double */
 #define RETRY_MAX_MS 300000u
-#define ATTEMPTS_MAX 6u /* of taking the configuration back; then the version that came back goes on with what is there */
+#define ATTEMPTS_MAX                                                                                                   \
+    6u /* of taking the configuration back; then the version that came back goes on with what is there */
 #define NOTE_FILE UPGRADER_STATE_DIR "/unwanted"
 #define NOTE_MAX 65536u
 

@@ -2,6 +2,7 @@
 """What the node applies by itself, and what it remembers of what people have decided."""
 import datetime
 import os
+import signal
 import unittest
 
 from upgrade_harness import BIN, FIRST, Background, ReleaseServer, UpgradeTest, make_release
@@ -158,6 +159,38 @@ class Sources(UpgradeTest):
             first.process.wait(30)
             first.close()
             node.upgrade("plan").ok()
+
+    def test_an_upgrader_that_ends_while_it_is_asked_leaves_in_order(self):
+        """It waits for its workers: what comes of them would be nobody's memory any more."""
+        for asked, stalled in (("check", "release.json"), ("plan", "release.json"), ("plan", "*.chunks")):
+            with self.subTest(asked, stalled=stalled), self.node() as node:
+                node.stop()
+                node.start(MALLOC_PERTURB_="85")
+                self.server.reached.clear()
+                self.server.released.clear()
+                self.server.fault(stalled, times=1, cut=1, stall=30)
+                with Background(BIN / "maculaos", "upgrade", asked, "--timeout", "10s", env=node.env) as question:
+                    self.assertTrue(self.server.reached.wait(30))
+                    os.kill(node.pids()["upgrader"], signal.SIGTERM)
+                    question.process.wait(30)  # it is answered, at the latest when its upgrader leaves the bus
+                    self.server.heal()
+                    self.assertRegex(node.runner.wait("unit=upgrader state=(waiting|stopped|failed|restart)").string, "why=.*ended")
+
+    def test_an_upgrader_that_ends_while_a_directory_is_looked_into_leaves_in_order(self):
+        with self.node() as node:
+            node.stop()
+            released = node.path("/released")
+            os.mkfifo(released)
+            node.write("/bin/gpgv", f"#!/bin/sh\n: >{node.path('/looked')}\nexec cat {released}\n")
+            node.path("/bin/gpgv").chmod(0o755)
+            node.start(MALLOC_PERTURB_="85", PATH=f"{node.path('/bin')}:{os.environ['PATH']}")
+            with Background(BIN / "maculaos", "upgrade", "check", "--from", self.served / "v0.2.0", "--timeout", "10s",
+                            env=node.env) as question:
+                self.assertTrue(node.until(node.path("/looked").exists))
+                os.kill(node.pids()["upgrader"], signal.SIGTERM)
+                question.process.wait(30)
+                os.close(os.open(released, os.O_RDWR))
+                self.assertRegex(node.runner.wait("unit=upgrader state=(waiting|stopped|failed|restart)").string, "why=.*ended")
 
     def test_a_mirror_stands_in_for_a_wrong_image(self):
         with ReleaseServer(self.served) as mirror, self.node(more=f"delta: false\nmirrors: [{mirror.url}v0.2.0/]") as node:
