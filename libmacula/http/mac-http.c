@@ -20,6 +20,7 @@
 #define NO_LIMIT_MS (30u * 24 * 3600 * 1000)
 
 #define INVALID MACULA__V1__ERROR_CODE__INVALID
+#define UNSUPPORTED MACULA__V1__ERROR_CODE__UNSUPPORTED
 #define UNAVAILABLE MACULA__V1__ERROR_CODE__UNAVAILABLE
 #define DENIED MACULA__V1__ERROR_CODE__DENIED
 #define NOT_FOUND MACULA__V1__ERROR_CODE__NOT_FOUND
@@ -153,8 +154,7 @@ static mac_error *ended_error(const request *r, CURLcode code) {
     if (r->stopped)
         return mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "%s: ended by the receiver", r->shown);
     if (r->wrong_part)
-        return mac_error_new(r->status == 200 ? MACULA__V1__ERROR_CODE__UNSUPPORTED : INVALID, NULL, "%s: %s sends %s",
-                             r->shown, r->host, r->wrong_part);
+        return mac_error_new(UNSUPPORTED, NULL, "%s: %s sends %s", r->shown, r->host, r->wrong_part);
     if (r->too_large && r->options->on_body)
         return mac_error_new(EXHAUSTED, NULL, "%s: the answer is longer than was announced", r->shown);
     if (r->too_large || code == CURLE_FILESIZE_EXCEEDED)
@@ -167,6 +167,23 @@ static mac_error *ended_error(const request *r, CURLcode code) {
                              "%s: the proxy does not connect to %s (HTTP %ld); check https_proxy and its credentials",
                              r->shown, r->host, connect_status);
     return NULL;
+}
+
+static mac_error *broke_off(const request *r) {
+    return mac_error_new(UNAVAILABLE, NULL, "%s: %s broke the connection off before the answer was complete", r->shown,
+                         r->host);
+}
+
+/* libcurl has one code for a handshake that failed and for a connection that was lost meanwhile. Only of the former
+ * does the TLS library itself have something to say; its words for an end without a farewell are the latter. */
+static bool tls_refused(const request *r) {
+    return strstr(r->reason, "routines:") && !strstr(r->reason, "unexpected eof");
+}
+
+static mac_error *no_tls(const request *r) {
+    bool old = strstr(r->reason, "protocol version") || strstr(r->reason, "unsupported protocol");
+    return mac_error_new(INVALID, NULL, "%s: no TLS connection with %s (%s); %s", r->shown, r->host, r->reason,
+                         old ? "TLS 1.2 or later is needed" : "check that it serves https on this port, and how");
 }
 
 /* A connection that was not there, or not to its end: it may be the next time. NULL: another failure. */
@@ -196,8 +213,9 @@ static mac_error *connection_error(const request *r, CURLcode code) {
     case CURLE_PARTIAL_FILE:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
-        return mac_error_new(UNAVAILABLE, NULL, "%s: %s broke the connection off before the answer was complete",
-                             r->shown, r->host);
+        return broke_off(r);
+    case CURLE_SSL_CONNECT_ERROR:
+        return tls_refused(r) ? NULL : broke_off(r);
     default:
         return NULL;
     }
@@ -223,8 +241,7 @@ static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_agai
         return mac_error_new(INVALID, NULL, "%s: the CA file %s cannot be read; expected certificates in PEM form",
                              r->shown, r->options->ca_file ? r->options->ca_file : "of the system");
     case CURLE_SSL_CONNECT_ERROR:
-        return mac_error_new(INVALID, NULL, "%s: no TLS connection with %s (%s); TLS 1.2 or later is needed", r->shown,
-                             r->host, *r->reason ? r->reason : curl_easy_strerror(code));
+        return no_tls(r);
     default:
         return mac_error_new(INVALID, NULL, "%s: %s", r->shown, curl_easy_strerror(code));
     }
@@ -232,6 +249,9 @@ static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_agai
 
 static mac_error *status_error(const request *r, long status, bool *ret_again) {
     *ret_again = status >= 500;
+    if (status == 416 && r->options->length)
+        return mac_error_new(UNSUPPORTED, NULL, "%s: %s does not have the part that was asked for (HTTP 416)", r->shown,
+                             r->host);
     if (status == 404 || status == 410)
         return mac_error_new(NOT_FOUND, NULL, "%s: %s has no such thing (HTTP %ld); check the path", r->shown, r->host,
                              status);

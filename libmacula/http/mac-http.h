@@ -28,7 +28,8 @@ typedef struct mac_http_options {
      * pieces knows how far it came. Without a timeout_ms there is no time limit then, only stall_ms. */
     bool (*on_body)(const void *data, size_t length, void *data_of_caller);
     void *data;
-    uint64_t first, length; /* only this part of the body; length 0: all. UNSUPPORTED: the server does not send parts */
+    uint64_t first, length; /* only this part of the body; length 0: all. UNSUPPORTED: the server does not
+                             * send parts, or not the one that was asked for; nothing of it came */
     uint64_t total;         /* what the whole body must have, to be sure of a part; 0: any */
     uint64_t bandwidth;     /* bytes a second; 0: no limit */
     unsigned stall_ms;      /* nothing came for so long: UNAVAILABLE; whole seconds; 0: 30 s with on_body */
@@ -43,7 +44,8 @@ typedef struct mac_http_response {
 
 /* NULL and a response (304 is one: its body is empty), or the error: UNAVAILABLE (name, connection, 429, 5xx),
  * NOT_FOUND (404, 410), DENIED (401, 403, 407), INVALID (URL, certificate, redirect, other answers), TIMED_OUT,
- * EXHAUSTED (limit). Proxies from the environment (http_proxy, https_proxy, no_proxy). */
+ * EXHAUSTED (limit), UNSUPPORTED (a part was asked for). A connection that is lost while TLS is agreed on is
+ * UNAVAILABLE like any other. Proxies from the environment (http_proxy, https_proxy, no_proxy). */
 mac_error *mac_http_get(const mac_http_options *options, mac_http_response *ret_response);
 
 /* Posts a body and takes the answer. An answer of the 4xx is a response, too, with its body, but for 407 and 429:

@@ -3,13 +3,18 @@
 Usage: test-http-server.py [CERTIFICATE KEY]   (with them: TLS)
 """
 import http.server
+import re
+import socket
 import ssl
+import struct
 import sys
 import threading
 import urllib.parse
 
 over = threading.Event()
 seen = {}
+handshakes = []  # what becomes of the next ones after the client's first words: "reset", "end", "old" (an alert)
+begun = 0
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -40,6 +45,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"ten bytes.")
         self.close_connection = True
 
+    def part(self, kind, first, last):
+        """Of a hundred bytes."""
+        said = {"honest": f"bytes {first}-{last}/100", "other": "bytes 0-9/100", "shorter": f"bytes {first}-{last - 1}/100",
+                "total": f"bytes {first}-{last}/99", "garbage": "all of them"}.get(kind)
+        if kind == "all":
+            self.answer(200, b"x" * 100)
+        elif kind == "beyond":
+            self.answer(416, b"no such bytes", Content_Range="bytes */100")
+        elif said:
+            self.answer(206, b"x" * (last + 1 - first), Content_Range=said)
+        else:
+            self.answer(206, b"x" * (last + 1 - first))
+
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
         seen[url.path] = seen.get(url.path, 0) + 1
@@ -65,6 +83,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, b"whole")
         elif name in ("broken", "broken-once"):
             self.cut_short()
+        elif name == "part":
+            self.part(rest, *map(int, re.findall(r"\d+", self.headers["Range"])))
+        elif name == "handshakes":  # handshakes/reset/N: of the next N connections; this one ends
+            kind, times = rest.split("/")
+            handshakes.extend([kind] * int(times))
+            self.close_connection = True
+            self.answer(200, b"armed")
+        elif name == "begun":
+            self.answer(200, str(begun).encode())
         elif name == "count":
             self.answer(200, str(seen.get("/" + rest, 0)).encode())
         elif name == "size":
@@ -90,15 +117,36 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
+    secure = None
+
     def handle_error(self, request, client_address):
         pass
+
+    def finish_request(self, request, client_address):
+        """In the connection's own thread: one that is slow to greet keeps nobody else waiting."""
+        global begun
+        begun += 1
+        if self.secure and handshakes:
+            kind = handshakes.pop(0)
+            request.recv(1 << 16)
+            if kind == "reset":
+                request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if kind == "old":
+                request.sendall(bytes.fromhex("15 0303 0002 02 46"))  # fatal: protocol_version
+            request.close()
+            return
+        if not self.secure:
+            super().finish_request(request, client_address)
+            return
+        with self.secure.wrap_socket(request, server_side=True) as channel:
+            super().finish_request(channel, client_address)
 
 
 server = Server(("127.0.0.1", 0), Handler)
 if len(sys.argv) > 2:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(sys.argv[1], sys.argv[2])
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.secure = context
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_address[1], flush=True)
 sys.stdin.read()

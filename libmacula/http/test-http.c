@@ -216,6 +216,11 @@ static void a_body_is_bounded_whether_announced_or_not(void **state) {
     assert_refused(get("/announced", (mac_http_options){.limit = 100000}), MACULA__V1__ERROR_CODE__EXHAUSTED, "bytes");
 }
 
+static void assert_asked(const char *path, const char *times) {
+    mac_autofree char *count = mac_asprintf("/count/%s", path);
+    assert_body(get(count, (mac_http_options){0}), times);
+}
+
 static bool count(const void *data, size_t length, void *counted) {
     (void)data;
     *(size_t *)counted += length;
@@ -231,6 +236,29 @@ static void a_limit_of_bandwidth_holds_from_the_first_second(void **state) {
     assert_null(get("/size/600000", (mac_http_options){.on_body = count, .data = &length, .bandwidth = 400000}));
     assert_int_equal(length, 600000);
     assert_true(mac_now_ms() - began >= 700);
+}
+
+static mac_error *get_part(const char *kind, size_t *counted) {
+    mac_autofree char *path = mac_asprintf("/part/%s", kind);
+    *counted = 0;
+    return get(path, (mac_http_options){
+                         .on_body = count, .data = counted, .first = 40, .length = 60, .total = 100, .retries = 1});
+}
+
+/* Whoever cannot go on from the middle begins anew: nothing of another part is handed on. */
+static void a_part_is_the_one_that_was_asked_for(void **state) {
+    (void)state;
+    need_server();
+    size_t length;
+    assert_null(get_part("honest", &length));
+    assert_int_equal(length, 60);
+    static const char *const others[] = {"all", "other", "shorter", "total", "garbage", "unsaid", "beyond"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(others); i++) {
+        assert_refused(get_part(others[i], &length), MACULA__V1__ERROR_CODE__UNSUPPORTED, "127.0.0.1");
+        assert_int_equal(length, 0);
+    }
+    assert_asked("part/other", "1"); /* it would be the same again */
+    assert_refused(get("/status/416", (mac_http_options){0}), MACULA__V1__ERROR_CODE__INVALID, "HTTP 416");
 }
 
 static void a_server_that_stalls_is_left(void **state) {
@@ -253,11 +281,6 @@ static void each_refusal_has_its_code(void **state) {
         {"/status/500", MACULA__V1__ERROR_CODE__UNAVAILABLE}, {"/status/418", MACULA__V1__ERROR_CODE__INVALID}};
     for (size_t i = 0; i < MAC_ARRAY_SIZE(cases); i++)
         assert_refused(get(cases[i].path, (mac_http_options){0}), cases[i].code, "127.0.0.1");
-}
-
-static void assert_asked(const char *path, const char *times) {
-    mac_autofree char *count = mac_asprintf("/count/%s", path);
-    assert_body(get(count, (mac_http_options){0}), times);
 }
 
 static void what_may_pass_is_tried_again(void **state) {
@@ -353,6 +376,40 @@ static void a_certificate_is_verified(void **state) {
     assert_refused(get_url(not_tls, (mac_http_options){0}), MACULA__V1__ERROR_CODE__INVALID, "TLS");
 }
 
+static mac_error *get_secure_again(const char *path, unsigned retries) {
+    mac_autofree char *url = mac_asprintf("https://localhost:%d%s", secure.port, path);
+    mac_autofree char *ca = in_directory("ca.pem");
+    return get_url(url, (mac_http_options){.ca_file = ca, .retries = retries});
+}
+
+/* Neither says anything about what the server can do: the connection was lost, only earlier than usual. */
+static void a_connection_lost_during_the_handshake_is_tried_again(void **state) {
+    (void)state;
+    need_tls();
+    static const char *const kinds[] = {"/handshakes/reset/2", "/handshakes/end/2"};
+    for (size_t i = 0; i < MAC_ARRAY_SIZE(kinds); i++) {
+        assert_body(get_secure_again(kinds[i], 0), "armed");
+        assert_body(get_secure_again("/ok", 2), "hello");
+        assert_body(get_secure_again(kinds[i], 0), "armed");
+        assert_refused(get_secure_again("/ok", 1), MACULA__V1__ERROR_CODE__UNAVAILABLE, "broke the connection off");
+    }
+}
+
+/* Who speaks no TLS, or one that is too old, will not speak another in a second either. */
+static void what_tls_refuses_is_not_tried_again(void **state) {
+    (void)state;
+    need_tls();
+    assert_null(get("/begun", (mac_http_options){0}));
+    unsigned before = (unsigned)strtoul(response.body, NULL, 10);
+    mac_autofree char *not_tls = mac_asprintf("https://localhost:%d/ok", plain.port);
+    assert_refused(get_url(not_tls, (mac_http_options){.retries = 3}), MACULA__V1__ERROR_CODE__INVALID,
+                   "check that it serves https");
+    assert_null(get("/begun", (mac_http_options){0}));
+    assert_in_range(strtoul(response.body, NULL, 10), before + 1, before + 2);
+    assert_body(get_secure_again("/handshakes/old/1", 0), "armed");
+    assert_refused(get_secure_again("/ok", 3), MACULA__V1__ERROR_CODE__INVALID, "TLS 1.2 or later is needed");
+}
+
 static void https_never_leads_to_http(void **state) {
     (void)state;
     need_tls();
@@ -377,6 +434,7 @@ int main(void) {
         cmocka_unit_test(a_url_is_http_or_https),
         cmocka_unit_test(a_body_is_bounded_whether_announced_or_not),
         cmocka_unit_test(a_limit_of_bandwidth_holds_from_the_first_second),
+        cmocka_unit_test(a_part_is_the_one_that_was_asked_for),
         cmocka_unit_test(a_server_that_stalls_is_left),
         cmocka_unit_test(each_refusal_has_its_code),
         cmocka_unit_test(what_may_pass_is_tried_again),
@@ -385,6 +443,8 @@ int main(void) {
         cmocka_unit_test(credentials_are_sent_and_never_shown),
         cmocka_unit_test(a_proxy_of_the_environment_is_used),
         cmocka_unit_test(a_certificate_is_verified),
+        cmocka_unit_test(a_connection_lost_during_the_handshake_is_tried_again),
+        cmocka_unit_test(what_tls_refuses_is_not_tried_again),
         cmocka_unit_test(https_never_leads_to_http),
     };
     int failed = cmocka_run_group_tests(tests, set_up, tear_down);

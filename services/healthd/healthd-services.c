@@ -38,7 +38,7 @@ static void note_deaths(healthd_manager *manager, healthd_check *check, const Ma
         return;
     bool runs = unit->state != STATE(waiting) && unit->state != STATE(failed);
     mac_autofree char *text =
-        mac_asprintf("died (%s); %u times within the hour", runs || !unit->message ? "runs again" : unit->message,
+        mac_asprintf("died (%s); deaths within the hour: %u", runs || !unit->message ? "runs again" : unit->message,
                      healthd_check_deaths(check, now));
     healthd_manager_tell(manager, TELL(death), check->name, NULL, NULL, text);
     healthd_kept_save(manager);

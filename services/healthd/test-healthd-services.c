@@ -220,8 +220,8 @@ static void a_service_that_dies_and_comes_back_begins_the_hold_anew_and_is_named
     assert_int_equal(s->manager.gate.since_boot, now);
     mac_autostrings named = deaths_in_history(s);
     assert_int_equal(named.count, 2);
-    assert_string_equal(named.items[0], "service.netd died (runs again); 2 times within the hour");
-    assert_string_equal(named.items[1], "service.netd died (killed by signal 6 (Aborted)); 1 times within the hour");
+    assert_string_equal(named.items[0], "service.netd died (runs again); deaths within the hour: 2");
+    assert_string_equal(named.items[1], "service.netd died (killed by signal 6 (Aborted)); deaths within the hour: 1");
     scene_free(s);
 }
 

@@ -23,7 +23,7 @@ class Suite(unittest.TestCase):
             watch.expect(what="death", name="service.confd")
             history = node.cli("health", "history", "--check", "service.confd", "-o", "json").json()
             self.assertEqual([(entry["what"], entry["message"]) for entry in history["entries"]],
-                             [("death", "died (killed by signal 9 (Killed)); 1 times within the hour")])
+                             [("death", "died (killed by signal 9 (Killed)); deaths within the hour: 1")])
 
     def test_a_service_whose_work_is_done_is_well(self):
         configured = Node(config="hostname: done\n")

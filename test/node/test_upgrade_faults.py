@@ -157,15 +157,29 @@ class Servers(UpgradeTest):
         with self.node(more="delta: false") as node:
             self.apply(node)
 
-    def test_garbage_ranges_are_not_believed(self):
-        self.server.fault("*.slot", times=1, cut=300000)
-        self.server.fault("*.slot", times=2, range="bytes 0-99/100")
+    def test_who_sends_other_parts_than_were_asked_for_is_asked_for_all_of_it(self):
+        """Its answers never get better: what is here already of the image must not keep the upgrade from ending."""
+        for name, wrong in (("garbage", {"range": "bytes 0-99/100"}), ("416", {"part_status": 416})):
+            with self.subTest(name):
+                self.server.faults.clear()
+                self.server.requests.clear()
+                self.server.fault("*.slot", times=1, cut=300000)
+                self.server.fault("*.slot", times=None, **wrong)
+                with self.node(more="delta: false") as node:
+                    self.apply(node)
+                    first, part, last = [r for _, r in self.server.asked_for("*.slot")]
+                    self.assertEqual((first, last), (None, None))
+                    self.assertRegex(part, "^bytes=[1-9]")
+
+    def test_a_server_whose_parts_are_always_wrong_and_whose_link_always_breaks_is_given_up(self):
+        self.server.fault("*.slot", times=None, cut=300000, range="bytes 0-99/100")
         with self.node(more="delta: false") as node:
-            result = node.upgrade("apply")
-            self.assertRegex(result.err, "another part")
+            self.assertRegex(self.apply(node, 1).err, "another part")
             self.assert_untouched(node)
             self.server.heal()
+            self.server.requests.clear()
             self.apply(node)
+            self.assertEqual([r for _, r in self.server.asked_for("*.slot")], [None], "none of it was worth keeping")
 
     def test_a_server_without_ranges_is_good_enough_until_something_breaks(self):
         self.server.ranges = False
@@ -228,6 +242,19 @@ class Servers(UpgradeTest):
                 if code == 5:
                     self.assertRegex(result.err, "certificate")
                     self.assert_untouched(node)
+
+    def test_a_connection_that_is_reset_during_the_handshake_is_tried_again(self):
+        key, certificate = self.work / "reset.key", self.work / "reset.crt"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                        "-subj", "/CN=here", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+                       check=True, capture_output=True)
+        with self.node() as node, ReleaseServer(self.served, certificate=(certificate, key)) as server:
+            node.write("/etc/macula/ca.pem", certificate.read_text())
+            node.cli("config", "set", "maculaos.upgrade.ca_cert", "/etc/macula/ca.pem").ok()
+            node.cli("config", "set", "maculaos.upgrade.url", f"{server.url}v0.2.0/").ok()
+            server.resets = 2
+            self.apply(node)
+            self.assertEqual(server.resets, 0)
 
     def test_two_applies_at_once_are_one(self):
         with self.node() as node:

@@ -13,7 +13,9 @@ import http.server
 import json
 import pathlib
 import re
+import socket
 import ssl
+import struct
 import threading
 import urllib.parse
 
@@ -85,6 +87,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "status" in what:
             self._plain(what["status"], b"no")
             return
+        if "part_status" in what and first is not None:
+            self._plain(what["part_status"], b"no")
+            return
         if "redirect" in what:
             self._plain(302, b"", Location=what["redirect"] or self.path)
             return
@@ -127,6 +132,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
+    secure = None  # the context of TLS
+
+    def finish_request(self, request, client_address):
+        """In the connection's own thread; the handshake, too."""
+        with self.owner.lock:
+            self.owner.connections += 1
+            reset = self.owner.resets > 0
+            self.owner.resets -= reset
+        if reset:
+            request.recv(1 << 16)  # the client's first words
+            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            request.close()
+            return
+        if not self.secure:
+            super().finish_request(request, client_address)
+            return
+        with self.secure.wrap_socket(request, server_side=True) as channel:
+            super().finish_request(channel, client_address)
+
     def handle_error(self, request, client_address):
         """Clients that hang up are what is tested."""
 
@@ -136,6 +160,7 @@ class ReleaseServer:
         self.directory = pathlib.Path(directory)
         self.faults, self.requests, self.ranges = [], [], True
         self.authorized = set()  # paths that somebody with a name and password asked for
+        self.connections, self.resets = 0, 0  # those that came; of the next ones, so many are reset after the client's first words
         self.missing = 404  # what is answered for files that are not there; 403, as object stores do
         self.first_releases = []  # what GitHub's API lists before the directories
         self.lock, self.reached, self.released = threading.Lock(), threading.Event(), threading.Event()
@@ -146,14 +171,14 @@ class ReleaseServer:
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            self.server.secure = context
             scheme = "https"
         self.port = self.server.server_address[1]
         self.url = f"{scheme}://127.0.0.1:{self.port}/"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
 
     def fault(self, pattern, times=1, **what):
-        """status=N · redirect=URL (None: to itself) · cut=BYTES [stall=SECONDS] · longer=BYTES · range=TEXT · change=BYTE"""
+        """status=N · part_status=N (when a part is asked for) · redirect=URL (None: to itself) · cut=BYTES [stall=SECONDS] · longer=BYTES · range=TEXT · change=BYTE"""
         with self.lock:
             self.faults.append(Fault(pattern, times, **what))
 
