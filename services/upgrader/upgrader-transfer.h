@@ -23,8 +23,8 @@ typedef struct upgrader_transfer {
 /* false: it cannot be taken; the transfer ends with CANCELLED. */
 typedef bool (*upgrader_piece)(const void *data, size_t length, void *user);
 
-/* `length` bytes from `first` on. NULL, or the error of the first place. UNSUPPORTED: no place sends parts, or the right
- * ones. */
+/* `length` bytes from `first` on. NULL, or the error of the first place. UNSUPPORTED: no place sends parts, or the
+ * right ones. */
 mac_error *upgrader_transfer_part(upgrader_transfer *transfer, uint64_t first, uint64_t length, upgrader_piece piece,
                                   void *user);
 /* A whole small file from one place. */
