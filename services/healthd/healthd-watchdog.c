@@ -300,11 +300,17 @@ void healthd_watchdog_consider(healthd_manager *manager) {
     manager->turn_boot = next_turn(manager, now);
 }
 
+/* Asked by way of the node, or of init, which ends the node first and then the rest of the system. */
+static bool goes_down(const healthd_manager *manager) {
+    struct stat st;
+    return manager->going_down || mac_fs_stat(manager->root, HEALTHD_GOING_DOWN_FILE, &st) == 0;
+}
+
 void healthd_watchdog_end(healthd_manager *manager) {
     unsigned taken;
     if (!manager->watchdog.open)
         return;
-    if (!manager->going_down) {
+    if (!goes_down(manager)) {
         (void)!healthd_sys_watchdog_feed(manager->sys);
         close_device(manager, true);
         return;

@@ -17,6 +17,8 @@
 #define HEALTHD_WELL_MS 600000   /* not `failed` for so long: earlier starts are forgotten */
 #define HEALTHD_RETRY_MS 30000   /* until the device, or counting, is tried again */
 #define HEALTHD_GOING_DOWN_S 180 /* the machine's time to go down once it was asked to */
+/* There when init takes the system down, which ends the node first. */
+#define HEALTHD_GOING_DOWN_FILE "/run/macula/going-down"
 
 /* Makes it so as the plan says; also after each change of the configuration. */
 void healthd_watchdog_apply(healthd_manager *manager);

@@ -245,6 +245,11 @@ class Watchdog(HealthCase):
         self.node.stop()
         self.assertEqual(self.record()[-2:], ["watchdog timeout 180", "watchdog close armed"])
 
+    def test_a_machine_that_init_takes_down_keeps_it_armed(self):
+        self.node.write("/run/macula/going-down", "")
+        self.node.stop()
+        self.assertEqual(self.record()[-2:], ["watchdog timeout 180", "watchdog close armed"])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

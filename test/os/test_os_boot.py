@@ -69,8 +69,16 @@ class Boot(OsTest):
         with self.bus(machine) as bus:
             self.assertEqual(bus.json(NODE)["hostname"], "given")
         self.assertEqual(self.ssh(machine.ports["ssh"], self.folder / "ssh", "id", "-un"), "macula")
+        # What was started without OpenRC it can stop and start again, as healthd, confd and a person ask it to.
+        for service in ("dropbear", "network", "macula"):
+            machine.console.ok(f"doas rc-service {service} restart", 120)
+        self.assertEqual(self.ssh(machine.ports["ssh"], self.folder / "ssh", "id", "-un"), "macula")
+        with self.bus(machine) as bus:
+            self.assertEqual(bus.json(NODE)["hostname"], "given")
+        machine.console.ok("doas sh -c ': >/var/log/messages'")
         machine.console.line("doas poweroff || poweroff")
         self.assertEqual(machine.wait_end(), "off")
+        self.assertNotIn("ERROR:", machine.console.text)
         self.assertEqual(disk.data_check(), "")
         other = Key.new()
         machine = self.machine(disk, self.medium("later", other, "hostname: later\n"), name="second")
@@ -79,6 +87,9 @@ class Boot(OsTest):
             self.assertEqual(bus.json(NODE)["hostname"], "given")
         with self.assertRaises(ConnectionError):
             Bus(machine.ports["bus"], other.seed)
+        # The node was not killed with everything else: it ended its units and its bus while the others still ran.
+        log = self.ssh(machine.ports["ssh"], self.folder / "ssh", "doas", "cat", "/var/log/messages")
+        self.assertRegex(log, r"(?s)stopping /usr/bin/maculaos.*Server Exiting.*stopping /usr/sbin/dropbear")
 
     def ssh(self, port, key, *words):
         """What a command says over the network; waits for the server, which may still be starting."""
