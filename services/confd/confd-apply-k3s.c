@@ -12,8 +12,9 @@
 #define DIRECTORY "/etc/rancher/k3s"
 #define CONFIG DIRECTORY "/config.yaml"
 #define ROLE DIRECTORY "/role"     /* "server", "agent", or "none": not to be started */
-#define AIRGAP DIRECTORY "/airgap" /* exists: import the images of the system before k3s starts */
+#define AIRGAP DIRECTORY "/airgap" /* exists: the images of the system are offered to k3s when it starts */
 #define SERVICE "/etc/init.d/k3s"
+#define SERVICE_LIMIT_MS 120000
 
 static const char *const paths[] = {"maculaos.k3s",
                                     "maculaos.k3s_args",
@@ -245,29 +246,57 @@ static int inspect(const confd_context *context, confd_findings *findings) {
 
 /* ---- apply ---- */
 
-/* Restarts k3s if it is a service that runs; in the boot phase it has not started yet. */
-static bool must_restart(const confd_context *context) {
+static bool exists(const confd_context *context, const char *path) {
     struct stat st;
-    return context->phase != CONFD_BOOT && mac_fs_stat(context->root, SERVICE, &st) == 0;
+    return mac_fs_stat(context->root, path, &st) == 0;
 }
 
-static const char *const restart[] = {"rc-service", "--ifstarted", "k3s", "restart", NULL};
+/* Whether k3s is a service of ours that has to follow: the boot phase is over before it starts, and elsewhere (Debian
+ * with systemd) whoever installed k3s starts it. */
+static bool is_ours(const confd_context *context) {
+    return context->phase != CONFD_BOOT && exists(context, SERVICE);
+}
 
-static void undo_restart(const confd_context *context, void *data, bool undo) {
+/* As the service itself looks for it. */
+static bool is_installed(const confd_context *context) {
+    return exists(context, "/usr/local/bin/k3s") || exists(context, "/usr/bin/k3s");
+}
+
+/* What brings k3s to where its files, as they are now, want it. NULL: there is no program that could be started. */
+static const char *const *command_for_files(const confd_context *context) {
+    static const char *const stop[] = {"rc-service", "--ifstarted", "k3s", "stop", NULL};
+    static const char *const restart[] = {"rc-service", "k3s", "restart", NULL}; /* also starts one that is stopped */
+    mac_autofree char *role = NULL;
+    if (mac_fs_read(context->root, ROLE, 64, &role, NULL) < 0 || mac_streq(role, "none\n"))
+        return stop;
+    return is_installed(context) ? restart : NULL;
+}
+
+static void undo_follow(const confd_context *context, void *data, bool undo) {
     (void)data;
-    if (undo)
-        confd_sys_run(context->sys, restart, 120000, NULL, NULL, NULL);
+    const char *const *command = undo ? command_for_files(context) : NULL;
+    if (command)
+        confd_sys_run(context->sys, command, SERVICE_LIMIT_MS, NULL, NULL, NULL);
 }
 
-static void on_restarted(const confd_sys_result *result, void *data) {
-    confd_run *run = data;
-    if (result->exit_code == 0) {
-        confd_run_action(run, "restart k3s if it runs");
-        confd_run_done(run, NULL);
+static void on_followed(const confd_sys_result *result, void *data) {
+    mac_error *error = result->exit_code == 0
+                           ? NULL
+                           : mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, "maculaos.k3s",
+                                           "k3s did not start or stop as this configuration says: %s", result->output);
+    confd_run_done(data, error);
+}
+
+static void follow(confd_run *run, const confd_context *context) {
+    const char *const *command = command_for_files(context);
+    if (command) {
+        confd_run_action(run, "%s k3s", mac_streq(command[1], "k3s") ? "start anew" : "stop");
+        confd_sys_run(context->sys, command, SERVICE_LIMIT_MS, on_followed, run, NULL);
         return;
     }
-    confd_run_done(run, mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, "maculaos.k3s",
-                                      "k3s did not start again with this configuration: %s", result->output));
+    confd_run_note(run, MAC_PROBLEM_NOTE, "maculaos.k3s",
+                   "this system has no k3s; put it into /usr/local/bin, or use an image that brings it");
+    confd_run_done(run, NULL);
 }
 
 static mac_error *write_or_remove(confd_run *run, const char *path, const char *text, mac_fs_attributes attributes) {
@@ -279,8 +308,8 @@ static void apply(confd_run *run, const confd_context *context) {
     wanted_files wanted = {0};
     mac_error *error = prepare(context, &wanted);
     mac_autofree char *role = wanted.role ? mac_asprintf("%s\n", wanted.role) : NULL;
-    if (must_restart(context))
-        confd_run_on_undo(run, undo_restart, NULL); /* first on the stack: called when the files are back */
+    if (is_ours(context))
+        confd_run_on_undo(run, undo_follow, NULL); /* first on the stack: called when the files are back */
     if (!error)
         error = write_or_remove(run, CONFIG, wanted.config, confd_attributes(0600, 0, 0));
     if (!error)
@@ -288,10 +317,10 @@ static void apply(confd_run *run, const confd_context *context) {
     if (!error)
         error = write_or_remove(run, AIRGAP, wanted.airgap ? "" : NULL, MAC_FS_KEEP);
     confd_secret_free(wanted.config);
-    if (error || !must_restart(context))
+    if (error || !is_ours(context))
         confd_run_done(run, error);
     else
-        confd_sys_run(context->sys, restart, 120000, on_restarted, run, NULL);
+        follow(run, context);
 }
 
 const confd_applicator confd_apply_k3s = {.name = "k3s",

@@ -52,22 +52,28 @@ static void undo_reload(const confd_context *context, void *data, bool undo) {
 
 static void on_reloaded(const confd_sys_result *result, void *data) {
     confd_run *run = data;
-    /* At boot chrony is not running yet and will read the file when it starts. */
     if (result->exit_code != 0)
         confd_run_note(run, MAC_PROBLEM_NOTE, KEY, "chrony did not reload its sources; it reads them when it starts");
     confd_run_done(run, NULL);
 }
 
+/* In the boot phase: the chrony of MaculaOS starts when that is over, and reads the file then. Elsewhere it may run. */
+static void on_reloaded_at_boot(const confd_sys_result *result, void *data) {
+    (void)result;
+    confd_run_done(data, NULL);
+}
+
 static void apply(confd_run *run, const confd_context *context) {
     mac_autofree char *text = render(context);
-    if (context->phase != CONFD_BOOT)
+    bool boot = context->phase == CONFD_BOOT;
+    if (!boot)
         confd_run_on_undo(run, undo_reload, NULL); /* first on the stack: called when the file is back */
     mac_error *error = text ? confd_run_write_file(run, SOURCES, text, strlen(text), MAC_FS_KEEP_AS(MAC_FS_RELAXED), 0)
                             : confd_run_remove_file(run, SOURCES, 0);
-    if (error || context->phase == CONFD_BOOT)
+    if (error || (boot && !text))
         confd_run_done(run, error);
     else
-        confd_sys_run(context->sys, reload, 5000, on_reloaded, run, NULL);
+        confd_sys_run(context->sys, reload, 5000, boot ? on_reloaded_at_boot : on_reloaded, run, NULL);
 }
 
 const confd_applicator confd_apply_ntp = {.name = "ntp_servers",

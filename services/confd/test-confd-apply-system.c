@@ -296,7 +296,23 @@ static void sysctls_lead_nowhere_else(void **state) {
     }
 }
 
+static bool has_run(const test_node *node, const char *line) {
+    return mac_strings_contain(confd_sys_record_calls(node->context.sys), line);
+}
+
 /* ---- ntp_servers ---- */
+
+static void ntp_servers_reach_a_chrony_that_runs_before_the_node(void **state) {
+    test_node *node = *state;
+    static char *list[] = {"0.pool.ntp.org"};
+    node->context.phase = CONFD_BOOT;
+    apply_well(node, &confd_apply_ntp);
+    assert_false(has_run(node, "run chronyc reload sources"));
+    node->section.ntp_servers = list;
+    node->section.n_ntp_servers = 1;
+    apply_well(node, &confd_apply_ntp);
+    assert_true(has_run(node, "run chronyc reload sources"));
+}
 
 static void ntp_servers_are_given_to_chrony(void **state) {
     test_node *node = *state;
@@ -307,7 +323,7 @@ static void ntp_servers_are_given_to_chrony(void **state) {
     exercise(node, &confd_apply_ntp);
     assert_file(node, "/etc/chrony/sources.d/maculaos.sources",
                 "server 0.pool.ntp.org iburst\nserver 2001:db8::1 iburst\n");
-    assert_true(mac_strings_contain(confd_sys_record_calls(node->context.sys), "run chronyc reload sources"));
+    assert_true(has_run(node, "run chronyc reload sources"));
     node->section.n_ntp_servers = 0;
     apply_well(node, &confd_apply_ntp);
     assert_no_file(node, "/etc/chrony/sources.d/maculaos.sources");
@@ -320,6 +336,12 @@ static void ntp_servers_are_given_to_chrony(void **state) {
 }
 
 /* ---- k3s ---- */
+
+/* The last program that would have been run. */
+static const char *last_run(const test_node *node) {
+    const mac_strings *calls = confd_sys_record_calls(node->context.sys);
+    return calls->count ? calls->items[calls->count - 1] : "";
+}
 
 static void k3s_arguments_become_its_configuration(void **state) {
     test_node *node = *state;
@@ -338,6 +360,7 @@ static void k3s_arguments_become_its_configuration(void **state) {
     node->section.n_taints = 1;
     node->section.token = "se\"cret\nserver: evil";
     put_file(node, "/etc/init.d/k3s", "");
+    put_file(node, "/usr/bin/k3s", "");
     assert_true(is_accepted(node, &confd_apply_k3s));
     exercise(node, &confd_apply_k3s);
     assert_file(node, "/etc/rancher/k3s/config.yaml",
@@ -352,8 +375,7 @@ static void k3s_arguments_become_its_configuration(void **state) {
     assert_mode(node, "/etc/rancher/k3s/config.yaml", 0600);
     assert_file(node, "/etc/rancher/k3s/role", "server\n");
     assert_file(node, "/etc/rancher/k3s/airgap", "");
-    assert_true(
-        mac_strings_contain(confd_sys_record_calls(node->context.sys), "run rc-service --ifstarted k3s restart"));
+    assert_true(has_run(node, "run rc-service k3s restart"));
 
     node->section.server_url = "https://10.0.0.1:6443";
     static char *none[] = {"--node-ip=10.0.0.2"};
@@ -409,9 +431,52 @@ static void k3s_refuses_what_is_no_option(void **state) {
 static void k3s_that_does_not_start_is_taken_back(void **state) {
     test_node *node = *state;
     put_file(node, "/etc/init.d/k3s", "");
+    put_file(node, "/usr/local/bin/k3s", "");
     node->section.server_url = "https://10.0.0.1:6443";
-    confd_sys_record_fail(node->context.sys, "run rc-service", 1);
+    confd_sys_record_fail(node->context.sys, "run rc-service k3s restart", 1);
     apply_fails(node, &confd_apply_k3s, "did not start");
+    assert_no_file(node, "/etc/rancher/k3s/role");
+    assert_string_equal(last_run(node), "run rc-service --ifstarted k3s stop"); /* as it was before */
+}
+
+static void k3s_starts_and_stops_while_the_node_runs(void **state) {
+    test_node *node = *state;
+    Macula__V1__K3sSection k3s = MACULA__V1__K3S_SECTION__INIT;
+    put_file(node, "/etc/init.d/k3s", "");
+    put_file(node, "/usr/bin/k3s", "");
+    node->section.k3s = &k3s;
+    apply_well(node, &confd_apply_k3s);
+    assert_string_equal(last_run(node), "run rc-service k3s restart");
+    k3s.enabled = false;
+    apply_well(node, &confd_apply_k3s);
+    assert_file(node, "/etc/rancher/k3s/role", "none\n");
+    assert_string_equal(last_run(node), "run rc-service --ifstarted k3s stop");
+    k3s.enabled = true;
+    apply_well(node, &confd_apply_k3s);
+    assert_string_equal(last_run(node), "run rc-service k3s restart");
+    node->section.k3s = NULL;
+    apply_well(node, &confd_apply_k3s);
+    assert_string_equal(last_run(node), "run rc-service --ifstarted k3s stop");
+}
+
+static void k3s_is_left_to_others_where_it_is_none_of_our_services(void **state) {
+    test_node *node = *state;
+    put_file(node, "/usr/local/bin/k3s", "");
+    node->section.server_url = "https://10.0.0.1:6443";
+    apply_well(node, &confd_apply_k3s);
+    assert_file(node, "/etc/rancher/k3s/role", "agent\n");
+    assert_int_equal(confd_sys_record_calls(node->context.sys)->count, 0);
+}
+
+static void k3s_that_the_system_does_not_have_is_a_note(void **state) {
+    test_node *node = *state;
+    put_file(node, "/etc/init.d/k3s", "");
+    node->section.server_url = "https://10.0.0.1:6443";
+    start(node, &confd_apply_k3s);
+    assert_null(node->error);
+    assert_true(has_note(node, "this system has no k3s"));
+    assert_int_equal(confd_sys_record_calls(node->context.sys)->count, 0);
+    keep(node);
 }
 
 /* ---- all together ---- */
@@ -456,10 +521,14 @@ int main(void) {
         TEST(sysctls_are_set_and_come_back),
         TEST(sysctls_lead_nowhere_else),
         TEST(ntp_servers_are_given_to_chrony),
+        TEST(ntp_servers_reach_a_chrony_that_runs_before_the_node),
         TEST(k3s_arguments_become_its_configuration),
         TEST(k3s_tokens_stay_out_of_everything_that_is_told),
         TEST(k3s_refuses_what_is_no_option),
         TEST(k3s_that_does_not_start_is_taken_back),
+        TEST(k3s_starts_and_stops_while_the_node_runs),
+        TEST(k3s_is_left_to_others_where_it_is_none_of_our_services),
+        TEST(k3s_that_the_system_does_not_have_is_a_note),
         TEST(everything_at_once_and_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,9 @@
 #define SUPERVISOR_RUNTIME "/run/macula"
 /* There while the node is, from when every unit was ready. */
 #define SUPERVISOR_READY_FILE SUPERVISOR_RUNTIME "/ready"
+/* There from the end of the boot phase on: the system is what the configuration says. Who reads what it writes waits.
+ */
+#define SUPERVISOR_BOOTED_FILE SUPERVISOR_RUNTIME "/booted"
 #define SUPERVISOR_IDENTITY "/var/lib/maculaos/identity"
 
 typedef struct supervisor_options {

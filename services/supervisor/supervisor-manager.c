@@ -131,13 +131,13 @@ static void on_notification(pid_t pid, const supervisor_notification *said, void
 
 /* ---- bus ---- */
 
-/* One line each, for the command line and for services that are started by hand. */
+/* One line each, for the command line, services that are started by hand and those that do not belong to the node. */
 static void write_line(supervisor_manager *manager, const char *path, const char *text) {
     mac_autofree char *line = mac_asprintf("%s\n", text);
     int result = mac_fs_write(manager->host.root, path, line, strlen(line),
                               (mac_fs_attributes){.mode = 0644, .uid = (uid_t)-1, .gid = (gid_t)-1});
     if (result < 0)
-        mac_log_error("how to reach the bus is not written", "file=%s error=%s", path, strerror(-result));
+        mac_log_error("what others wait for is not written", "file=%s error=%s", path, strerror(-result));
 }
 
 static void write_address(supervisor_manager *manager) {
@@ -230,6 +230,7 @@ static void on_server_reloaded(supervisor_server *server, const char *refusal, v
 
 static void start_bus(supervisor_manager *manager) {
     mac_error *error = NULL;
+    write_line(manager, SUPERVISOR_BOOTED_FILE, "yes");
     Macula__V1__Document *document = supervisor_apply_load(&manager->host, &error);
     if (error)
         log_failure("resolved configuration not usable; the bus uses built-in defaults", error);

@@ -60,14 +60,15 @@ static mac_error *take_lock(mac_root *root, int *ret_lock) {
     return NULL;
 }
 
-/* What an earlier run left: ports files of its server, and that it was ready. */
+/* What an earlier run left: ports files of its server, how far it was. */
 static void remove_leftovers(mac_root *root) {
     mac_autostrings names = {0};
     if (mac_fs_list(root, SUPERVISOR_RUNTIME, &names) < 0)
         return;
     for (size_t i = 0; i < names.count; i++) {
         mac_autofree char *path = mac_asprintf(SUPERVISOR_RUNTIME "/%s", names.items[i]);
-        bool stale = mac_ends_with(path, ".ports") || strcmp(path, SUPERVISOR_READY_FILE) == 0;
+        bool stale = mac_ends_with(path, ".ports") || mac_streq(path, SUPERVISOR_READY_FILE) ||
+                     mac_streq(path, SUPERVISOR_BOOTED_FILE);
         if (stale && mac_fs_remove(root, path) < 0)
             continue; /* it names a pid that is not our server's: ignored then */
     }

@@ -16,7 +16,8 @@ static void a_node_starts_in_order_and_ends_in_reverse(void **state) {
     node *n = *state;
     has_unit(n, "a", "ready", "after: [b]\n");
     has_unit(n, "b", "ready", "");
-    start_with(n, NULL, "echo booted in $MACULA_ROOT");
+    mac_autofree char *booted = mac_asprintf("%s/root/run/macula/booted", n->directory);
+    start_with(n, NULL, "[ -e $MACULA_ROOT/run/macula/booted ] || echo booted in $MACULA_ROOT");
     sees(n, "booted in", n->directory);
     sees(n, "unit=b", "state=ready");
     sees(n, "unit=a", "state=starting");
@@ -24,6 +25,7 @@ static void a_node_starts_in_order_and_ends_in_reverse(void **state) {
     sees(n, "node ready: nats://127.0.0.1:", NULL);
     mac_autofree char *ready = mac_asprintf("%s/root/run/macula/ready", n->directory);
     assert_int_equal(access(ready, F_OK), 0);
+    assert_int_equal(access(booted, F_OK), 0);
     has_seen_or_sees(n, "service=a msg=\"server nats://127.0.0.1:", "realm io.macula root /tmp/supervisor-");
     kill(n->pid, SIGTERM);
     sees(n, "unit=a", "state=stopped");

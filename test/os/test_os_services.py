@@ -1,0 +1,41 @@
+"""Services that are not the node's follow its configuration: from the start of the system, and while it runs."""
+import unittest
+
+from os_case import OsTest
+
+SOURCE_OF_TIME = "10.0.2.2"
+# A stand-in that says how it was started, and stays; healthd has other questions to it.
+K3S = "#!/bin/sh\n[ \"$1\" = server ] || exit 1\necho \"$@\" >>/run/k3s-said\nexec sleep 86399\n"
+
+
+class Services(OsTest):
+    def test_k3s_and_chrony_follow_the_configuration_from_the_start_and_while_the_node_runs(self):
+        disk = self.disk()
+        machine = self.machine(disk, self.medium(more=f"  ntp_servers: [{SOURCE_OF_TIME}]\n  k3s:\n    enabled: false\n"), name="first")
+        self.up(machine)
+        console = machine.console
+        with self.bus(machine):
+            pass
+        console.ok(f"printf '{K3S}' >/tmp/k3s && doas install -m 755 /tmp/k3s /usr/local/bin/k3s".replace("\n", "\\n"))
+        # At the first start of all, too, chrony has read what the configuration gives it.
+        console.ok(f"until doas chronyc -n sources | grep -q {SOURCE_OF_TIME}; do sleep 1; done", 120)
+        for _ in range(2):
+            self.switch_k3s(console, True)
+            console.ok("until grep -q '^server --config ' /run/k3s-said; do sleep 1; done; doas rm /run/k3s-said", 120)
+            self.switch_k3s(console, False)
+            console.ok("! pgrep -f 'sleep 8639[9]'")
+        self.switch_k3s(console, True)
+        console.line("doas poweroff")
+        self.assertEqual(machine.wait_end(), "off")
+        machine = self.machine(disk, name="second")
+        self.up(machine)
+        machine.console.ok("until grep -q '^server --config ' /run/k3s-said; do sleep 1; done", 240)
+
+    @staticmethod
+    def switch_k3s(console, on):
+        """By the configuration; it is refused when OpenRC does not do it."""
+        console.ok(f"doas maculaos config set maculaos.k3s.enabled {str(on).lower()}", 180)
+
+
+if __name__ == "__main__":
+    unittest.main()
