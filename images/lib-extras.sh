@@ -9,6 +9,7 @@ add_extras() {
     while read -r part version arch file sum mode target url; do
         [ "$arch" = "$ARCH" ] || continue
         [ -f "$EXTRAS/$file" ] || continue
+        url=$(echo "$url" | sed "s/{version}/$version/g")
         is=$(sha256sum <"$EXTRAS/$file" | cut -d' ' -f1)
         [ "$sum" != - ] || fail "$part $version: images/extras.manifest has no checksum for $file" \
             "check the file against $url, then write what 'sha256sum $EXTRAS/$file' prints into the manifest"

@@ -2,12 +2,13 @@
 # What can be written, over the read-only slot. /etc begins anew at every start, in memory: it is the slot's, and what the
 # configuration makes of it. /var, /opt and /usr/local keep their changes on the data partition.
 
-# bind NAME TARGET: a directory of the data partition; the first time with what the slot has there, by one rename.
+# bind NAME TARGET: a directory of the data partition; the first time with what the slot has there, all of it or nothing:
+# by one rename, when it is on the disk. What is big belongs elsewhere in the slot: nobody feeds the watchdog meanwhile.
 bind() {
     if [ ! -d "/sysroot/data/$1" ]; then
         rm -rf "/sysroot/data/$1.new"
-        if [ -d "/sysroot$2" ]; then cp -a "/sysroot$2" "/sysroot/data/$1.new"; else mkdir -p "/sysroot/data/$1.new"; fi 2>>"$log"
-        mv "/sysroot/data/$1.new" "/sysroot/data/$1" 2>>"$log"
+        if [ -d "/sysroot$2" ]; then cp -a "/sysroot$2" "/sysroot/data/$1.new"; else mkdir -p "/sysroot/data/$1.new"; fi 2>>"$log" &&
+            sync && mv "/sysroot/data/$1.new" "/sysroot/data/$1" 2>>"$log"
     fi
     [ -d "/sysroot$2" ] || mkdir -p "/sysroot$2" 2>>"$log"
     mount --bind "/sysroot/data/$1" "/sysroot$2" 2>>"$log" || {
