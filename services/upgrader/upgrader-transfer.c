@@ -79,6 +79,11 @@ static mac_error *read_part(const upgrader_transfer *transfer, const char *path,
 
 /* ---- a URL ---- */
 
+static unsigned stall_ms(void) {
+    const char *text = getenv("MACULA_UPGRADE_STALL_MS"); /* tests do not wait */
+    return text ? (unsigned)strtoul(text, NULL, 10) : 0;
+}
+
 static mac_error *fetch_part(const upgrader_transfer *transfer, const char *url, uint64_t first, uint64_t length,
                              sink *s) {
     bool whole = first == 0 && length == transfer->total;
@@ -92,7 +97,8 @@ static mac_error *fetch_part(const upgrader_transfer *transfer, const char *url,
                                                         .first = first,
                                                         .length = whole ? 0 : length,
                                                         .total = transfer->total,
-                                                        .bandwidth = transfer->bandwidth},
+                                                        .bandwidth = transfer->bandwidth,
+                                                        .stall_ms = stall_ms()},
                                     &response);
     mac_http_response_deinit(&response);
     if (error || s->done - before == length)

@@ -152,10 +152,19 @@ class Servers(UpgradeTest):
             self.assertTrue(all(r.startswith("bytes=") for r in ranges[1:]), ranges)
             self.assertEqual(node.status()["other"]["version"], "0.2.0")
 
-    def test_a_stall_is_waited_for_and_gone_on_with(self):
-        self.server.fault("*.slot", cut=100000, stall=3)
+    def test_a_link_that_stalls_is_given_up_and_gone_on_with(self):
+        """The server never closes it: the client's own limit must end it, in the middle and before the first byte."""
+        self.server.fault("*.slot", times=1, cut=100000, stall=None)
+        self.server.fault("*.slot", times=1, cut=0, stall=None)
         with self.node(more="delta: false") as node:
+            node.stop()
+            node.start(MACULA_UPGRADE_STALL_MS="1000")
             self.apply(node)
+            self.assertFalse(self.server.released.is_set())
+            first, second, third = [r for _, r in self.server.asked_for("*.slot")]
+            self.assertIsNone(first)
+            self.assertRegex(second, "^bytes=[1-9]")
+            self.assertEqual(second, third)
 
     def test_who_sends_other_parts_than_were_asked_for_is_asked_for_all_of_it(self):
         """Its answers never get better: what is here already of the image must not keep the upgrade from ending."""

@@ -178,7 +178,7 @@ class ReleaseServer:
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
 
     def fault(self, pattern, times=1, **what):
-        """status=N · part_status=N (when a part is asked for) · redirect=URL (None: to itself) · cut=BYTES [stall=SECONDS] · longer=BYTES · range=TEXT · change=BYTE"""
+        """status=N · part_status=N (when a part is asked for) · redirect=URL (None: to itself) · cut=BYTES [stall=SECONDS, None: until heal()] · longer=BYTES · range=TEXT · change=BYTE"""
         with self.lock:
             self.faults.append(Fault(pattern, times, **what))
 
