@@ -138,7 +138,7 @@ def what(arguments):
     parts = [arguments.get("macula.mode", "nothing"), arguments.get("macula.slot", "?")]
     if arguments.get("macula.pending") == "1":
         parts.append("on trial")
-    for key in ("failed", "state", "tries"):
+    for key in ("failed", "state", "tries", "reset"):
         if f"macula.{key}" in arguments:
             parts.append(f"{key}={arguments[f'macula.{key}']}")
     return " ".join(parts)
@@ -177,9 +177,9 @@ class BootMenu(unittest.TestCase):
             ("recovery was", Case(state(1), state(2, next_mode="recovery"), boot_blocks.tries(next_done=2)), "disk a"),
             ("install once", Case(state(1), state(2, next_mode="install-"), fresh), "install a"),
             ("reset asked for", Case(state(1), state(2, next_mode="reset---"), fresh), "reset a"),
-            ("reset under way", Case(state(1), state(2, reset="all-"), fresh), "reset a"),
-            ("reset that keeps", Case(state(1), state(2, "b", reset="keep"), fresh), "reset b"),
-            ("reset goes before a trial", Case(state(1), state(2, "a", "b", reset="all-"), fresh), "reset a"),
+            ("reset under way", Case(state(1), state(2, reset="all-"), fresh), "reset a reset=all"),
+            ("reset that keeps", Case(state(1), state(2, "b", reset="keep"), fresh), "reset b reset=keep"),
+            ("reset goes before a trial", Case(state(1), state(2, "a", "b", reset="all-"), fresh), "reset a reset=all"),
         ])
 
     def test_a_trial_ends_after_three_starts(self):
