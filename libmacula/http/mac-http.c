@@ -6,16 +6,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 
+#include "http/mac-http-headers.h"
 #include "http/mac-http-range.h"
 #include "http/mac-http-url.h"
 
 #define BACKOFF_FIRST_MS 200
 #define BACKOFF_MAX_MS 10000
-#define ETAG_MAX 256
 #define STREAM_BUFFER (256L << 10)
 #define NO_LIMIT_MS (30u * 24 * 3600 * 1000)
 
@@ -34,18 +33,17 @@ typedef struct request {
     unsigned timeout_ms;
     uint64_t deadline_ms;
     CURL *curl;
-    struct curl_slist *headers;
-    const void *post; /* NULL: nothing is sent */
+    struct curl_slist *sent; /* headers */
+    const void *post;        /* NULL: nothing is sent */
     size_t post_length;
     char *shown; /* the URL as it may appear in messages */
     char *host;
     /* of the answer that is coming in */
     mac_buffer body;
-    char *etag;
+    mac_http_headers headers;
     bool too_large;
     bool stopped;           /* by on_body */
     const char *wrong_part; /* why the body is not what was asked for */
-    char range[80];         /* Content-Range */
     long status;            /* of the status line that came last */
     uint64_t received;
     char reason[CURL_ERROR_SIZE];
@@ -59,7 +57,7 @@ static bool check_part(request *r) {
     const mac_http_options *o = r->options;
     if (r->status == 200)
         r->wrong_part = "all of it, though a part was asked for";
-    else if (r->status != 206 || !mac_http_range_parse(r->range, &first, &last, &total) || first != o->first ||
+    else if (r->status != 206 || !mac_http_range_parse(r->headers.range, &first, &last, &total) || first != o->first ||
              last != o->first + o->length - 1 || (o->total && total != o->total))
         r->wrong_part = "another part than was asked for";
     return !r->wrong_part;
@@ -96,41 +94,18 @@ static size_t on_body(char *data, size_t size, size_t count, void *user) {
     return length;
 }
 
-/* The value of a header line if it has this name ("etag:"), without the space around it; NULL otherwise. */
-static char *header_value(const char *data, size_t length, const char *name) {
-    size_t begin = strlen(name), end = length;
-    if (length <= begin || strncasecmp(data, name, begin) != 0)
-        return NULL;
-    while (begin < end && strchr(" \t", data[begin]))
-        begin++;
-    while (end > begin && strchr(" \t\r\n", data[end - 1]))
-        end--;
-    return mac_strndup(data + begin, end - begin);
-}
-
 static size_t on_header(char *data, size_t size, size_t count, void *user) {
     request *r = user;
-    size_t length = size * count;
-    if (length > 5 && strncasecmp(data, "HTTP/", 5) == 0)
-        r->range[0] = '\0'; /* an earlier answer's, of a redirect or proxy */
-    mac_autofree char *etag = header_value(data, length, "etag:"),
-                      *range = header_value(data, length, "content-range:");
-    if (etag) {
-        free(r->etag);
-        r->etag = *etag && strlen(etag) <= ETAG_MAX ? mac_take(&etag) : NULL;
-    }
-    if (range && strlen(range) < sizeof r->range)
-        memcpy(r->range, range, strlen(range) + 1);
-    return length;
+    mac_http_headers_line(&r->headers, data, size * count);
+    return size * count;
 }
 
 static void forget_answer(request *r) {
     mac_buffer_deinit(&r->body);
-    free(mac_take(&r->etag));
+    mac_http_headers_deinit(&r->headers);
     r->too_large = r->stopped = false;
     r->wrong_part = NULL;
     r->received = 0;
-    r->range[0] = '\0';
     r->reason[0] = '\0';
 }
 
@@ -316,7 +291,7 @@ static void set_up(request *r) {
         set_up_stream(r);
     else
         curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)r->limit);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, r->headers);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, r->sent);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, r->reason);
     if (r->post) {
         curl_easy_setopt(curl, CURLOPT_POST, 1L);
@@ -434,22 +409,13 @@ static mac_error *fetch_with_retries(request *r, mac_http_response *ret_response
             ret_response->status = status;
             ret_response->length = r->body.length;
             ret_response->body = mac_buffer_take(&r->body);
-            ret_response->etag = mac_take(&r->etag);
+            ret_response->etag = mac_take(&r->headers.etag);
             return NULL;
         }
         if (!again || r->received || attempt >= r->options->retries || !wait_for(r, backoff_ms(attempt)))
             return error;
         mac_error_free(error);
     }
-}
-
-/* RFC 9110 section 8.8.3; above all: no line breaks. */
-static bool etag_is_valid(const char *etag) {
-    size_t length = strlen(etag);
-    for (const char *p = etag; *p; p++)
-        if ((unsigned char)*p < 0x21 || *p == 0x7f)
-            return false;
-    return length > 0 && length <= ETAG_MAX;
 }
 
 /* headers are taken. */
@@ -460,7 +426,7 @@ static mac_error *perform(const mac_http_options *options, struct curl_slist *he
         return mac_error_new(MACULA__V1__ERROR_CODE__INTERNAL, NULL, "libcurl cannot be initialised");
     initialised = true;
     request r = {.options = options,
-                 .headers = headers,
+                 .sent = headers,
                  .post = post,
                  .post_length = length,
                  .limit = options->limit ? options->limit : MAC_HTTP_LIMIT,
@@ -482,7 +448,7 @@ static mac_error *perform(const mac_http_options *options, struct curl_slist *he
     set_up(&r);
     mac_error *error = fetch_with_retries(&r, ret_response);
     forget_answer(&r);
-    curl_slist_free_all(r.headers);
+    curl_slist_free_all(r.sent);
     free(r.shown);
     free(r.host);
     return error;
@@ -490,7 +456,7 @@ static mac_error *perform(const mac_http_options *options, struct curl_slist *he
 
 mac_error *mac_http_get(const mac_http_options *options, mac_http_response *ret_response) {
     struct curl_slist *headers = NULL;
-    if (options->etag && !etag_is_valid(options->etag))
+    if (options->etag && !mac_http_etag_is_valid(options->etag))
         return mac_error_new(INVALID, NULL, "the entity tag to compare with is none: expected visible characters");
     if (options->etag) {
         mac_autofree char *header = mac_asprintf("If-None-Match: %s", options->etag);

@@ -108,6 +108,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "10")
             self.end_headers()
             over.wait()
+        elif name == "bad-etag":
+            self.answer(200, b"hello", etag='"a\x01b"')
         elif name == "long-etag":
             self.answer(200, etag='"' + "x" * 1000 + '"')
         else:

@@ -26,7 +26,11 @@ static server plain = {.input = -1}, secure = {.input = -1};
 static char directory[] = "/tmp/macula-test-XXXXXX";
 static bool have_tls;
 
+/* Beside this file, which the compiler may have been told of by a path from the build's directory. */
 static char *here(const char *name) {
+    const char *source = getenv("MACULA_SOURCE_DIR");
+    if (source)
+        return mac_asprintf("%s/libmacula/http/%s", source, name);
     return mac_asprintf("%.*s/%s", (int)(strrchr(__FILE__, '/') - __FILE__), __FILE__, name);
 }
 
@@ -89,10 +93,12 @@ static int set_up(void **state) {
     unsetenv("ALL_PROXY");
     if (!mkdtemp(directory))
         return -1;
-    if (!start_server(&plain, NULL, NULL)) {
-        print_message("no HTTP server: %s is missing or cannot run\n", PYTHON);
+    if (access(PYTHON, X_OK) != 0) {
+        print_message("no HTTP server: %s is missing\n", PYTHON);
         return 0;
     }
+    if (!start_server(&plain, NULL, NULL))
+        return -1; /* nothing that may be missing: a fault of the test */
     mac_autofree char *certificate = in_directory("server.pem"), *key = in_directory("server.key");
     have_tls = make_certificates() && start_server(&secure, certificate, key);
     if (!have_tls)
@@ -166,6 +172,9 @@ static void a_body_and_its_tag_arrive(void **state) {
     assert_int_equal(response.status, 200);
     assert_string_equal(response.etag, "\"v1\"");
     assert_body(get("/long-etag", (mac_http_options){0}), "");
+    assert_null(response.etag);
+    /* Whoever keeps it would be refused the next time. */
+    assert_body(get("/bad-etag", (mac_http_options){0}), "hello");
     assert_null(response.etag);
 }
 
