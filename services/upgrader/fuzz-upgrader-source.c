@@ -7,17 +7,24 @@
 #include "upgrader-signature.h"
 #include "upgrader-source.h"
 
+static void check(const upgrader_assets *assets) {
+    if (!mac_semver_valid(upgrader_github_version(assets)))
+        abort();
+    for (size_t i = 0; i < assets->names.count; i++)
+        if (!mac_release_name_valid(assets->names.items[i]) || !mac_starts_with(assets->places.items[i], "http"))
+            abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int channel = 0; channel < 3; channel++) {
-        upgrader_assets assets = {.tag = NULL};
+        upgrader_releases list = {.items = NULL};
         size_t count;
-        mac_error *error = upgrader_github_choose((const char *)data, size, channel, &assets, &count);
-        for (size_t i = 0; !error && i < assets.names.count; i++)
-            if (!mac_release_name_valid(assets.names.items[i]) || !mac_starts_with(assets.places.items[i], "http"))
-                abort();
+        mac_error *error = upgrader_github_list((const char *)data, size, channel, &list, &count);
+        for (size_t i = 0; i < list.count; i++)
+            check(&list.items[i]);
         mac_error_free(error);
-        upgrader_assets_deinit(&assets);
+        upgrader_releases_deinit(&list);
     }
     mac_autofree char *text = mac_strndup((const char *)data, size), *fingerprint = NULL;
     mac_error *error = upgrader_signature_read(text, &fingerprint);

@@ -223,36 +223,34 @@ static const char releases[] =
     "{\"name\":\"y\",\"browser_download_url\":\"file:///etc/passwd\"},7]}]";
 
 static void expect_release(int channel, const char *tag, size_t assets) {
-    upgrader_assets chosen = {.tag = NULL};
+    upgrader_autoreleases list = {.items = NULL};
     size_t count = 0;
-    mac_autoptr(mac_error) error = upgrader_github_choose(releases, sizeof releases - 1, channel, &chosen, &count);
+    mac_autoptr(mac_error) error = upgrader_github_list(releases, sizeof releases - 1, channel, &list, &count);
     assert_null(error);
     assert_int_equal(count, 6);
-    assert_string_equal(chosen.tag, tag);
-    assert_int_equal(chosen.names.count, assets);
-    upgrader_assets_deinit(&chosen);
+    assert_string_equal(list.items[0].tag, tag);
+    assert_int_equal(list.items[0].names.count, assets);
 }
 
-static void the_highest_release_that_fits_the_channel_is_chosen(void **state) {
+static void the_highest_release_that_fits_the_channel_comes_first(void **state) {
     (void)state;
     expect_release(MAC_RELEASE_STABLE, "v1.0.0", 1);
     expect_release(MAC_RELEASE_BETA, "v1.1.0-rc.1", 0);
     expect_release(MAC_RELEASE_NIGHTLY, "v2.0.0-nightly.5", 0);
 }
 
-static void what_an_earlier_page_has_stays_unless_a_later_one_has_more(void **state) {
+static void the_pages_are_one_list_with_the_highest_version_first(void **state) {
     (void)state;
     static const char low[] = "[{\"tag_name\":\"v0.5.0\",\"assets\":[]}]", high[] = "[{\"tag_name\":\"v3.0.0\"}]";
-    upgrader_assets chosen = {.tag = NULL};
+    upgrader_autoreleases list = {.items = NULL};
     size_t count = 0;
-    assert_null(upgrader_github_choose(releases, sizeof releases - 1, MAC_RELEASE_STABLE, &chosen, &count));
-    assert_null(upgrader_github_choose(low, sizeof low - 1, MAC_RELEASE_STABLE, &chosen, &count));
-    assert_string_equal(chosen.tag, "v1.0.0");
-    assert_int_equal(chosen.names.count, 1);
-    assert_null(upgrader_github_choose(high, sizeof high - 1, MAC_RELEASE_STABLE, &chosen, &count));
-    assert_string_equal(chosen.tag, "v3.0.0");
-    assert_int_equal(chosen.names.count, 0);
-    upgrader_assets_deinit(&chosen);
+    assert_null(upgrader_github_list(releases, sizeof releases - 1, MAC_RELEASE_STABLE, &list, &count));
+    assert_null(upgrader_github_list(low, sizeof low - 1, MAC_RELEASE_STABLE, &list, &count));
+    assert_string_equal(list.items[0].tag, "v1.0.0");
+    assert_int_equal(list.items[0].names.count, 1);
+    assert_null(upgrader_github_list(high, sizeof high - 1, MAC_RELEASE_STABLE, &list, &count));
+    assert_string_equal(list.items[0].tag, "v3.0.0");
+    assert_int_equal(list.items[0].names.count, 0);
 }
 
 static void assets_with_hostile_names_or_places_are_passed_over(void **state) {
@@ -260,14 +258,14 @@ static void assets_with_hostile_names_or_places_are_passed_over(void **state) {
     static const char only[] =
         "[{\"tag_name\":\"0.9.0\",\"assets\":[{\"name\":\"../x\",\"browser_download_url\":\"https://h\"},"
         "{\"name\":\"y\",\"browser_download_url\":\"file:///etc/passwd\"},7,{\"name\":\"z\"}]}]";
-    upgrader_assets chosen = {.tag = NULL};
+    upgrader_autoreleases list = {.items = NULL};
     size_t count = 0;
-    assert_null(upgrader_github_choose(only, sizeof only - 1, MAC_RELEASE_STABLE, &chosen, &count));
-    assert_int_equal(chosen.names.count, 0);
-    upgrader_assets_deinit(&chosen);
-    assert_null(upgrader_github_choose("[]", 2, MAC_RELEASE_STABLE, &chosen, &count));
-    assert_null(chosen.tag);
-    mac_autoptr(mac_error) no_list = upgrader_github_choose("{}", 2, MAC_RELEASE_STABLE, &chosen, &count);
+    assert_null(upgrader_github_list(only, sizeof only - 1, MAC_RELEASE_STABLE, &list, &count));
+    assert_int_equal(list.items[0].names.count, 0);
+    upgrader_releases_deinit(&list);
+    assert_null(upgrader_github_list("[]", 2, MAC_RELEASE_STABLE, &list, &count));
+    assert_int_equal(list.count, 0);
+    mac_autoptr(mac_error) no_list = upgrader_github_list("{}", 2, MAC_RELEASE_STABLE, &list, &count);
     assert_non_null(no_list);
 }
 
@@ -281,11 +279,11 @@ int main(void) {
         cmocka_unit_test(the_time_is_that_of_the_zone_that_is_set_now),
         cmocka_unit_test(only_a_good_signature_by_a_known_key_counts),
         cmocka_unit_test(a_second_signature_by_an_unknown_key_does_no_harm_but_a_bad_one_does),
-        cmocka_unit_test(the_highest_release_that_fits_the_channel_is_chosen),
+        cmocka_unit_test(the_highest_release_that_fits_the_channel_comes_first),
         cmocka_unit_test(what_the_initramfs_has_noted_says_why_a_version_came_back),
         cmocka_unit_test(without_a_word_of_why_it_says_how_far_a_version_got),
         cmocka_unit_test(a_note_of_another_version_says_nothing),
-        cmocka_unit_test(what_an_earlier_page_has_stays_unless_a_later_one_has_more),
+        cmocka_unit_test(the_pages_are_one_list_with_the_highest_version_first),
         cmocka_unit_test(assets_with_hostile_names_or_places_are_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

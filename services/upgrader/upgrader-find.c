@@ -69,6 +69,7 @@ mac_error *upgrader_find(upgrader_manager *manager, const char *from, upgrader_f
         return mac_error_from_errno(result, UPGRADER_SCRATCH " cannot be made");
     mac_autofree char *url = place_of(manager, manager->url);
     mac_autofree char *scratch = mac_root_path(manager->root, UPGRADER_SCRATCH);
+    mac_autofree char *running = upgrader_running_version(manager->root);
     mac_autofree char *ca_file = section->ca_cert ? mac_root_path(manager->root, section->ca_cert) : NULL;
     request.url = url;
     request.directory = (char *)(uintptr_t)from;
@@ -83,6 +84,7 @@ mac_error *upgrader_find(upgrader_manager *manager, const char *from, upgrader_f
     request.mirrors = mirrors.items;
     request.n_mirrors = mirrors.count;
     request.scratch = scratch;
+    request.running = running;
     finding *f = mac_calloc(1, sizeof *f);
     *f = (finding){manager, callback, data};
     result = mac_worker_start(&(mac_worker_options){.loop = manager->loop,
@@ -133,7 +135,8 @@ mac_error *upgrader_find_judge(upgrader_manager *manager, const Macula__V1__Upgr
     mac_error *error = upgrader_judge(&present, found);
     if (!error && !none)
         error = upgrader_stay_obstacle(manager, &slots);
-    raise_floor(manager, found, present.floor);
+    if (upgrader_is_within_reach(found, running)) /* else the step to it would count as an old one */
+        raise_floor(manager, found, present.floor);
     return error;
 }
 

@@ -9,6 +9,11 @@ bool upgrader_is_newer(const char *version, const char *running) {
     return !mac_semver_valid(running) || mac_semver_compare(version, running) > 0;
 }
 
+bool upgrader_is_within_reach(const Macula__V1__UpgradeFound *found, const char *running) {
+    return !found->min_version || !*found->min_version || !mac_semver_valid(running) ||
+           mac_semver_compare(running, found->min_version) >= 0;
+}
+
 static bool runs_already(const upgrader_present *present, const Macula__V1__UpgradeFound *found) {
     return mac_semver_valid(present->version) && mac_semver_compare(found->version, present->version) == 0;
 }
@@ -59,12 +64,11 @@ mac_error *upgrader_judge(const upgrader_present *present, const Macula__V1__Upg
         error = judge_order(present, found);
     if (error)
         return error;
-    if (found->min_version && *found->min_version && mac_semver_valid(present->version) &&
-        mac_semver_compare(present->version, found->min_version) < 0)
-        return mac_error_new(
-            REJECTED, NULL,
-            "version %s can be reached from %s on, but %s runs: upgrade to a version between them first",
-            found->version, found->min_version, present->version);
+    if (!upgrader_is_within_reach(found, present->version))
+        return mac_error_new(REJECTED, NULL,
+                             "version %s can be reached from %s on, but %s runs: upgrade to a version between them "
+                             "first, from a directory (--from) if this source has none",
+                             found->version, found->min_version, present->version);
     if (present->refusal && !present->force)
         return mac_error_new(REJECTED, NULL, "version %s was tried here and came back (%s); --force tries it again",
                              found->version, present->refusal);

@@ -20,5 +20,7 @@ typedef struct upgrader_present {
 mac_error *upgrader_judge(const upgrader_present *present, const Macula__V1__UpgradeFound *found);
 /* Whether it is a higher version than what runs. */
 bool upgrader_is_newer(const char *version, const char *running);
+/* Whether what runs is high enough for it (min_version). */
+bool upgrader_is_within_reach(const Macula__V1__UpgradeFound *found, const char *running);
 
 #endif

@@ -71,7 +71,7 @@ static char *with_slash(const char *text) {
 }
 
 /* All pages: what was published last is not what is highest. */
-static mac_error *read_releases(const find_request *request, const char *repository, upgrader_assets *assets) {
+static mac_error *read_releases(const find_request *request, const char *repository, upgrader_releases *releases) {
     mac_autofree char *api = with_slash(request->github_api ? request->github_api : "https://api.github.com");
     size_t count = RELEASES_PAGE;
     for (unsigned page = 1; count >= RELEASES_PAGE && page <= RELEASES_PAGES; page++) {
@@ -81,21 +81,10 @@ static mac_error *read_releases(const find_request *request, const char *reposit
         mac_error *error = upgrader_transfer_file(url, request->ca_file, RELEASES_MAX, &list);
         if (!error)
             error =
-                upgrader_github_choose(list.data ? list.data : "", list.length, (int)request->channel, assets, &count);
+                upgrader_github_list(list.data ? list.data : "", list.length, (int)request->channel, releases, &count);
         if (error)
             return error;
     }
-    return NULL;
-}
-
-static mac_error *github_base(const find_request *request, const char *repository, base *ret_base) {
-    mac_error *error = read_releases(request, repository, &ret_base->assets);
-    if (error)
-        return error;
-    if (!ret_base->assets.tag)
-        return mac_error_new(NOT_FOUND, NULL, "there is no release for channel %s (tags such as v1.2.3 expected)",
-                             mac_release_channel_name((mac_release_channel)request->channel));
-    ret_base->shown = mac_asprintf("github://%s %s", repository, ret_base->assets.tag);
     return NULL;
 }
 
@@ -205,13 +194,27 @@ static mac_error *read_offer(const find_request *request, offer *o) {
 
 /* ---- which ---- */
 
-/* What the channel does not allow is better than nothing: then that is said. */
+static bool is_newer(const find_request *request, const char *version) {
+    return !mac_semver_valid(request->running) || mac_semver_compare(version, request->running) > 0;
+}
+
+static bool is_within_reach(const find_request *request, const mac_release *release) {
+    return !release->min_version[0] || !mac_semver_valid(request->running) ||
+           mac_semver_compare(request->running, release->min_version) >= 0;
+}
+
+/* What the channel does not allow, or what is out of reach, is better than nothing: then that is said. A step that
+ * leads on is better than what it leads to. */
 static bool is_better(const find_request *request, const offer *o, const offer *than) {
     if (!than)
         return true;
     bool fits = o->release.channel <= (mac_release_channel)request->channel;
     bool than_fits = than->release.channel <= (mac_release_channel)request->channel;
-    return fits != than_fits ? fits : mac_semver_compare(o->release.version, than->release.version) > 0;
+    if (fits != than_fits)
+        return fits;
+    bool leads = is_newer(request, o->release.version) && is_within_reach(request, &o->release);
+    bool than_leads = is_newer(request, than->release.version) && is_within_reach(request, &than->release);
+    return leads != than_leads ? leads : mac_semver_compare(o->release.version, than->release.version) > 0;
 }
 
 /* Stores that list nothing refuse what they do not have, as if it were a secret. */
@@ -273,14 +276,74 @@ static mac_error *directory_offer(const find_request *request, const char *url, 
     return error;
 }
 
-static mac_error *find_offer(const find_request *request, const char *url, offer **ret_offer) {
-    bool forge = mac_starts_with(url, "github://");
-    if (*url != '/' && !forge)
-        return directory_offer(request, url, ret_offer);
-    offer *o = offer_new(forge ? NULL : url, NULL); /* the directory that somebody named, as it is */
-    mac_error *error = forge ? github_base(request, url + strlen("github://"), &o->base) : NULL;
+/* ---- of a forge ---- */
+
+/* Moves the assets. */
+static mac_error *forge_offer(const find_request *request, const char *repository, upgrader_assets *assets,
+                              offer **ret_offer) {
+    offer *o = offer_new(NULL, NULL);
+    o->base.shown = mac_asprintf("github://%s %s", repository, assets->tag);
+    o->base.assets = *assets;
+    *assets = (upgrader_assets){.tag = NULL};
+    mac_error *error = read_offer(request, o);
+    if (error)
+        offer_free(o);
+    else
+        *ret_offer = o;
+    return error;
+}
+
+/* The highest version that can be gone to from the one that runs; NULL: none. Whoever publishes raises min_version and
+ * does not lower it again, so halving finds it: of a thousand releases ten are looked at. One that cannot be used
+ * counts as out of reach. */
+static offer *find_step(const find_request *request, const char *repository, upgrader_releases *releases) {
+    size_t beyond = 0, within = 1; /* the first that is not newer, or known to be within reach */
+    offer *best = NULL;
+    while (within < releases->count && is_newer(request, upgrader_github_version(&releases->items[within])))
+        within++;
+    while (within - beyond > 1) {
+        size_t middle = beyond + (within - beyond) / 2;
+        offer *o = NULL;
+        mac_error *error = forge_offer(request, repository, &releases->items[middle], &o);
+        mac_error_free(error);
+        if (o && is_within_reach(request, &o->release)) {
+            offer_free(best);
+            best = mac_take(&o);
+            within = middle;
+        } else
+            beyond = middle;
+        offer_free(o);
+    }
+    return best;
+}
+
+/* The highest version; when it is out of reach, a step towards it, if there is one. */
+static mac_error *repository_offer(const find_request *request, const char *repository, offer **ret_offer) {
+    upgrader_autoreleases releases = {.items = NULL};
+    mac_error *error = read_releases(request, repository, &releases);
+    if (!error && !releases.count)
+        error = mac_error_new(NOT_FOUND, NULL, "there is no release for channel %s (tags such as v1.2.3 expected)",
+                              mac_release_channel_name((mac_release_channel)request->channel));
+    offer *highest = NULL;
     if (!error)
-        error = read_offer(request, o);
+        error = forge_offer(request, repository, &releases.items[0], &highest);
+    if (error)
+        return error;
+    bool leads = is_within_reach(request, &highest->release) || !is_newer(request, highest->release.version);
+    offer *step = leads ? NULL : find_step(request, repository, &releases);
+    if (step)
+        offer_free(highest);
+    *ret_offer = step ? step : highest;
+    return NULL;
+}
+
+static mac_error *find_offer(const find_request *request, const char *url, offer **ret_offer) {
+    if (mac_starts_with(url, "github://"))
+        return repository_offer(request, url + strlen("github://"), ret_offer);
+    if (*url != '/')
+        return directory_offer(request, url, ret_offer);
+    offer *o = offer_new(url, NULL); /* the directory that somebody named, as it is */
+    mac_error *error = read_offer(request, o);
     if (error)
         offer_free(o);
     else

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Where a node looks for versions: directories of channels, the pages of a forge, mirrors; and what others see of it."""
+import json
 import unittest
 
 from upgrade_harness import ReleaseServer, UpgradeNode, UpgradeTest, make_release
@@ -144,6 +145,42 @@ class Mirrors(UpgradeTest):
         with self.node(more=f"mirrors: ['github://macula-io/macula-os']\ngithub_api: {self.server.url}\ndelta: false") as node:
             self.server.fault("*.slot", times=None, status=404)
             self.assertNotIn("github:", node.upgrade("apply").err)
+
+
+class Reach(UpgradeTest):
+    """Releases that cannot be gone to from everywhere: 0.3.0 and 0.3.1 from 0.2.0 on, 0.4.0 from 0.3.0 on."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for version, least in (("0.2.1", None), ("0.3.0", "0.2.0"), ("0.3.1", "0.2.0"), ("0.4.0", "0.3.0")):
+            make_release(cls.served / f"v{version}", version, cls.signer, min_version=least)
+        make_release(cls.served / "all/stable", "0.2.1", cls.signer)
+        make_release(cls.served / "all/beta", "0.5.0-rc.1", cls.signer, channel="beta", min_version="0.3.0")
+
+    def test_a_forge_is_followed_by_steps_that_are_within_reach(self):
+        with self.node() as node:
+            node.cli("config", "patch", json.dumps({"maculaos": {"upgrade": {
+                "url": "github://macula-io/macula-os", "github_api": self.server.url}}})).ok()
+            for count, version in enumerate(("0.2.1", "0.3.1", "0.4.0"), 1):
+                self.assertEqual(node.upgrade("check", "-o", "json").ok().json()["version"], version)
+                node.upgrade("apply").exits(4)
+                node.reboot()
+                node.wait_for_outcome("confirmed", count)
+            self.assertIn("0.4.0 runs already", node.upgrade("check").exits(3).err)
+
+    def test_a_channel_that_leads_on_comes_before_one_that_is_out_of_reach(self):
+        with self.node(more="channel: beta") as node:
+            node.cli("config", "set", "maculaos.upgrade.url", f"{self.server.url}all/").ok()
+            self.assertEqual(node.upgrade("check", "-o", "json").ok().json()["version"], "0.2.1")
+
+    def test_a_release_out_of_reach_does_not_bar_the_step_to_it(self):
+        with self.node("0.3.0") as node:
+            self.assertIn("0.3.0 can be reached from 0.2.0 on", node.upgrade("check").ok().out)
+            node.upgrade("apply", "--from", self.served / "v0.2.0").exits(4)
+            node.reboot()
+            node.wait_for_outcome("confirmed")
+            node.upgrade("apply").exits(4)
 
 
 if __name__ == "__main__":
