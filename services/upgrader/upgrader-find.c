@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "codec/mac-codec.h"
+#include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
+#include "release/mac-armor.h"
 #include "release/mac-release.h"
 #include "upgrader-judge.h"
 #include "upgrader-manager.h"
@@ -40,6 +42,28 @@ static void list_keys(const upgrader_manager *manager, mac_strings *ret_keys) {
     }
 }
 
+char *upgrader_find_trust(const upgrader_manager *manager) {
+    mac_autostrings keys = {0};
+    mac_autobuffer all = {0};
+    mac_autoptr(mac_root) system = NULL;
+    char hex[65];
+    if (!manager->section->verify_signature)
+        return NULL;
+    int opened = mac_root_open(NULL, false, &system);
+    list_keys(manager, &keys);
+    for (size_t i = 0; i < keys.count; i++) {
+        mac_autofree char *text = NULL;
+        size_t length = strlen(keys.items[i]);
+        bool is_file = *keys.items[i] == '/';
+        if (is_file && (opened < 0 || mac_fs_read(system, keys.items[i], MAC_ARMOR_MAX, &text, &length) < 0))
+            continue; /* nor can the worker trust it */
+        mac_buffer_append(&all, is_file ? text : keys.items[i], length);
+        mac_buffer_append(&all, "", 1);
+    }
+    mac_sha256_hex(all.data ? all.data : "", all.length, hex);
+    return mac_strdup(hex);
+}
+
 /* file:/// means a directory of the node. */
 static char *place_of(const upgrader_manager *manager, const char *url) {
     if (!mac_starts_with(url, "file:///"))
@@ -70,6 +94,7 @@ mac_error *upgrader_find(upgrader_manager *manager, const char *from, upgrader_f
     mac_autofree char *url = place_of(manager, manager->url);
     mac_autofree char *scratch = mac_root_path(manager->root, UPGRADER_SCRATCH);
     mac_autofree char *running = upgrader_running_version(manager->root);
+    mac_autofree char *trust = upgrader_find_trust(manager);
     mac_autofree char *ca_file = section->ca_cert ? mac_root_path(manager->root, section->ca_cert) : NULL;
     request.url = url;
     request.directory = (char *)(uintptr_t)from;
@@ -85,6 +110,7 @@ mac_error *upgrader_find(upgrader_manager *manager, const char *from, upgrader_f
     request.n_mirrors = mirrors.count;
     request.scratch = scratch;
     request.running = running;
+    request.trust = trust;
     finding *f = mac_calloc(1, sizeof *f);
     *f = (finding){manager, callback, data};
     result = mac_worker_start(&(mac_worker_options){.loop = manager->loop,

@@ -364,13 +364,22 @@ static void write_slot(upgrader_manager *manager) {
 
 /* ---- finding ---- */
 
+/* Whether its signature was checked, with the keys that are trusted now. */
+static bool is_trusted_now(const upgrader_manager *manager, const Macula__V1__UpgradeFound *found) {
+    mac_autofree char *trust = upgrader_find_trust(manager);
+    return !trust || (found->signed_by && mac_streq(trust, found->trust));
+}
+
 /* Where the source cannot be asked: what was fetched ahead, whose signature was checked then. */
 static Macula__V1__UpgradeFound *fetched_ahead(upgrader_manager *manager,
                                                const Macula__V1__UpgradeApplyRequest *request) {
     Macula__V1__UpgradeFound *found = ready(manager);
     bool other = request->version && *request->version && found && !mac_streq(request->version, found->version);
-    if (!other)
+    if (!found || (!other && is_trusted_now(manager, found)))
         return found;
+    if (!other)
+        mac_log_warning("what was fetched ahead waits for its source: the keys or verify_signature were changed since",
+                        "version=%s", found->version);
     macula__v1__upgrade_found__free_unpacked(found, NULL);
     return NULL;
 }

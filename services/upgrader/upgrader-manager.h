@@ -118,6 +118,8 @@ typedef void (*upgrader_found)(upgrader_manager *manager, const Macula__V1__Upgr
  * *ret_worker is for cancelling; whoever asks keeps it, and does so when the service ends. */
 mac_error *upgrader_find(upgrader_manager *manager, const char *from, upgrader_found callback, void *data,
                          mac_worker **ret_worker);
+/* A digest of the keys that are trusted now; NULL: signatures are not wanted. Caller frees. */
+char *upgrader_find_trust(const upgrader_manager *manager);
 /* Whether what was found may be applied; `request` NULL: as the policy would. Raises the floor. */
 mac_error *upgrader_find_judge(upgrader_manager *manager, const Macula__V1__UpgradeFound *found,
                                const Macula__V1__UpgradeApplyRequest *request);

@@ -390,6 +390,7 @@ static void answer(mac_job *job, const find_request *request, offer *o) {
     found.min_version = o->release.min_version[0] ? o->release.min_version : NULL;
     found.source = o->base.shown;
     found.signed_by = o->fingerprint;
+    found.trust = o->fingerprint ? request->trust : NULL;
     found.size = image->size;
     found.sha256 = image->sha256;
     found.data_blocks = image->data_blocks;

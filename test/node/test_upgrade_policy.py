@@ -5,7 +5,7 @@ import os
 import signal
 import unittest
 
-from upgrade_harness import BIN, FIRST, Background, ReleaseServer, UpgradeTest, make_release
+from upgrade_harness import BIN, FIRST, Background, ReleaseServer, Signer, UpgradeTest, make_release
 
 
 class Policy(UpgradeTest):
@@ -92,6 +92,21 @@ class Policy(UpgradeTest):
             self.server.fault("*", times=None, status=503)  # and is applied without a network
             node.upgrade("apply").exits(4)
             self.assertEqual(len(self.server.asked_for("*.slot")), 1)
+
+    def test_what_was_fetched_ahead_is_worth_what_its_signature_is_worth_now(self):
+        """Without a network only what the keys of now have been asked about is applied."""
+        other = Signer(self.work, "other-of-now")
+        self.addCleanup(other.close)
+        changes = {"verify_signature": lambda node: node.cli("config", "set", "maculaos.upgrade.verify_signature", "true").ok(),
+                   "another key": lambda node: node.write("/etc/macula/release.asc", other.public.read_text())}
+        for name, change in changes.items():
+            with self.subTest(name), self.node(more="verify_signature: false" if name == "verify_signature" else "") as node:
+                self.server.heal()
+                node.upgrade("prefetch").ok()
+                change(node)
+                self.server.fault("*", times=None, status=503)
+                self.assertIn("503", node.upgrade("apply", "--timeout", "60s").exits(7).err)
+                self.assert_untouched(node)
 
     def test_a_trial_that_is_taken_back_before_its_start_is_recorded(self):
         with self.node() as node:
