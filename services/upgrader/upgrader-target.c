@@ -28,6 +28,7 @@ struct upgrader_target {
     const Macula__V1__UpgradeWriteRequest *request;
     int fd;
     uint64_t capacity;
+    _Atomic bool broken; /* it could not be read or written since upgrader_target_begin; each thread says so */
     mac_root *system;
     void (*on_written)(uint64_t offset, void *data);
     void *on_written_data;
@@ -57,7 +58,8 @@ void *upgrader_aligned(size_t length) {
 
 /* ---- open ---- */
 
-static mac_error *failure(const upgrader_target *target, const char *doing, int reason, uint64_t offset) {
+static mac_error *failure(upgrader_target *target, const char *doing, int reason, uint64_t offset) {
+    target->broken = true;
     return mac_error_new(reason == ENOSPC ? MACULA__V1__ERROR_CODE__EXHAUSTED : MACULA__V1__ERROR_CODE__INTERNAL, NULL,
                          "slot %s cannot be %s at byte %llu: %s%s", target->request->slot, doing,
                          (unsigned long long)offset, strerror(reason),
@@ -325,6 +327,7 @@ void upgrader_target_begin(upgrader_target *target, uint64_t offset) {
     target->last_length = BUFFER;
     target->ended = false;
     target->failure = 0;
+    target->broken = false;
     target->start = offset;
     for (unsigned i = 0; i < BUFFERS; i++)
         if (!target->buffers[i])
@@ -359,6 +362,10 @@ bool upgrader_target_put(upgrader_target *target, const void *data, size_t lengt
             return false;
     }
     return true;
+}
+
+bool upgrader_target_broken(const upgrader_target *target) {
+    return target->broken;
 }
 
 mac_error *upgrader_target_end(upgrader_target *target) {

@@ -31,6 +31,9 @@ void upgrader_target_watch(upgrader_target *target, void (*on_written)(uint64_t 
 bool upgrader_target_put(upgrader_target *target, const void *data, size_t length);
 /* Waits until everything is written, and durable; the mark says how far. */
 mac_error *upgrader_target_end(upgrader_target *target);
+/* Whether the slot itself could not be read or written since begin: whatever is written next fails, too. Not while it
+ * is written. */
+bool upgrader_target_broken(const upgrader_target *target);
 /* Forgets the mark, so that the next write begins at the beginning; or says that all is there. */
 void upgrader_target_unmark(upgrader_target *target);
 void upgrader_target_mark_complete(upgrader_target *target);

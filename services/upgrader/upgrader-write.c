@@ -105,9 +105,9 @@ static mac_error *assemble(work *w, const upgrader_delta *delta) {
 
 /* Whatever was wrong with the parts, the whole can still be right. Not so when the server went away while they came: it
  * would fail, too, and more is fetched then. */
-static bool ends_all(const mac_error *error, bool planned) {
+static bool ends_all(const work *w, const mac_error *error, bool planned) {
     bool away = error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE || error->code == MACULA__V1__ERROR_CODE__TIMED_OUT;
-    return error->code == MACULA__V1__ERROR_CODE__CANCELLED || (planned && away) || strstr(error->message, "slot ");
+    return planned && (away || error->code == MACULA__V1__ERROR_CODE__CANCELLED || upgrader_target_broken(w->target));
 }
 
 /* *ret_done: the data is there, without its tree. */
@@ -123,7 +123,7 @@ static mac_error *try_delta(work *w, bool *ret_done) {
         error = assemble(w, &delta);
     *ret_done = !error && useful;
     upgrader_delta_deinit(&delta);
-    if (error && !ends_all(error, planned)) {
+    if (error && !ends_all(w, error, planned)) {
         upgrader_target_unmark(w->target); /* as far as it goes it may be wrong */
         mac_error_free(error);
         error = NULL;

@@ -322,6 +322,23 @@ class Disks(UpgradeTest):
                 node.reboot()
                 node.upgrade("apply").exits(4)
 
+    def test_a_running_slot_that_cannot_be_read_is_done_without(self):
+        """It is read in large pieces when it is looked at, and in small ones when they are needed: only those fail."""
+        base = os.urandom(6 << 20)
+        make_release(self.served / "v0.7.5", "0.7.5", self.signer, data=base)
+        make_release(self.served / "v0.8.5", "0.8.5", self.signer, data=base[:3 << 20] + os.urandom(100000) + base[3 << 20:])
+        with self.node("0.7.5") as node:
+            node.upgrade("apply").exits(4)
+            node.reboot()
+            node.wait_for_outcome("confirmed")
+            node.cli("config", "set", "maculaos.upgrade.url", f"{self.server.url}v0.8.5/").ok()
+            node.stop()
+            node.start(LD_PRELOAD=str(BIN.parent / "test" / "libtest-eio.so"), TEST_EIO="pread", TEST_EIO_MOST="400000",
+                       TEST_EIO_FILE=str(node.path("/boot/slot-b")))
+            self.assertTrue(node.upgrade("plan", "-o", "json").ok().json()["delta"])
+            node.upgrade("apply").exits(4)
+            self.assertIn(None, [ranges for path, ranges in self.server.asked_for("*.slot") if "0.8.5" in path])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -1,7 +1,9 @@
 /* For LD_PRELOAD: a disk that fails. TEST_EIO is the operation (pwrite, pread, fsync), TEST_EIO_FILE the file; the
- * first 100 KiB are still good. Only in programs called upgrader-worker. */
+ * first 100 KiB are still good, and reads of more than TEST_EIO_MOST bytes, if that is set. Only in programs called
+ * upgrader-worker. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,7 +35,9 @@ ssize_t pread(int fd, void *data, size_t length, off_t offset) {
     static ssize_t (*real)(int, void *, size_t, off_t);
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "pread64");
-    if (offset >= 100 * 1024 && offset < (200 << 20) && fails("pread", fd)) {
+    const char *most = getenv("TEST_EIO_MOST");
+    bool good = most && length > strtoul(most, NULL, 10);
+    if (!good && offset >= 100 * 1024 && offset < (200 << 20) && fails("pread", fd)) {
         errno = EIO;
         return -1;
     }
