@@ -143,7 +143,7 @@ class Recovery(OsTest):
         self.assertEqual(state_on(disk).pending, "b")
         self.assertEqual(self.up(machine)["slot"], "b")
 
-    def test_the_factory_reset_of_the_menu_leaves_a_fresh_node(self):
+    def test_the_recoverys_factory_reset_leaves_a_fresh_node(self):
         disk, _ = self.node("hostname: before\n")
         machine = self.asked_for(disk)
         self.choose(machine, [("6", r"Keep user data"), ("no", r"Type yes"), ("no", None)], "nothing was done")

@@ -1,8 +1,9 @@
 """Two slots and a boot state: whatever is wrong with one, the other comes up; the state survives what a power cut makes of it."""
+import json
 import os
 import unittest
 
-from os_bootstate import EMPTY, State, encode_tries, next_boot, state_on, states_on, write_state
+from os_bootstate import EMPTY, State, encode_tries, next_boot, state_on, states_on, tries_of, write_state
 from os_case import OsTest, quick
 from os_slot import rebuild, with_init
 
@@ -116,13 +117,32 @@ class Slots(OsTest):
 
 
 class BootState(OsTest):
-    def boots(self, disk, slot="a", **expected):
+    """What is wrong with the boot state is said, and mended by the next change, as docs/boot-state.md promises."""
+
+    def boots(self, disk, **expected):
+        """A machine that is up with slot a; `expected`: what else the initramfs says of this start."""
         machine = self.machine(disk, name=f"machine-{len(self.machines)}")
         environment = self.up(machine)
-        self.assertEqual(environment["slot"], slot)
-        for key, value in expected.items():
-            self.assertEqual(environment.get(key), value, environment)
-        machine.stop()
+        for key, value in {"slot": "a", "pending": "0", "failed": "", "state_lost": "0", "tries_lost": "0", **expected}.items():
+            self.assertEqual(environment[key], value, environment)
+        return machine
+
+    @staticmethod
+    def status(machine):
+        return json.loads(machine.console.run("doas maculaos boot status -o json | tr -d '\\n'; echo")[1])
+
+    def told_at_login(self, machine):
+        return machine.console.ok("until [ -s /run/motd ]; do sleep 0.5; done; cat /run/motd", 120)
+
+    def changed(self, machine, disk, changes=("recovery",)):
+        """Changes of the state that succeeded are on the disk when the power goes; the last one is for the recovery."""
+        for mode in changes:
+            machine.console.ok(f"doas maculaos boot next {mode}")
+        machine.power_cut()
+        state = state_on(disk)
+        self.assertEqual((state.active, state.pending, state.next, state.reset), ("a", "-", "recovery", "none"))
+        about = disk.slot_json("a")
+        self.assertEqual(state.verity_a, f"{about['root_hash']}:{about['data_blocks']:010}")
 
     def test_one_garbage_copy_of_the_state_is_no_matter(self):
         for number in (1, 2):
@@ -131,28 +151,52 @@ class BootState(OsTest):
                 for _ in range(2):
                     write_state(disk)  # both copies are whole now, whatever the image came with
                 disk.esp_overwrite(f"/grub/state-{number}", b"\xa5" * 1024)
-                self.boots(disk)
+                machine = self.boots(disk)
+                status = self.status(machine)
+                self.assertFalse(status["lost"])
+                self.assertRegex("; ".join(status["damage"]), rf"^state-{number}: [^;]*$")
+                self.changed(machine, disk)
+                self.assertTrue(all(states_on(disk)), "the change goes over the garbage")
 
     def test_without_any_state_it_boots_and_mends_it(self):
-        for name, spoil in {"garbage": lambda disk, file: disk.esp_overwrite(file, b"\xa5" * 1024),
-                            "missing": lambda disk, file: disk.esp_delete(file)}.items():
-            with self.subTest(name):
-                disk = self.disk()
-                for file in ("/grub/state-1", "/grub/state-2"):
-                    spoil(disk, file)
-                self.boots(disk)
+        disk = self.disk()
+        for file in ("/grub/state-1", "/grub/state-2"):
+            disk.esp_overwrite(file, b"\xa5" * 1024)
+        machine = self.boots(disk, state_lost="1", verity="on")
+        self.assertIn("the boot state was lost", self.told_at_login(machine))
+        status = self.status(machine)
+        self.assertTrue(status["lost"])
+        self.assertEqual(len(status["damage"]), 2)
+        self.changed(machine, disk, ("recovery", "normal", "recovery"))
+        self.assertTrue(all(states_on(disk)))
+
+    def test_without_the_files_of_the_state_it_boots_and_says_which_are_missing(self):
+        disk = self.disk()
+        for file in ("/grub/state-1", "/grub/state-2"):
+            disk.esp_delete(file)
+        machine = self.boots(disk, state_lost="1", verity="on")
+        self.assertIn("the boot state was lost", self.told_at_login(machine))
+        code, said = machine.console.run("doas maculaos boot next recovery")
+        self.assertNotEqual(code, 0)
+        self.assertRegex(said, "state-[12]")
 
     def test_garbage_tries_boot_the_active_slot(self):
         disk = self.disk()
         disk.copy_slot("a", "b")
         write_state(disk, pending="b", verity_b=state_on(disk).verity_a)
         disk.esp_overwrite("/grub/tries", b"\xa5" * 1024)
-        self.boots(disk)
+        machine = self.boots(disk, tries_lost="1")
+        self.assertRegex("; ".join(self.status(machine)["damage"]), "^tries: ")
+        machine.console.run("doas maculaos boot confirm")  # it makes them readable, whatever it says of the slot
+        self.assertEqual((self.status(machine)["damage"], self.status(machine)["tries_left"]), ([], 3))
+        machine.power_cut()
+        self.assertEqual(tries_of(disk.esp_read("/grub/tries")), [0, 0, 0, 0])
+        self.assertEqual(next_boot(disk), ("b", True))
 
     def test_a_full_esp_is_no_matter(self):
         disk = self.disk()
         disk.esp_fill()
-        self.boots(disk)
+        self.changed(self.boots(disk), disk)
 
     def test_a_state_cut_at_any_byte_says_one_of_the_two(self):
         disk = self.disk()
