@@ -332,6 +332,8 @@ mac_error *healthd_manager_start(mac_service *service, void **ret_object) {
     int result = mac_fs_mkdirs(manager->root, HEALTHD_DIRECTORY, 0700);
     if (result < 0) /* the watchdog is fed all the same, and node.state says it */
         mac_log_error("nothing can be kept", "directory=" HEALTHD_DIRECTORY " error=%s", strerror(-result));
+    else
+        (void)!mac_fs_clean(manager->root, HEALTHD_DIRECTORY); /* of an earlier one that was killed while it wrote */
     healthd_history_init(&manager->history, manager->root);
     healthd_manager_adopt(manager, first_plan(manager));
     healthd_kept_load(manager);

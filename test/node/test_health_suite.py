@@ -203,6 +203,22 @@ class Kept(HealthCase):
         self.assertGreaterEqual(self.status()["revision"], revision)
         self.assertTrue(any(entry["what"] == "person" for entry in self.history()))
 
+    def test_killed_while_it_is_written_it_is_the_old_one_or_the_new_one(self):
+        for point, silent in (("fs.write.temporary", False), ("fs.write.renamed", True)):
+            with self.subTest(point):
+                self.node.cli("health", "silence", "node.clock", "0").ok()
+                self.node.stop()
+                self.node.start(MACULA_FAULT=point, MACULA_FAULT_ARMED=str(self.node.path("/armed")))
+                self.node.cli("health", "check").ok()
+                self.node.write("/armed", "")
+                self.node.cli("health", "silence", "node.clock", "1h", "--timeout", "2s").code
+                self.node.runner.wait("unit=healthd state=waiting.*signal 9")
+                self.node.path("/armed").unlink()
+                self.node.runner.wait("unit=healthd state=ready")
+                self.assertEqual("silent_until_ms" in self.check("node.clock"), silent)
+                files = set(os.listdir(self.node.path("/var/lib/maculaos/health")))
+                self.assertLessEqual(files, {"kept.json", "history", "history.1", ".probe"}, "left-overs are removed")
+
     def test_damaged_files_are_passed_over(self):
         self.node.stop()
         self.node.write("/var/lib/maculaos/health/kept.json", '{"gate": [')
