@@ -74,6 +74,11 @@ static void on_missing(healthd_manager *manager) {
                          : "there is none");
 }
 
+/* The kernel's own, which the initramfs arms before anybody has read the configuration. */
+static bool is_unwanted(const healthd_manager *manager) {
+    return manager->watchdog.facts.software && !manager->plan->watchdog.software && !manager->watchdog.facts.nowayout;
+}
+
 static void open_device(healthd_manager *manager) {
     int result = healthd_sys_watchdog_open(manager->sys, manager->watchdog.device, &manager->watchdog.facts);
     manager->watchdog.again_boot = 0;
@@ -88,8 +93,7 @@ static void open_device(healthd_manager *manager) {
         manager->watchdog.again_boot = healthd_boot_ms() + HEALTHD_RETRY_MS;
         return;
     }
-    /* The initramfs arms it before anybody has read the configuration. */
-    if (manager->watchdog.facts.software && !manager->plan->watchdog.software && !manager->watchdog.facts.nowayout) {
+    if (is_unwanted(manager)) {
         close_device(manager, true);
         on_missing(manager);
         return;
@@ -131,6 +135,8 @@ void healthd_watchdog_apply(healthd_manager *manager) {
         let_go(manager);
         return;
     }
+    if (manager->watchdog.open && is_unwanted(manager))
+        close_device(manager, true);
     if (!manager->watchdog.open)
         open_device(manager);
     if (manager->watchdog.open)

@@ -1,4 +1,4 @@
-"""The hardware watchdog of a machine whose healthd no longer feeds it."""
+"""The watchdog of a machine, hardware or not: who feeds it, and what happens when nobody does."""
 import json
 import unittest
 
@@ -29,6 +29,17 @@ class Watchdog(OsTest):
         # Longer than the time-out: had nobody fed it, the machine would be gone.
         machine.console.ok("sleep 30", 120)
         self.assertTrue(json.loads(machine.console.ok("doas maculaos health status -o json | tr -d '\\n'; echo", 60))["watchdog"]["fed"])
+
+    def test_without_hardware_the_kernels_own_is_taken_over_and_disarmed_when_it_is_not_wanted(self):
+        machine = self.machine(self.disk(), self.medium())
+        self.assertEqual(self.up(machine)["watchdog"], "/dev/watchdog0")
+        state = "doas cat /sys/class/watchdog/watchdog0/state"
+        machine.console.ok("until doas maculaos health status -o json | tr -d ' \\n' | grep -q '\"kind\":\"software\"'; do sleep 1; done", 240)
+        self.assertEqual(machine.console.ok(state), "active")
+        self.assertNotEqual(machine.console.run("test -e /run/macula-watchdog.pid || pidof watchdog")[0], 0)
+        machine.console.ok("doas maculaos config set maculaos.watchdog.software_fallback false", 120)
+        machine.console.ok("until doas maculaos health status -o json | tr -d ' \\n' | grep -q '\"kind\":\"off\"'; do sleep 1; done", 120)
+        self.assertEqual(machine.console.ok(state), "inactive")
 
 
 if __name__ == "__main__":

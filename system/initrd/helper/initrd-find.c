@@ -52,6 +52,13 @@ static bool waiting_next(const waiting *wait, int64_t at_most_ms) {
     return true;
 }
 
+/* It is there. What else has come by now gets its module, too: a watchdog behind a bus, which nothing waits for. */
+static int waiting_found(const waiting *wait) {
+    if (wait->events >= 0)
+        (void)initrd_uevent_take(wait->events, 0, wait->modules);
+    return 0;
+}
+
 /* ---- find ---- */
 
 /* Of two disks that are copies of one image, neither of them started yet, the first by name. */
@@ -119,7 +126,7 @@ int initrd_find(int argc, char **argv) {
         bool found = count > 0 && print_found(blocks, count, argv[optind], argv + optind + 1);
         free(blocks);
         if (found)
-            return 0;
+            return waiting_found(&wait);
         more = waiting_next(&wait, REPAIR_AFTER_MS);
         if (initrd_now_ms() - began > REPAIR_AFTER_MS && !repaired)
             repaired = repair_tables();
@@ -167,7 +174,7 @@ int initrd_medium(int argc, char **argv) {
                 continue;
             printf("medium=%s\nmedium_disk=/dev/%s\n", device, blocks[i].disk);
             free(blocks);
-            return 0;
+            return waiting_found(&wait);
         }
         free(blocks);
     } while (waiting_next(&wait, MEDIUM_RETRY_MS));

@@ -5,18 +5,14 @@
 # shellcheck disable=SC2086 # -m for each
 modules='-m squashfs -m overlay -m ext4 -m sd_mod -m dm_verity -m sha256_generic -m crc32c_generic'
 
-# watchdog_arm: hardware, which may stand behind a bus that has only just appeared; where there is none, the kernel's own,
-# which ends a hang of anything but the kernel.
+# watchdog_arm: hardware; where there is none, the kernel's own, which ends a hang of anything but the kernel.
 watchdog_arm() {
     [ "$watchdog_s" -gt 0 ] || return 0
-    if ! found=$(macula-initrd watchdog "$watchdog_s"); then
-        macula-initrd coldplug
-        found=$(macula-initrd watchdog "$watchdog_s") ||
-            { /sbin/modprobe softdog 2>>"$log" && found=$(macula-initrd watchdog "$watchdog_s"); } || {
-            note "there is no watchdog"
-            return 0
-        }
-    fi
+    found=$(macula-initrd watchdog "$watchdog_s") ||
+        { /sbin/modprobe softdog 2>>"$log" && found=$(macula-initrd watchdog "$watchdog_s"); } || {
+        note "there is no watchdog"
+        return 0
+    }
     eval "$found"
     note "watchdog $watchdog armed with $watchdog_s s"
 }
