@@ -90,6 +90,37 @@ class Data(OsTest):
         self.assertEqual(environment["persistent"], "0")
         self.assertTrue(environment["data_problem"], environment)
 
+    def test_a_node_whose_disk_cannot_be_written_stays_the_same_node_beside_a_large_store(self):
+        disk, machine_id = self.disk(), "0123456789abcdef" * 2
+        with disk.extracted("data", back=True) as file:
+            files = {"maculaos/config.yaml": "hostname: kept-one\nk3os:\n  password: correct horse\n", "maculaos/.configured": "",
+                     "maculaos/identity/machine-id": machine_id + "\n", "maculaos/nats/jetstream/block": "x" * (80 << 20)}
+            for folder in ("maculaos", "maculaos/identity", "maculaos/nats", "maculaos/nats/jetstream"):
+                tool("debugfs", "-w", "-R", f"mkdir {folder}", file)
+            for name, text in files.items():
+                content = self.folder / "content"
+                content.write_text(text)
+                tool("debugfs", "-w", "-R", f"write {content} {name}", file)
+        machine = self.machine(Drive(disk.path, read_only=True))
+        machine.start().console.log_in_with("correct horse")
+        machine.console.take_shell()
+        environment = self.boot_environment(machine)
+        self.assertEqual(environment["persistent"], "0")
+        self.assertIn("identity and configuration were read from it", environment["data_problem"])
+        self.assertEqual(machine.console.ok("cat /etc/machine-id; hostname; ls /var/lib/maculaos/nats/jetstream/block 2>/dev/null || echo no store"),
+                         f"{machine_id}\nkept-one\nno store")
+        machine.console.ok("test -e /var/lib/maculaos/.configured")
+
+    def test_a_data_partition_beyond_reading_leaves_the_console_shut(self):
+        disk = self.disk()
+        disk.wipe("data")
+        machine = self.machine(disk)
+        console = machine.start().console
+        console.expect(r"could not be read from it, so the console lets nobody in", 240)
+        console.expect(r"login: ?$", 240, "not configured")
+        console.line("macula")
+        console.expect(r"Password: ?$", 60, r"Set up this node\.|\$ ?$")
+
     def test_a_first_boot_cut_anywhere_is_followed_by_one_that_works(self):
         generator = seeded()
         before, disk = self.disk("before"), self.disk()

@@ -42,18 +42,6 @@ data_grow() {
     [ "$grown" = 0 ] || tell "the data partition $data was extended to the end of $disk"
 }
 
-# What can still be read is taken along, so that the node keeps its name, keys and configuration.
-data_rescue() {
-    mkdir -p /run/initramfs/rescue
-    if mount -t ext4 -o ro,noload,nodev,nosuid "$data" /run/initramfs/rescue 2>>"$log"; then
-        size=$(du -sk /run/initramfs/rescue/maculaos 2>/dev/null | cut -f1)
-        if [ "${size:-999999}" -lt 65536 ] && cp -a /run/initramfs/rescue/maculaos /sysroot/data/; then
-            problem "identity and configuration were read from it; changes are forgotten at the next start"
-        fi
-        umount /run/initramfs/rescue
-    fi
-}
-
 data_mount_ext4() { mount -t ext4 -o rw,noatime,nodev,nosuid "$data" /sysroot/data 2>>"$log"; }
 
 # With a byte: an empty file needs no block.
