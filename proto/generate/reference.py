@@ -46,7 +46,7 @@ texts marked *template* these are replaced, and any other `${…}` is an error:
 | `${HOSTNAME}` | the node's name |
 
 *Secret* values are shown as `********` and kept sealed on disk. *When* says at which phases of a start a key takes effect:
-`initrd` before the disk is mounted, `boot` before services start, `runtime` with the network and at every accepted change.
+`initrd` before any program of the system, `boot` before services start, `runtime` with the network and at every accepted change.
 """
 
 PHASES = {1: "boot", 2: "runtime", 3: "initrd"}

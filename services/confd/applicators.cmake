@@ -3,7 +3,7 @@ pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 
 set(CONFD_APPLICATOR_SOURCES
     confd-accounts.c confd-applicator.c confd-applicators.c confd-apply-commands.c confd-apply-environment.c
-    confd-apply-files.c confd-apply-hostname.c confd-apply-k3s.c confd-apply-kernel.c confd-apply-ntp.c
+    confd-apply-files.c confd-apply-hostname.c confd-apply-init.c confd-apply-k3s.c confd-apply-kernel.c confd-apply-ntp.c
     confd-apply-settings.c confd-apply-ssh.c confd-apply-users.c confd-content.c confd-files.c confd-keycache.c confd-keykept.c
     confd-keyfetch.c confd-manifest.c confd-run.c confd-sshkeys.c confd-sys-linux.c confd-sys-record.c confd-sys.c
     confd-target.c confd-undo.c)
@@ -27,6 +27,7 @@ confd_apply_test(test-confd-apply-system)
 confd_apply_test(test-confd-apply-users)
 confd_apply_test(test-confd-apply-files)
 confd_apply_test(test-confd-apply-commands)
+confd_apply_test(test-confd-apply-init)
 confd_apply_test(test-confd-apply-ssh)
 confd_apply_test(test-confd-sshkeys)
 

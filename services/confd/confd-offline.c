@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "confd-answer.h"
+#include "confd-apply-init.h"
 #include "confd-manager.h"
 #include "log/mac-log.h"
 
@@ -101,6 +102,12 @@ static mac_error *commit(confd_manager *manager, const confd_proposal *proposal)
     if (result < 0)
         return mac_error_from_errno(result,
                                     "the change is stored, but its files are not written yet: the next start does");
+    /* The one part that comes before the next start's confd: it may be why this node does not start. */
+    result = confd_init_commands_write(manager->root, proposal->document->message);
+    if (result < 0)
+        return mac_error_from_errno(
+            result, "generation %llu is in force, but the next start runs init_cmd as it was: remove %s",
+            (unsigned long long)number, CONFD_INIT_COMMANDS);
     for (size_t i = 0; i < mac_problems_count(proposal->notes); i++) {
         mac_autofree char *text = mac_problem_format(mac_problems_get(proposal->notes, i));
         printf("note: %s\n", text);

@@ -44,9 +44,6 @@ void confd_concern_find(const mac_strings *changed, const confd_units *units, ma
         } else if (mac_streq(path, REALM)) {
             concern.reboot = true;
             mac_problems_add(notes, MAC_PROBLEM_NOTE, NULL, REALM, "takes effect at the next start of the node");
-        } else if (mac_streq(service, "initramfs")) {
-            concern.reboot = true;
-            note_once(&noted, notes, path, "is read when the node boots: it takes effect at the next boot");
         } else if (mac_streq(service, "installer")) {
             note_once(&noted, notes, path, "is read by the installer only");
         } else {

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "confd-apply-init.h"
 #include "test-confd-box.h"
 
 #define FILE_V1 "hostname: one\n"
@@ -75,6 +76,14 @@ static void the_generation_before_comes_back_with_its_files(void **state) {
     assert_text(box, CONFD_FILE, FILE_V2);
 }
 
+/* The next start's initramfs runs them before anything of the node could put them right. */
+static void commands_of_the_initramfs_follow_the_generation(void **state) {
+    confd_box *box = *state;
+    box_write(box, CONFD_INIT_COMMANDS, "300 13\nwhat broke it\n");
+    assert_said(offline(box, NULL, "restore 1"), 0, "generation 3");
+    assert_null(box_read(box, CONFD_INIT_COMMANDS));
+}
+
 static void an_edit_that_broke_the_node_is_replaced(void **state) {
     confd_box *box = *state;
     box_write(box, CONFD_FILE, "hostname: [\n");
@@ -125,11 +134,9 @@ static void a_damaged_store_is_named_with_its_remedy(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        NODE(the_generation_before_comes_back_with_its_files),
-        NODE(an_edit_that_broke_the_node_is_replaced),
-        NODE(the_password_is_kept_as_a_hash_only),
-        NODE(an_edit_in_the_way_of_the_password_is_named),
-        NODE(what_is_not_there_is_refused),
+        NODE(the_generation_before_comes_back_with_its_files), NODE(commands_of_the_initramfs_follow_the_generation),
+        NODE(an_edit_that_broke_the_node_is_replaced),         NODE(the_password_is_kept_as_a_hash_only),
+        NODE(an_edit_in_the_way_of_the_password_is_named),     NODE(what_is_not_there_is_refused),
         NODE(a_damaged_store_is_named_with_its_remedy),
     };
     return cmocka_run_group_tests_name("offline", tests, NULL, NULL);

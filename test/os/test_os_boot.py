@@ -91,6 +91,28 @@ class Boot(OsTest):
         log = self.ssh(machine.ports["ssh"], self.folder / "ssh", "doas", "cat", "/var/log/messages")
         self.assertRegex(log, r"(?s)stopping /usr/bin/maculaos.*Server Exiting.*stopping /usr/sbin/dropbear")
 
+    def test_commands_of_the_initramfs_run_from_the_next_start_on_and_none_stops_it(self):
+        disk, sees = self.disk(), "/var/lib/data/seen"
+        more = ("init_cmd:\n"
+                f"  - 'cat /proc/sys/kernel/random/boot_id >>{sees}; test -e /dev/null && test -d /sys/class/net && test -e /run/initramfs/log'\n"
+                "  - 'echo why it failed >&2; exit 7'\n"
+                "  - {command: 'tail -f /dev/null', timeout: 1s}\n"
+                f"  - 'echo last >>{sees}'\n")
+        machine = self.machine(disk, self.medium(more=more), name="first")
+        self.up(machine)
+        with self.bus(machine) as bus:
+            bus.json(NODE)
+        machine.console.ok(f"until doas test -e /var/lib/maculaos/init_cmd; do sleep 1; done; ! test -e {sees}", 120)
+        machine.power_cut()
+        machine = self.machine(disk, name="second")
+        self.up(machine)
+        boot, last = machine.console.ok(f"cat {sees}").splitlines()
+        self.assertEqual((boot, last), (machine.console.ok("cat /proc/sys/kernel/random/boot_id"), "last"))
+        log = machine.console.ok("cat /run/initramfs/log")
+        for said in ("init_cmd[0]: done", "why it failed", "init_cmd[1] failed with exit code 7", "init_cmd[2] was killed after its timeout of 1 s",
+                     "init_cmd[3]: done"):
+            self.assertIn(said, log)
+
     def ssh(self, port, key, *words):
         """What a command says over the network; waits for the server, which may still be starting."""
         command = ["ssh", "-i", key, "-p", str(port), "-o", "BatchMode=yes", "-o", "ConnectTimeout=60", "-o", "UserKnownHostsFile=/dev/null",

@@ -23,6 +23,7 @@ int initrd_verity(int argc, char **argv);
 int initrd_trailer(int argc, char **argv);
 int initrd_watchdog(int argc, char **argv);
 int initrd_feed(int argc, char **argv);
+int initrd_run(int argc, char **argv);
 int initrd_grow(int argc, char **argv);
 int initrd_growfs(int argc, char **argv);
 

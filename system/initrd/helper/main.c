@@ -20,6 +20,8 @@ static const struct {
     {"trailer", initrd_trailer, "DEVICE: what the slot says it holds"},
     {"watchdog", initrd_watchdog, "SECONDS: arm the hardware watchdog"},
     {"feed", initrd_feed, "SECONDS COMMAND…: feed the watchdog while a command runs, but at most so long"},
+    {"run", initrd_run,
+     "SECONDS COMMAND…: the same, and after so long the command and its group are killed; 124: they were"},
     {"grow", initrd_grow, "DISK NUMBER: extend the last partition to the end of the disk"},
     {"growfs", initrd_growfs, "DEVICE DIRECTORY: extend the mounted ext4 file system to the end of its partition"},
 };

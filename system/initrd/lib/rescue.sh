@@ -7,7 +7,7 @@ rescue=/run/initramfs/rescue
 rescue_to=/sysroot/data/maculaos
 rescue_small_k=16384 # of one entry that is not named here
 # What shuts the console and the page of the set-up first.
-rescue_always='.configured .password identity config.yaml config.d hostname clock credentials secrets ca ssh net firstboot applied generations'
+rescue_always='.configured .password identity config.yaml config.d init_cmd hostname clock credentials secrets ca ssh net firstboot applied generations'
 
 # rescue_shut TEXT: a node whose configuration cannot be read was most likely set up: nobody may set it up anew, nor log in
 # without a password, because its disk has decayed.
