@@ -222,7 +222,7 @@ static void show_plan(const ProtobufCMessage *request, const ProtobufCMessage *a
     cli_print(CLI_PLAIN, "would fetch %s in %u requests, %s is here already; into slot %s of %s\n", fetch,
               plan->requests, reuse, plan->slot, room);
     if (plan->has_seconds)
-        cli_print(CLI_PLAIN, "takes %u s at the bandwidth limit\n", plan->seconds);
+        cli_print(CLI_PLAIN, "takes about %u s\n", plan->seconds);
 }
 
 int cli_upgrade_plan(cli_invocation *invocation) {

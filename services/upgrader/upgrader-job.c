@@ -17,6 +17,7 @@
 #define RETRY_MAX_MS 300000u
 #define PROGRESS_MS 1000u /* between two events */
 #define LATE_MS (15 * 60 * 1000)
+#define PACE_LEAST (1u << 20)
 
 #define STATE(name) MACULA__V1__JOB__STATE__##name
 #define STEP(name) MACULA__V1__UPGRADE_STATUS__STEP__##name
@@ -284,6 +285,17 @@ static void on_progress(mac_worker *worker, const Macula__V1__Progress *progress
     set_progress(manager, progress, NULL);
 }
 
+/* For the next plan. What was little says more about the disk than about the network. */
+static void remember_pace(upgrader_manager *manager) {
+    const Macula__V1__UpgradeJobRecord *record = manager->job.record;
+    const Macula__V1__UpgradeWritten *written = record->written;
+    bool directory = record->request->from && *record->request->from;
+    if (directory || written->fetched < PACE_LEAST || !written->milliseconds)
+        return;
+    uint64_t pace = written->fetched * 1000 / written->milliseconds;
+    (void)!upgrader_store_set_number(manager->store, UPGRADER_PACE, pace); /* then a plan goes by an older one */
+}
+
 static void on_written(mac_worker *worker, const ProtobufCMessage *output, const mac_error *error, void *data) {
     upgrader_manager *manager = data;
     upgrader_job *job = &manager->job;
@@ -299,6 +311,7 @@ static void on_written(mac_worker *worker, const ProtobufCMessage *output, const
         return;
     }
     job->record->written = (Macula__V1__UpgradeWritten *)mac_codec_copy(output);
+    remember_pace(manager);
     MAC_FAULT_POINT("upgrader.write.verified");
     if (!set_step(manager, STEP(prepared)))
         return;

@@ -239,15 +239,22 @@ static void upgrade_history(Macula__V1__Upgrade_Service *service, const Macula__
 
 /* ---- Plan ---- */
 
+/* Bytes a second; 0: not known. */
+static uint64_t expected_pace(upgrader_manager *manager, const char *from) {
+    uint64_t limit = upgrader_settings_bandwidth(manager);
+    uint64_t last = from && *from ? 0 : upgrader_store_number(manager->store, UPGRADER_PACE);
+    return !last || (limit && limit < last) ? limit : last;
+}
+
 static void answer_plan(const question *q, const Macula__V1__UpgradeWritten *written) {
     upgrader_manager *manager = q->manager;
     upgrader_autoslots slots = {.running = '-'};
     mac_error_free(upgrader_slots_read(manager->root, &slots));
     Macula__V1__UpgradePlan plan = MACULA__V1__UPGRADE_PLAN__INIT;
-    mac_autoptr(mac_error) obstacle =
-        judge_from(manager, q->found, ((const Macula__V1__UpgradePlanRequest *)mac_request_input(q->request))->from);
+    char *from = ((const Macula__V1__UpgradePlanRequest *)mac_request_input(q->request))->from;
+    mac_autoptr(mac_error) obstacle = judge_from(manager, q->found, from);
     mac_autofree char *slot = mac_asprintf("%c", slots.other);
-    uint64_t bandwidth = upgrader_settings_bandwidth(manager);
+    uint64_t pace = expected_pace(manager, from);
     plan.release = upgrader_release_message(manager, q->found, obstacle);
     plan.slot = slot;
     plan.has_slot_size = plan.has_fetch = plan.has_reuse = plan.has_requests = plan.has_delta = true;
@@ -256,8 +263,8 @@ static void answer_plan(const question *q, const Macula__V1__UpgradeWritten *wri
     plan.reuse = written->reused;
     plan.requests = written->requests;
     plan.delta = written->delta;
-    plan.has_seconds = bandwidth > 0;
-    plan.seconds = bandwidth ? (uint32_t)(written->fetched / bandwidth) : 0;
+    plan.has_seconds = pace > 0;
+    plan.seconds = pace ? (uint32_t)(written->fetched / pace) : 0;
     mac_request_answer(q->request, &plan.base);
     macula__v1__upgrade_release__free_unpacked(plan.release, NULL);
 }

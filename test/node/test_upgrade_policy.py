@@ -164,6 +164,15 @@ class Sources(UpgradeTest):
             self.server.ranges = False
             node.upgrade("apply").exits(4)
 
+    def test_a_plan_says_how_long_it_takes_once_that_can_be_known(self):
+        with self.node("0.7.0", more="delta: false") as node:
+            self.assertNotIn("seconds", node.upgrade("plan", "-o", "json").ok().json())
+            self.on_the_first(node)
+            self.assertIn("seconds", node.upgrade("plan", "-o", "json").ok().json())
+            self.assertNotIn("seconds", node.upgrade("plan", "--from", self.served / "v0.8.0", "-o", "json").ok().json())
+            node.cli("config", "set", "maculaos.upgrade.bandwidth_limit", "1k").ok()
+            self.assertGreater(node.upgrade("plan", "-o", "json").ok().json()["seconds"], 6000)  # the limit, when it is less
+
     def test_plans_for_anybody_are_made_one_at_a_time(self):
         with self.node() as node:
             self.server.fault("release.json", times=1, cut=1, stall=30)
