@@ -46,8 +46,7 @@ ProtobufCMessage *upgrader_store_get(upgrader_store *store, const char *name, co
 
 /* Numbers kept by name; 0 when there is none. */
 #define UPGRADER_CHECKED "checked_ms"
-#define UPGRADER_PACE "pace" /* bytes a second of the last download from the configured source, written and verified   \
-                              */
+#define UPGRADER_PACE "pace"                /* bytes a second of the last download from the configured source */
 #define UPGRADER_AUTO_AGAIN "auto_again_ms" /* Unix time from which on the policy tries UPGRADER_AUTO_FAILED again */
 int upgrader_store_set_number(upgrader_store *store, const char *name, uint64_t value) MAC_MUST_USE;
 uint64_t upgrader_store_number(upgrader_store *store, const char *name);
