@@ -16,6 +16,7 @@
 
 #define UNITS_MAX 24 /* and supervisor, admin, app: fewer than MAC_NATS_SERVICES_MAX */
 #define UNIT_FILE_MAX (64u << 10)
+#define STATE "/var/lib/maculaos"
 
 static mac_error *make_directories(mac_root *root) {
     static const struct {
@@ -23,9 +24,9 @@ static mac_error *make_directories(mac_root *root) {
         mode_t mode;
     } directories[] = {
         {SUPERVISOR_RUNTIME, 0755},
-        {"/var/lib/maculaos", 0755},
+        {STATE, 0755},
         {SUPERVISOR_IDENTITY, 0700},
-        {"/var/lib/maculaos/nats", 0700},
+        {STATE "/nats", 0700},
     };
     for (size_t i = 0; i < MAC_ARRAY_SIZE(directories); i++) {
         int result = mac_fs_mkdirs(root, directories[i].path, directories[i].mode);
@@ -74,6 +75,18 @@ static void remove_leftovers(mac_root *root) {
     }
 }
 
+/* Files that somebody was writing when the power went: one at most in each directory and cut, but nobody else would
+ * ever remove them. */
+static void remove_temporaries(mac_root *root) {
+    mac_autostrings names = {0};
+    if (mac_fs_clean(root, STATE) < 0 || mac_fs_list(root, STATE, &names) < 0)
+        return; /* whoever has to write there says it */
+    for (size_t i = 0; i < names.count; i++) {
+        mac_autofree char *path = mac_asprintf(STATE "/%s", names.items[i]);
+        (void)!mac_fs_clean(root, path); /* or it is no directory */
+    }
+}
+
 static const char *machine_arch(void) {
     static struct utsname names;
     bool known = uname(&names) == 0;
@@ -94,6 +107,7 @@ mac_error *supervisor_prepare_root(supervisor_host *host, int *ret_lock) {
     if (error)
         return error;
     remove_leftovers(host->root);
+    remove_temporaries(host->root);
     /* A sandbox has slots and a boot state of its own, and each start of the node is a start of the machine. */
     if (!mac_root_is_system(host->root))
         error = mac_boot_sandbox_start(host->root, MACULA_VERSION, machine_arch());

@@ -158,6 +158,16 @@ class Run(unittest.TestCase):
                 wanted = {"maculaos": {"nats": {"listen": f"0.0.0.0:{port}"}, "security": {"require_credentials": True}}}
                 self.assertIn("another program", node.cli("config", "patch", json.dumps(wanted)).exits(5).err)
 
+    def test_what_power_cuts_have_left_of_files_is_removed_at_the_next_start(self):
+        left = ["/var/lib/maculaos/.x.json.1B12CD~", "/var/lib/maculaos/health/.kept.json.1ZNBYP~", "/var/lib/maculaos/upgrade/.y.7B12CD~"]
+        with Node() as node:
+            node.stop()
+            for path in left + ["/var/lib/maculaos/health/mine~"]:
+                node.write(path, "half of")
+            node.start()
+            self.assertEqual([path for path in left if node.path(path).exists()], [])
+            self.assertTrue(node.path("/var/lib/maculaos/health/mine~").exists())
+
     def test_files_of_the_node_are_not_for_others(self):
         with Node() as node:
             for name in ("/var/lib/maculaos/identity/admin.nk", "/var/lib/maculaos/identity/confd.nk", "/run/macula/config.pb",
