@@ -2,6 +2,7 @@
 """A version that may not stay goes back, whatever is in its way: a full disk, a configuration that nobody can take back."""
 import json
 import os
+import shutil
 import unittest
 
 from upgrade_harness import FIRST, UpgradeTest
@@ -19,6 +20,7 @@ class FullDisks(UpgradeTest):
         config, state = node.read("/var/lib/maculaos/config.yaml"), node.path("/var/lib/maculaos")
         if os.system(f"mount -t tmpfs -o size=24m tmpfs '{state}'") != 0:
             self.skipTest("mounting is not permitted here")
+        self.addCleanup(shutil.rmtree, node.root, ignore_errors=True)  # of the place where it was mounted
         self.addCleanup(lambda: os.system(f"umount -l '{state}'"))
         node.write("/var/lib/maculaos/config.yaml", config)
         return node
