@@ -1,6 +1,7 @@
 """The images boot, on every firmware and board, from every kind of disk, and the node answers."""
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import time
@@ -158,6 +159,17 @@ class Boot(OsTest):
 
     def test_it_boots_without_a_network(self):
         self.assertEqual(self.up(self.machine(self.disk(), network=False))["mode"], "disk")
+
+    def test_a_console_that_the_installer_was_told_has_a_login(self):
+        disk, heard = self.disk(), self.folder / "second.log"
+        disk.esp_write("/grub/local.cfg", b'set timeout=0\nset args="console=ttyS1,115200"\n')  # as macula-install writes it
+        machine = self.machine(disk, options=["-chardev", f"file,id=second,path={heard}", "-serial", "chardev:second"])
+        self.up(machine)
+        machine.console.ok("until pgrep -f '[g]etty.*ttyS1'; do sleep 0.5; done", 60)
+        deadline = time.monotonic() + 60 * PATIENCE
+        while not re.search(r"\w login: ?\Z", heard.read_text(errors="replace")):
+            self.assertLess(time.monotonic(), deadline, heard.read_text(errors="replace"))
+            machine.console.expect_quiet(0.5)
 
     def test_a_second_disk_with_the_same_names_is_left_alone(self):
         ours, other = self.disk("ours"), self.disk("other")
