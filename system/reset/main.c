@@ -18,7 +18,7 @@
 #define MOUNT_POINT "/run/macula-reset"
 
 static const char help[] =
-    "Usage: macula-reset --esp DEVICE --data DEVICE [--running a|b] [--all|--keep-data]\n"
+    "Usage: macula-reset --esp DEVICE --data DEVICE [--running a|b] [--all|--keep-data] [--intend]\n"
     "Erases the data partition of a node and takes back the intent in the boot state. Runs in the initramfs, while "
     "the\n"
     "data partition is mounted nowhere.\n\n"
@@ -27,6 +27,7 @@ static const char help[] =
     "  --running SLOT  the slot that runs; it stays\n"
     "  --all           erase everything (an intent that is in the boot state already counts more)\n"
     "  --keep-data     leave the users' data\n"
+    "  --intend        write the intent and nothing else: the next start does the rest; needs no --data\n"
     "Exit codes: 0 done, 1 failed (the intent stays: the next start tries again), 2 usage, 3 no reset was asked for,\n"
     "4 something could not be removed (the intent stays: the next start goes through it again, but not for ever).\n"
     "Example: macula-reset --esp /dev/sda2 --data /dev/sda5 --running a --keep-data\n";
@@ -35,6 +36,7 @@ typedef struct options {
     const char *esp, *data;
     char running;
     mac_boot_reset wish;
+    bool only_intend;
 } options;
 
 static int say(mac_error *error) {
@@ -142,6 +144,8 @@ static int reset(const options *given) {
         return 3;
     }
     MAC_FAULT_POINT("reset.intended");
+    if (given->only_intend)
+        return 0;
     printf("factory reset (%s)\n", what == MAC_BOOT_RESET_KEEP ? "user data stay" : "everything");
     error = wipe(given->data, what == MAC_BOOT_RESET_KEEP, &outcome);
     MAC_FAULT_POINT("reset.wiped");
@@ -158,13 +162,10 @@ static int reset(const options *given) {
 
 int main(int argc, char **argv) {
     static const struct option known[] = {
-        {"esp", required_argument, NULL, 'e'},
-        {"data", required_argument, NULL, 'd'},
-        {"running", required_argument, NULL, 'r'},
-        {"all", no_argument, NULL, 'a'},
-        {"keep-data", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"esp", required_argument, NULL, 'e'},     {"data", required_argument, NULL, 'd'},
+        {"running", required_argument, NULL, 'r'}, {"all", no_argument, NULL, 'a'},
+        {"keep-data", no_argument, NULL, 'k'},     {"intend", no_argument, NULL, 'i'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     options given = {.running = '-'};
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -177,12 +178,14 @@ int main(int argc, char **argv) {
             given.running = optarg[0];
         } else if (option == 'a' || option == 'k') {
             given.wish = option == 'a' ? MAC_BOOT_RESET_ALL : MAC_BOOT_RESET_KEEP;
+        } else if (option == 'i') {
+            given.only_intend = true;
         } else {
             fputs(help, option == 'h' ? stdout : stderr);
             return option == 'h' ? 0 : 2;
         }
     }
-    if (!given.esp || !given.data || optind < argc) {
+    if (!given.esp || (!given.data && !given.only_intend) || optind < argc) {
         fputs(help, stderr);
         return 2;
     }

@@ -100,6 +100,18 @@ static void everything_goes_when_asked_from_the_menu(void **state) {
     expect_fresh(b, false);
 }
 
+static void an_intent_alone_touches_nothing_and_leads_the_next_start_here(void **state) {
+    boot_box *b = *state;
+    mac_autofree char *program = mac_asprintf("%s/macula-reset", getenv("MACULA_BIN_DIR"));
+    mac_autofree char *esp = mac_root_path(b->root, "/boot/esp");
+    mac_autofree char *command = mac_asprintf("%s --esp %s --all --intend", program, esp);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(boot_box_state(b).reset, MAC_BOOT_RESET_ALL);
+    assert_true(is_there(b, "/data/maculaos/identity/admin.nk"));
+    assert_int_equal(run_reset(b, NULL, NULL), 0);
+    expect_fresh(b, false);
+}
+
 static void the_users_data_stay_when_the_intent_says_so(void **state) {
     boot_box *b = *state;
     ask(b, MAC_BOOT_RESET_KEEP);
@@ -325,6 +337,7 @@ static void cut_again_and_again_it_is_finished_at_last(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOX(everything_goes_when_asked_from_the_menu),
+        BOX(an_intent_alone_touches_nothing_and_leads_the_next_start_here),
         BOX(the_users_data_stay_when_the_intent_says_so),
         BOX(without_an_intent_or_a_wish_nothing_is_touched),
         BOX(a_link_out_of_the_data_is_not_followed),

@@ -164,6 +164,27 @@ class Cuts(OsTest):
                 seen.add(boots)
         self.assertIn(2, seen)  # interrupted, it went on at the next start
 
+    def test_a_reset_of_the_menu_cut_while_it_makes_a_new_file_system_is_gone_on_with(self):
+        """What is beyond repair is made anew; from the boot menu nothing but that has told of the reset before."""
+        generator = seeded()
+        before = self.with_stand_in(self.disk("before"))
+        before.wipe("data")
+        before.esp_write("/grub/local.cfg", b"set timeout=0\nset default='reset>reset-all'\n")
+        disk, record = before.copy_of(before.path, self.folder / "disk.img"), self.folder / "disk.record"
+        machine = self.machine(Drive(disk.path, record=record))
+        machine.start().console.expect("a new file system is made", 180)
+        machine.console.expect("reset has ended: restarting", 180)
+        self.assertEqual(machine.wait_end(60), "reset")
+        recording = Recording(record)
+        writes = recording.touching(before["data"])
+        for number, count in enumerate([writes[0], *sorted(generator.sample(writes, CUTS // 4))]):
+            with self.subTest(cut=number, writes=count), self.turns:
+                cut = recording.disk_after(count, before.path, self.folder / "cut.img", generator, torn=number % 2 == 1)
+                cut.esp_write("/grub/local.cfg", b"set timeout=0\n")  # nobody is at the keyboard any more
+                said, boots = self.resets(cut, f"cut-{number}")
+                self.assertEqual((said, boots), (("a", "0", "1", ""), 2))
+                self.assertEqual((state_on(cut).reset, cut.data_check()), ("none", ""))
+
     def test_a_factory_reset_cut_anywhere_is_finished_at_the_next_start(self):
         self.cut_resets(keep=False)
 

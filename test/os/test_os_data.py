@@ -107,9 +107,9 @@ class Data(OsTest):
         environment = self.boot_environment(machine)
         self.assertEqual(environment["persistent"], "0")
         self.assertIn("identity and configuration were read from it", environment["data_problem"])
-        self.assertEqual(machine.console.ok("cat /etc/machine-id; hostname; ls /var/lib/maculaos/nats/jetstream/block 2>/dev/null || echo no store"),
+        self.assertEqual(machine.console.ok("cat /etc/machine-id; hostname; doas ls /var/lib/maculaos/nats/jetstream/block 2>/dev/null || echo no store"),
                          f"{machine_id}\nkept-one\nno store")
-        machine.console.ok("test -e /var/lib/maculaos/.configured")
+        machine.console.ok("doas test -e /var/lib/maculaos/.configured")
 
     def test_a_data_partition_beyond_reading_leaves_the_console_shut(self):
         disk = self.disk()
