@@ -43,7 +43,7 @@ PRUNED_PACKAGES='
 '
 PRUNED_PATHS='
     /var/lib/dpkg /var/cache /var/log /usr/share/perl /usr/share/perl5 /usr/lib/*-linux-gnu/perl* /usr/share/debconf
-    /usr/share/doc /usr/share/common-licenses /usr/share/polkit-1 /usr/share/X11 /usr/share/pam-configs
+    /usr/share/polkit-1 /usr/share/X11 /usr/share/pam-configs
     /usr/share/mime /usr/share/bash-completion /usr/share/zsh
     /etc/rc?.d /etc/runlevels /etc/init.d/.depend.* /etc/resolv.conf /etc/hostname /etc/machine-id /var/lib/dbus/machine-id
     /etc/apt /etc/dpkg /etc/cron.d /etc/cron.daily /etc/logrotate.d /etc/kernel

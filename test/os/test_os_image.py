@@ -1,35 +1,83 @@
-"""The images themselves: made twice, on another day's terms, they are the same bytes."""
+"""The images themselves: made twice, on another day's terms, they are the same bytes; every format holds the same disk; what is
+signed can be checked by who has the key."""
 import hashlib
+import json
 import os
 import subprocess
+import tarfile
 import unittest
+import xml.etree.ElementTree as xml
 
 from os_case import SOURCE, Images, OsTest
 from os_machine import cache_directory
 
-STAGES = {"slot": "40-slot/slot", "disk": "50-disk/disk.img", "medium": "60-iso/medium.iso", "initramfs": "30-initramfs/initrd"}
+OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 
 
-def digests(folder):
-    def of(path):
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    return {name: of(folder / "stages" / place) for name, place in STAGES.items()}
+def checked(*command, **more):
+    return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
 
 
 class Image(OsTest):
+    def built(self, name, **environment):
+        """All formats, made once more into a folder of their own."""
+        folder = self.folder / name
+        checked("sh", "-c", "umask 077 && exec images/build", cwd=SOURCE, env={
+            **os.environ, "IMAGE_COMPRESSION": "gzip", "IMAGE_DIR": str(folder),
+            "DEBS": str((Images.FOLDER / "stages" / "00-packages").resolve()), **environment})
+        return folder
+
     def test_a_second_build_elsewhere_gives_the_same_bytes(self):
-        Images.build("50-disk", "60-iso")
-        first = Images.FOLDER
+        Images.build()
         cache = self.folder / "cache"  # empty, but for what is downloaded
         cache.mkdir()
         for name in ("apt", "debs"):
             (cache / name).symlink_to(cache_directory() / name)
-        subprocess.run(["sh", "-c", "umask 077 && exec images/build 50-disk 60-iso"], check=True, cwd=SOURCE,
-                       env={**os.environ, "IMAGE_COMPRESSION": "gzip", "IMAGE_DIR": str(self.folder / "images"), "MACULA_CACHE": str(cache),
-                            "DEBS": str((first / "stages" / "00-packages").resolve()), "TZ": "Pacific/Kiritimati", "LANG": "C.UTF-8",
-                            "HOME": str(self.folder)})
-        self.assertEqual(digests(self.folder / "images"), digests(first))
+        second = self.built("images", MACULA_CACHE=str(cache), TZ="Pacific/Kiritimati", LANG="C.UTF-8", HOME=str(self.folder))
+        sums = (second / "SHA256SUMS.txt").read_text()
+        self.assertEqual(sums, (Images.FOLDER / "SHA256SUMS.txt").read_text())
+        for format_ in ("img", "iso", "qcow2", "ova", "slot", "tar", "cdx.json"):
+            self.assertIn(f".{format_}\n", sums)
+
+    def test_every_format_holds_the_same_disk_and_its_signature_counts(self):
+        home = self.folder / "gnupg"
+        home.mkdir(mode=0o700)
+        gpg = ("gpg", "--homedir", home, "--batch", "-q")
+        checked(*gpg, "--passphrase", "", "--quick-generate-key", "Images <images@example.com>", "ed25519", "sign", "never")
+        (self.folder / "key.asc").write_text(checked(*gpg, "--armor", "--export-secret-keys"))
+        (self.folder / "key.gpg").write_bytes(subprocess.run([*gpg, "--export"], check=True, capture_output=True).stdout)
+        Images.build()
+        folder = self.built("images", IMAGE_SIGNING_KEY=str(self.folder / "key.asc"))
+        checked("gpgv", "--keyring", self.folder / "key.gpg", folder / "SHA256SUMS.txt.asc", folder / "SHA256SUMS.txt")
+        checked("sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS.txt", cwd=folder)
+        disk = Images.of("img") if "MACULA_OS_IMAGES" in os.environ else next(folder.glob("*.img"))
+        checked("qemu-img", "compare", "-f", "raw", "-F", "qcow2", disk, next(folder.glob("*.qcow2")))
+        checked("qemu-img", "compare", "-f", "raw", "-F", "vmdk", disk, self.appliance(next(folder.glob("*.ova")), disk))
+        self.bill_of_materials(folder)
+
+    def appliance(self, ova, disk):
+        """The disk in it, after what describes it was compared with what is there."""
+        with tarfile.open(ova) as archive:
+            archive.extractall(self.folder / "ova", filter="data")
+        found = {path.suffix: path for path in (self.folder / "ova").iterdir()}
+        self.assertEqual(sorted(found), [".mf", ".ovf", ".vmdk"])
+        for line in found[".mf"].read_text().splitlines():
+            name, digest = line.removeprefix("SHA256(").split(")= ")
+            self.assertEqual(hashlib.sha256((self.folder / "ova" / name).read_bytes()).hexdigest(), digest, name)
+        said = xml.parse(found[".ovf"])
+        file, drive = said.find(f".//{OVF}File"), said.find(f".//{OVF}Disk")
+        self.assertEqual((file.get(f"{OVF}href"), int(file.get(f"{OVF}size"))), (found[".vmdk"].name, found[".vmdk"].stat().st_size))
+        self.assertEqual(int(drive.get(f"{OVF}capacity")), disk.stat().st_size)
+        return found[".vmdk"]
+
+    def bill_of_materials(self, folder):
+        """Names each package of the root, and no other."""
+        named = {one["name"] for one in json.loads(next(folder.glob("*.cdx.json")).read_text())["components"]}
+        with tarfile.open(next(folder.glob("*.tar"))) as root:
+            documented = {name.split("/")[-2] for name in root.getnames() if name.endswith("/copyright") and "/usr/share/doc/" in f"/{name}"}
+        self.assertIn("nats-server", named)
+        self.assertIn("maculaos-node", named)
+        self.assertEqual(documented - named, set())
 
     def tearDown(self):
         super().tearDown()

@@ -67,7 +67,7 @@ class Upgrades(Releases):
         make_release(self.work / "stranger", "0.9.5", stranger)
         slot = next(make_release(self.work / "changed", "0.9.6", self.signer, index=False).glob("*.slot"))
         slot.write_bytes(slot.read_bytes()[:-4096] + bytes(4096))
-        machine = self.upgradable(disk, self.work / "stranger")
+        machine = self.upgradable(disk, self.work / "changed")
         before = state_on(disk)
         for name, reason in (("stranger", "does not know the key"), ("changed", "root hash differs")):
             machine.console.ok(f"doas maculaos config set maculaos.upgrade.url http://{HOST}:{self.server.port}/{name}/", 120)
