@@ -39,6 +39,26 @@ class Boot(OsTest):
             bus.json(NODE)
             self.assertIn("io.nats.micro.v1.ping_response", str(bus.json("$SRV.PING")))
 
+    def test_the_iso_keeps_its_data_where_a_place_was_made_for_them(self):
+        place = self.empty_disk("place", 1 << 30)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "MACULA-LIVE", place.path], check=True)
+        ids = []
+        for start in ("first", "second"):
+            machine = self.machine(self.iso(), place, self.medium(start), name=start)
+            environment = self.up(machine)
+            self.assertEqual((environment["mode"], environment["persistent"], environment["data"]), ("live", "1", "/dev/vda"))
+            self.assertIn("data are kept on /dev/vda", machine.console.ok("cat /run/motd"))
+            ids.append(machine.console.ok("cat /etc/machine-id"))
+            if start == "first":
+                machine.console.ok("doas sh -c 'echo kept >/var/lib/data/file && sync'")
+            self.assertEqual(machine.console.ok("cat /var/lib/data/file").strip(), "kept")
+            with self.bus(machine) as bus:
+                bus.json(NODE)
+            machine.console.line("doas poweroff")
+            self.assertEqual(machine.wait_end(), "off")
+        self.assertEqual(ids[0], ids[1])
+        subprocess.run(["e2fsck", "-fn", place.path], check=True, stdout=subprocess.DEVNULL)
+
     def test_the_iso_boots_everywhere(self):
         for bus in ("cd", "usb"):
             for firmware in ("seabios", "ovmf"):

@@ -1,6 +1,5 @@
 /* configuration LABEL FILE: a person may give a new node its configuration on any medium of that label, as config.yaml.
  * FILE appears whole or not at all. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,78 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "initrd-block.h"
-#include "initrd-label.h"
-#include "initrd-modules.h"
-#include "initrd-uevent.h"
+#include "initrd-labelled.h"
 #include "initrd.h"
 
 #define NAME "config.yaml"
 #define SIZE_MAX_CONFIGURATION (1 << 20)
 #define DIRECTORY "/run/initramfs/configuration"
-/* So long a stick may need that the kernel knows of, but not yet its disk. */
-#define SETTLE_MS 5000
 #define NONE 1
 #define UNUSABLE 3
-
-/* True when some disk is behind that USB interface. */
-static bool has_disk(const char *interface) {
-    char target[INITRD_TEXT_MAX], part[300], path[INITRD_TEXT_MAX];
-    DIR *blocks = opendir("/sys/class/block");
-    bool found = false;
-    snprintf(part, sizeof part, "/%s/", interface);
-    for (struct dirent *entry; blocks && !found && (entry = readdir(blocks));) {
-        snprintf(path, sizeof path, "/sys/class/block/%s", entry->d_name);
-        ssize_t length = readlink(path, target, sizeof target - 1);
-        target[length < 0 ? 0 : length] = '\0';
-        found = strstr(target, part) != NULL;
-    }
-    if (blocks)
-        closedir(blocks);
-    return found;
-}
-
-/* False while a USB storage device has no disk yet. */
-static bool settled(void) {
-    char path[INITRD_TEXT_MAX], class[8];
-    DIR *devices = opendir("/sys/bus/usb/devices");
-    bool all = true;
-    for (struct dirent *entry; devices && all && (entry = readdir(devices));) {
-        snprintf(path, sizeof path, "/sys/bus/usb/devices/%s/bInterfaceClass", entry->d_name);
-        if (initrd_read(path, class, sizeof class) > 0 && strcmp(class, "08") == 0)
-            all = has_disk(entry->d_name);
-    }
-    if (devices)
-        closedir(devices);
-    return all;
-}
-
-static void settle(void) {
-    int events = initrd_uevent_open();
-    initrd_modules *modules = initrd_modules_open("");
-    int64_t deadline = initrd_now_ms() + SETTLE_MS;
-    initrd_modules_coldplug(modules);
-    while (events >= 0 && !settled() && initrd_now_ms() < deadline)
-        initrd_uevent_take(events, deadline, modules);
-    initrd_modules_free(modules);
-    if (events >= 0)
-        close(events);
-}
-
-static bool read_device(void *closure, uint64_t offset, void *ret_data, size_t length) {
-    return pread(*(int *)closure, ret_data, length, (off_t)offset) == (ssize_t)length;
-}
-
-/* What mounts the device when its label is the wanted one, else NULL. */
-static const char *type_of(const char *device, const char *label) {
-    char found[INITRD_LABEL_SIZE];
-    int fd = open(device, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return NULL;
-    const char *type = initrd_label_read(read_device, &fd, found);
-    close(fd);
-    return type && strcmp(found, label) == 0 ? type : NULL;
-}
 
 /* 0 or a negative errno; -EFBIG: larger than a configuration may be. */
 static int copy(int from, const char *file) {
@@ -136,23 +71,7 @@ static int take(const char *device, const char *type, const char *file) {
 int initrd_configuration(int argc, char **argv) {
     if (argc != 3)
         return 2;
-    settle();
-    initrd_block *blocks = NULL;
-    int count = initrd_block_list(&blocks);
-    const char *type = NULL;
-    char device[80], chosen[80] = "";
-    for (int i = 0; i < count; i++) {
-        if (blocks[i].sectors < 100 || strncmp(blocks[i].name, "loop", 4) == 0 ||
-            strncmp(blocks[i].name, "dm-", 3) == 0)
-            continue;
-        snprintf(device, sizeof device, "/dev/%s", blocks[i].name);
-        const char *fits = type_of(device, argv[1]);
-        /* Of several the first by name, so that it is the same at each start. */
-        if (fits && (!type || strcmp(device, chosen) < 0)) {
-            type = fits;
-            memcpy(chosen, device, sizeof chosen);
-        }
-    }
-    free(blocks);
-    return type ? take(chosen, type, argv[2]) : NONE;
+    char device[INITRD_LABELLED_SIZE];
+    const char *type = initrd_labelled(argv[1], INITRD_READ_BY_OTHERS, device);
+    return type ? take(device, type, argv[2]) : NONE;
 }

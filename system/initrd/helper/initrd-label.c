@@ -11,6 +11,10 @@
 #define FAT_KIND 0x3f /* of the attributes; a part of a long name has more of them */
 #define ISO_DESCRIPTOR 32768
 #define ISO_LABEL 32
+#define EXT4_SUPERBLOCK 1024 /* from here on, of its fields: */
+#define EXT4_MAGIC 56
+#define EXT4_LABEL 120
+#define EXT4_LABEL_SIZE 16
 
 static unsigned u16(const uint8_t *bytes) {
     return bytes[0] | (unsigned)bytes[1] << 8;
@@ -75,6 +79,16 @@ static bool fat_label(initrd_label_reader reader, void *closure, const fat *foun
     return true;
 }
 
+/* A short label ends with a zero; what follows that means nothing. */
+static bool ext4_label(initrd_label_reader reader, void *closure, char *ret_label) {
+    uint8_t magic[2], label[EXT4_LABEL_SIZE];
+    if (!reader(closure, EXT4_SUPERBLOCK + EXT4_MAGIC, magic, sizeof magic) || u16(magic) != 0xef53 ||
+        !reader(closure, EXT4_SUPERBLOCK + EXT4_LABEL, label, sizeof label))
+        return false;
+    take(label, strnlen((const char *)label, sizeof label), ret_label);
+    return true;
+}
+
 const char *initrd_label_read(initrd_label_reader reader, void *closure, char ret_label[INITRD_LABEL_SIZE]) {
     uint8_t sector[512], descriptor[40 + ISO_LABEL];
     fat found;
@@ -86,5 +100,7 @@ const char *initrd_label_read(initrd_label_reader reader, void *closure, char re
     if (reader(closure, 0, sector, sizeof sector) && fat_read(sector, &found) &&
         fat_label(reader, closure, &found, ret_label))
         return "vfat";
+    if (ext4_label(reader, closure, ret_label))
+        return "ext4";
     return NULL;
 }

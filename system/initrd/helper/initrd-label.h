@@ -1,4 +1,4 @@
-/* The label of a file system, FAT or ISO 9660, read from its own bytes: nothing has to be mounted to ask. */
+/* The label of a file system, FAT, ISO 9660 or ext4, read from its own bytes: nothing has to be mounted to ask. */
 #ifndef INITRD_LABEL_H
 #define INITRD_LABEL_H
 
@@ -11,9 +11,9 @@
 /* Reads exactly so many bytes; false when they are not there. */
 typedef bool (*initrd_label_reader)(void *closure, uint64_t offset, void *ret_data, size_t length);
 
-/* The label without the spaces at its end, and what mounts it: "vfat" or "iso9660". NULL when it is neither, or
- * damaged; ret_label is then untouched. Of the two places that FAT has for a label, the one in its root directory
- * counts. */
+/* The label without the spaces at its end, and what mounts it: "vfat", "iso9660" or "ext4" (which ext2 and ext3 are,
+ * too). NULL when it is none of them, or damaged; ret_label is then untouched. Of the two places that FAT has for a
+ * label, the one in its root directory counts. */
 const char *initrd_label_read(initrd_label_reader reader, void *closure, char ret_label[INITRD_LABEL_SIZE]);
 
 #endif

@@ -19,6 +19,7 @@ int initrd_modprobe(int argc, char **argv);
 int initrd_find(int argc, char **argv);
 int initrd_medium(int argc, char **argv);
 int initrd_configuration(int argc, char **argv);
+int initrd_labelled_verb(int argc, char **argv);
 int initrd_verity(int argc, char **argv);
 int initrd_trailer(int argc, char **argv);
 int initrd_watchdog(int argc, char **argv);

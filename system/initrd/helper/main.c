@@ -15,6 +15,7 @@ static const struct {
     {"medium", initrd_medium, "[-t SECONDS] [-m MODULE]… ID DIRECTORY: wait for the live medium and mount it"},
     {"configuration", initrd_configuration,
      "LABEL FILE: copy config.yaml of a medium with that label; 1: there is none, 3: it cannot be used"},
+    {"labelled", initrd_labelled_verb, "LABEL: the device with an ext4 file system of that label; 1: there is none"},
     {"verity", initrd_verity,
      "DEVICE HASH:BLOCKS: a verified device over it, which restarts the machine on corruption"},
     {"trailer", initrd_trailer, "DEVICE: what the slot says it holds"},

@@ -89,7 +89,24 @@ static void an_iso_is_asked_first(void **state) {
     assert_string_equal(label, "LLLLLLLLLLLLLLLLLLLLLLLLLLLLLLLL");
 }
 
-static void what_is_neither_has_no_label(void **state) {
+static void an_ext4_label_ends_at_its_zero_or_is_whole(void **state) {
+    (void)state;
+    char label[INITRD_LABEL_SIZE];
+    memset(disk, 0, sizeof disk);
+    disk[1024 + 56] = 0x53;
+    disk[1024 + 57] = 0xef;
+    memcpy(disk + 1024 + 120, "MACULA-LIVE\0old", 15);
+    memset(disk + 1024 + 136, 'x', 8); /* the field behind it */
+    assert_string_equal(label_of_disk(label), "ext4");
+    assert_string_equal(label, "MACULA-LIVE");
+    memset(disk + 1024 + 120, 'L', 16);
+    assert_string_equal(label_of_disk(label), "ext4");
+    assert_string_equal(label, "LLLLLLLLLLLLLLLL");
+    disk[1024 + 57] = 0xee;
+    assert_null(label_of_disk(label));
+}
+
+static void what_is_none_has_no_label(void **state) {
     (void)state;
     static const struct {
         size_t offset;
@@ -112,7 +129,8 @@ int main(void) {
         cmocka_unit_test(a_label_in_the_root_directory_counts_more),
         cmocka_unit_test(fat32_is_followed_to_the_first_cluster_of_its_root),
         cmocka_unit_test(an_iso_is_asked_first),
-        cmocka_unit_test(what_is_neither_has_no_label),
+        cmocka_unit_test(an_ext4_label_ends_at_its_zero_or_is_whole),
+        cmocka_unit_test(what_is_none_has_no_label),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 # The kernel command line. A value that is none of the known ones counts as not given: it could be anybody's typing.
 
 arguments_read() {
-    mode=disk slot='' pending=0 failed='' esp_uuid='' token='' state_lost=0 tries_lost=0 medium_id=- trace=0 watchdog_s=60 crash_memory=''
+    mode=disk slot='' pending=0 failed='' esp_uuid='' token='' state_lost=0 tries_lost=0 medium_id=- trace=0 watchdog_s=60 crash_memory='' persistence=1
     read -r line </proc/cmdline
     set -f
     # shellcheck disable=SC2086 # words
@@ -25,6 +25,7 @@ arguments_read() {
         macula.watchdog=*[!0-9]*) ;;
         macula.watchdog=*) watchdog_s=$value ;;
         macula.trace=1) trace=1 ;;
+        macula.persistence=0) persistence=0 ;;
         memmap=64K\$0x*[!0-9a-f]*) ;;
         memmap=64K\$0x*) crash_memory=${value#*\$} ;;
         esac

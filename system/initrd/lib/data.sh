@@ -55,19 +55,25 @@ data_keep_back() {
     [ "$free" -lt 67108864 ] || fallocate -l 8388608 "$data_reserve" 2>>"$log" || note "nothing could be kept back on $data"
 }
 
+# data_of_live: a system that runs from a medium keeps its data where a person has made a place for them.
+data_of_live() {
+    [ "$persistence" = 1 ] || return 1
+    found=$(macula-initrd labelled MACULA-LIVE 2>>"$log") || return 1
+    eval "$found"
+    note "the data of this live system are kept on $data"
+}
+
 data_mount() {
     case $mode in
-    live | install)
-        data_memory
-        return
-        ;;
+    live) data_of_live || { data_memory && return; } ;;
+    install) data_memory && return ;;
     esac
     if [ -z "${data:-}" ]; then
         data_memory
         problem "there is no data partition on $disk: this node forgets everything when it is switched off"
         return
     fi
-    data_grow
+    [ "$mode" = live ] || data_grow
     data_check
     if ! data_mount_ext4; then
         data_check forced
