@@ -217,7 +217,6 @@ static void a_node_that_runs_from_memory_cannot_count_either(void **state) {
 
 static void without_a_device_the_same_holds_for_the_restart_by_way_of_init(void **state) {
     (void)state;
-    mac_autofree char *record = mac_asprintf("%s" HEALTHD_RECORD, scene.directory);
     mac_autofree char *text = NULL;
     scene.manager.watchdog.open = scene.manager.watchdog.fed = false;
     keeping(false);

@@ -47,7 +47,7 @@ class Boot(OsTest):
             machine = self.machine(self.iso(), place, self.medium(start), name=start)
             environment = self.up(machine)
             self.assertEqual((environment["mode"], environment["persistent"], environment["data"]), ("live", "1", "/dev/vda"))
-            self.assertIn("data are kept on /dev/vda", machine.console.ok("cat /run/motd"))
+            machine.console.ok("until grep -q 'data are kept on /dev/vda' /run/motd; do sleep 1; done", 60)
             ids.append(machine.console.ok("cat /etc/machine-id"))
             if start == "first":
                 machine.console.ok("doas sh -c 'echo kept >/var/lib/data/file && sync'")
