@@ -9,9 +9,9 @@ enum initrd_labelled {
     INITRD_KEPT_BY_US,     /* a node's data: ext4 */
 };
 
-/* Waits for disks of USB devices that the kernel knows of, at most 5 s, then looks at the label of each disk and partition.
- * Returns what mounts it, and the device; NULL when none has that label. Of several the first by name is taken, so that it is
- * the same at each start. */
+/* Waits for disks of USB devices that the kernel knows of, at most 5 s, then looks at the label of each disk and
+ * partition. Returns what mounts it, and the device; NULL when none has that label. Of several the first by name is
+ * taken, so that it is the same at each start. */
 const char *initrd_labelled(const char *label, enum initrd_labelled what, char ret_device[INITRD_LABELLED_SIZE]);
 
 #endif
