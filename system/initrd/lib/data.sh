@@ -105,6 +105,8 @@ data_refused() {
     fi
     umount /sysroot/data 2>/dev/null
     data_memory
-    problem "the data partition $data cannot be used: the node runs from memory; start the recovery to repair it"
+    remedy='start the recovery to repair it'
+    [ "$mode" != live ] || remedy="repair it: e2fsck -f $data" # a medium has no recovery that would look for it
+    problem "the data partition $data cannot be used: the node runs from memory; $remedy"
     data_rescue
 }
