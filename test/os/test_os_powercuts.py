@@ -27,7 +27,7 @@ from os_upgrading import Upgrading
 CHAIN = 5  # so many cuts of one upgrade at most: after five starts that the node never answered the recovery waits for a person
 TURN = 3   # so many upgrades before another machine may run
 RECORDED_SET, RECORDED_STARTS = 200, 3
-FULL_SET = int(os.environ.get("MACULA_OS_CUTS", "200"))
+FULL_SET = int(os.environ.get("MACULA_OS_CUT_UPGRADES", "200"))
 
 
 class Clock:
@@ -165,12 +165,12 @@ class PowerCuts(Upgrading):
         state, tries = state_on(disk), tries_of(disk.esp_read("/grub/tries"))
         return state.pending == "-" or tries[:3].count(state.seq) < 2
 
-    def chain(self, disk, version, most):
+    def chain(self, disk, version):
         """One upgrade whose power goes again and again, also while it starts again after the cut before. Where the cuts fell."""
         fell = []
         full = " --full" if self.generator.random() < 0.5 else ""  # all of it has to be fetched, now and then
         self.one.console.line(f"maculaos upgrade apply --reboot --no-wait --progress none{full} >/dev/null 2>&1")
-        while len(fell) < most:
+        while len(fell) < CHAIN:
             spent = self.until_cut(self.generator.uniform(0, self.whole * (0.6 if fell else 1.0)))
             where = self.check_disk(disk) or ("confirmed" if self.version_on(disk) == version else "not begun")
             if not fell:
@@ -182,7 +182,8 @@ class PowerCuts(Upgrading):
                 break
         return fell
 
-    def cuts(self, count):
+    def cuts(self, upgrades):
+        """So many upgrades, each with its power cut once at least."""
         self.generator, disk = seeded(), self.prepared()
         seen, chains = collections.Counter(), 0
         self.one.keeps_turn = True
@@ -191,11 +192,11 @@ class PowerCuts(Upgrading):
         self.minimal.release("next", "1.0.1")
         self.whole = self.measured("1.0.1")  # seconds
         print(f"        an upgrade takes {self.whole:.0f} s", flush=True)
-        while sum(seen.values()) < count:
+        while chains < upgrades:
             chains += 1
             before, version = f"1.0.{chains}", f"1.0.{chains + 1}"
             self.minimal.release("next", version)
-            seen.update(self.chain(disk, version, min(CHAIN, count - sum(seen.values()))))
+            seen.update(self.chain(disk, version))
             if chains % TURN == 0:
                 self.check_data(disk, generation)
                 self.one.keeps_turn = False
@@ -273,7 +274,7 @@ class PowerCuts(Upgrading):
         self.cuts(10)
 
     def test_two_hundred_upgrades_survive_a_power_cut_at_any_moment(self):
-        """MACULA_OS_CUTS: another number"""
+        """MACULA_OS_CUT_UPGRADES: another number"""
         self.cuts(FULL_SET)
 
 
