@@ -60,11 +60,12 @@ function load_initrd { true; }
 
 
 class Case:
-    """One start of a machine: what is on its ESP, and which slot's kernel cannot be loaded."""
+    """One start of a machine: what is on its ESP, which slot's kernel cannot be loaded, and what was chosen."""
 
-    def __init__(self, state_1=None, state_2=None, tries=None, broken=""):
+    def __init__(self, state_1=None, state_2=None, tries=None, broken="", choice="start_by_state"):
         self.files = {"state-1": state_1, "state-2": state_2, "tries": tries}
         self.broken = {"": "none", "a": "disk,gpt3", "b": "disk,gpt4"}[broken]
+        self.choice = choice
 
 
 def run_grub(cases):
@@ -96,7 +97,7 @@ def run_once(cases):
                     with open(os.path.join(esp, name), "wb") as file:
                         file.write(data)
             lines.append(f"set case={number}\nset started=0\nset broken={case.broken}\nset esp=/{number}\n"
-                         f"source (host){folder}/menu.cfg\nstart_by_state\n")
+                         f"source (host){folder}/menu.cfg\n{case.choice}\n")
         lines.append("exit\n")
         with open(os.path.join(folder, "grub.cfg"), "w", encoding="utf-8") as out:
             out.write("".join(lines))
@@ -180,6 +181,19 @@ class BootMenu(unittest.TestCase):
             ("reset under way", Case(state(1), state(2, reset="all-"), fresh), "reset a reset=all"),
             ("reset that keeps", Case(state(1), state(2, "b", reset="keep"), fresh), "reset b reset=keep"),
             ("reset goes before a trial", Case(state(1), state(2, "a", "b", reset="all-"), fresh), "reset a reset=all"),
+        ])
+
+    def test_the_previous_version_starts_unless_a_reset_is_under_way(self):
+        fresh, previous = boot_blocks.tries(), {"choice": "start_previous"}
+        self.expect([
+            ("active a", Case(state(1), state(2), fresh, **previous), "disk b"),
+            ("active b", Case(state(1), state(2, "b"), fresh, **previous), "disk a"),
+            ("on trial", Case(state(1), state(2, "a", "b"), fresh, **previous), "disk a"),
+            ("its kernel is gone", Case(state(1), state(2), fresh, "b", **previous), "disk a failed=b"),
+            ("reset under way", Case(state(1), state(2, reset="all-"), fresh, **previous), "reset b reset=all"),
+            ("reset that keeps", Case(state(1), state(2, "b", reset="keep"), fresh, **previous), "reset a reset=keep"),
+            ("reset with one version", Case(state(1), state(2, reset="all-", verity_b=EMPTY), fresh, **previous),
+             "reset a failed=b reset=all"),
         ])
 
     def test_a_trial_ends_after_three_starts(self):
