@@ -19,7 +19,7 @@
 
 typedef enum module_state {
     MODULE_UNTOUCHED, /* by initrd_modules_open */
-    MODULE_LOADING,   /* by load_module; met again: the index has a cycle, which depmod refuses to write */
+    MODULE_LOADING,   /* by load_module; met again: a cycle, which depmod writes of soft dependencies only */
     MODULE_DONE,      /* by load_module: the kernel has it, or has refused it */
 } module_state;
 
@@ -37,13 +37,20 @@ typedef struct alias {
     char *name;
 } alias;
 
+typedef struct soft_dependency {
+    char *name;  /* with _ */
+    char *words; /* "pre: realtek post: …", names or aliases */
+} soft_dependency;
+
 struct initrd_modules {
     char *directory;
-    char *dep_text, *alias_text; /* what the entries point into */
+    char *dep_text, *alias_text, *soft_text; /* what the entries point into */
     module *modules;
     size_t module_count;
     alias *aliases;
     size_t alias_count;
+    soft_dependency *softs;
+    size_t soft_count;
     uint64_t seen[SEEN_MAX]; /* hashes of what devices said */
     size_t seen_count;
 };
@@ -113,6 +120,20 @@ static void read_aliases(initrd_modules *all) {
     }
 }
 
+/* "softdep r8169 pre: realtek" */
+static void read_soft_dependencies(initrd_modules *all) {
+    char *rest = all->soft_text;
+    for (char *line; rest && (line = strsep(&rest, "\n"));) {
+        char *space = strncmp(line, "softdep ", 8) == 0 ? strchr(line + 8, ' ') : NULL;
+        if (!space)
+            continue;
+        *space = '\0';
+        underscores(line + 8);
+        all->softs = grow(all->softs, all->soft_count, sizeof *all->softs);
+        all->softs[all->soft_count++] = (soft_dependency){line + 8, space + 1};
+    }
+}
+
 initrd_modules *initrd_modules_open(const char *root) {
     initrd_modules *all = calloc(1, sizeof *all);
     struct utsname kernel;
@@ -120,8 +141,10 @@ initrd_modules *initrd_modules_open(const char *root) {
         abort();
     all->dep_text = read_all(all->directory, "modules.dep");
     all->alias_text = read_all(all->directory, "modules.alias");
+    all->soft_text = read_all(all->directory, "modules.softdep");
     read_dependencies(all);
     read_aliases(all);
+    read_soft_dependencies(all);
     return all;
 }
 
@@ -130,8 +153,10 @@ void initrd_modules_free(initrd_modules *all) {
         free(all->modules[i].name);
     free(all->modules);
     free(all->aliases);
+    free(all->softs);
     free(all->dep_text);
     free(all->alias_text);
+    free(all->soft_text);
     free(all->directory);
     free(all);
 }
@@ -154,6 +179,25 @@ static int insert(const initrd_modules *all, const module *one, const char *opti
     return result;
 }
 
+/* What a module wants loaded before it ("pre:") or after it ("post:") and does without all the same: a name that nobody
+ * knows, or a module that found nothing, is no failure. r8169 drives no card whose PHY's driver is not there first. */
+static void load_soft_dependencies(initrd_modules *all, const module *one, const char *when) {
+    for (size_t i = 0; i < all->soft_count; i++) {
+        if (strcmp(all->softs[i].name, one->name) != 0)
+            continue;
+        char *words = strdup(all->softs[i].words), *rest = words;
+        if (!words)
+            abort();
+        bool now = false;
+        for (char *word; (word = strsep(&rest, " "));)
+            if (strcmp(word, "pre:") == 0 || strcmp(word, "post:") == 0)
+                now = strcmp(word, when) == 0;
+            else if (now && *word)
+                initrd_modules_load(all, word, NULL);
+        free(words);
+    }
+}
+
 /* depmod lists all that a module needs, the deepest last; so the list is walked from its end. */
 static int load_module(initrd_modules *all, module *one, const char *options) {
     if (one->state != MODULE_UNTOUCHED)
@@ -172,8 +216,11 @@ static int load_module(initrd_modules *all, module *one, const char *options) {
             *--space = '\0';
     }
     free(paths);
+    load_soft_dependencies(all, one, "pre:");
     one->result = insert(all, one, options);
     one->state = MODULE_DONE;
+    if (one->result == 0)
+        load_soft_dependencies(all, one, "post:");
     return one->result;
 }
 

@@ -10,7 +10,8 @@ typedef struct initrd_modules initrd_modules;
 initrd_modules *initrd_modules_open(const char *root);
 void initrd_modules_free(initrd_modules *modules);
 
-/* Loads a module by name or alias, dependencies first. options: its parameters, NULL for none. 0, -ENOENT when it is
+/* Loads a module by name or alias, after its dependencies and what its soft dependencies want before it, if that is
+ * there. options: its parameters, NULL for none. 0, -ENOENT when it is
  * not in the index, or the negative errno of the kernel. Loaded already is 0. */
 int initrd_modules_load(initrd_modules *modules, const char *name, const char *options);
 
