@@ -26,7 +26,7 @@ from os_qmp import Qmp
 
 ROM = {"ovmf": [("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
                 ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd")]}
-BUSES = {"virtio": "virtio-blk-pci", "ide": "ide-hd", "nvme": "nvme", "usb": "usb-storage", "cd": "ide-cd"}
+BUSES = {"virtio": "virtio-blk-pci", "ide": "ide-hd", "nvme": "nvme", "usb": "usb-storage", "raid": "scsi-hd", "cd": "ide-cd"}
 
 
 def cache_directory():
@@ -161,6 +161,8 @@ class Machine:
                  "-chardev", f"socket,id=control,path={self._sockets}/control", "-mon", "chardev=control,mode=control"]
         if any(drive.bus == "usb" for drive in self.drives):
             words += ["-device", "qemu-xhci"]
+        if any(drive.bus == "raid" for drive in self.drives):
+            words += ["-device", "megasas-gen2"]  # its bus of disks is the only one of that kind
         if self.watchdog:
             words += ["-device", "i6300esb", "-action", "watchdog=reset"]
         words += self._firmware_words() + self._network_words()

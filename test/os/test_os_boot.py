@@ -70,7 +70,7 @@ class Boot(OsTest):
 
     def test_the_disk_image_boots_from_every_kind_of_disk(self):
         for bus, firmware, board in (("ide", "seabios", "pc"), ("nvme", "seabios", "q35"), ("usb", "seabios", "q35"),
-                                     ("virtio", "ovmf", "pc"), ("ide", "ovmf", "q35"), ("nvme", "ovmf", "q35"), ("usb", "ovmf", "q35")):
+                                     ("raid", "seabios", "q35"), ("virtio", "ovmf", "pc"), ("ide", "ovmf", "q35"), ("nvme", "ovmf", "q35"), ("usb", "ovmf", "q35")):
             with self.subTest(bus=bus, firmware=firmware, board=board):
                 drive = Drive(self.disk().path, bus)
                 machine = self.machine(drive, name=f"{bus}-{firmware}-{board}", board=board, firmware=firmware)

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""The modules of an image: what a list names comes with all that it needs, also with what no dependency says; and a disk that the
+system can be installed to is one that the initramfs can start it from."""
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+PROJECT = pathlib.Path(os.environ.get("MACULA_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
+KERNEL = "6.0"
+TOOLS = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
+
+# `fail` as the stages have it.
+STAGE = """
+set -eu
+fail() { echo "FAILED: $1: $2"; exit 1; }
+cd "$work"
+. "$lib"
+"""
+
+
+@unittest.skipUnless(all(shutil.which(tool, path=TOOLS["PATH"]) for tool in ("modprobe", "depmod", "cc")), "without kmod or a compiler")
+class Modules(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="macula-modules-")
+        self.addCleanup(folder.cleanup)
+        self.top = pathlib.Path(folder.name)
+        self.tree = self.top / "all/lib/modules" / KERNEL
+        self.module("drivers/net/r8169", needs="phy", wants="pre: realtek phy-of-nobody post: later")
+        self.module("drivers/net/phy/libphy", gives="phy")
+        self.module("drivers/net/phy/realtek", needs="phy")
+        self.module("drivers/scsi/scsi_mod", gives="scsi")
+        self.module("drivers/scsi/megaraid_sas", needs="scsi")
+        for path in ("drivers/net/later", "drivers/block/zram/zram", "fs/ext4"):
+            self.module(path)
+        for index in ("builtin", "builtin.modinfo", "order"):
+            (self.tree / f"modules.{index}").write_bytes(b"")
+        subprocess.run(["depmod", "-b", self.top / "all", KERNEL], check=True, env=TOOLS)
+
+    def module(self, path, needs="", gives="", wants=""):
+        """What is a kernel module to depmod: an object with a symbol of others, one of its own, or a soft dependency."""
+        text = f'.data\n.quad {needs or 0}\n.section __ksymtab_strings,"a"\n'
+        text += f'.asciz "{gives}"\n' * bool(gives) + f'.section .modinfo,"a"\n.asciz "license=GPL"\n' + f'.asciz "softdep={wants}"\n' * bool(wants)
+        file = self.tree / "kernel" / f"{path}.ko"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cc", "-c", "-x", "assembler", "-o", file, "-"], input=text, text=True, check=True)
+
+    def sh(self, command):
+        done = subprocess.run(["sh", "-c", STAGE + command], capture_output=True, text=True, check=False,
+                              env={**TOOLS, "work": str(self.top), "lib": str(PROJECT / "images/lib-modules.sh"), "ARCH": "amd64"})
+        self.assertEqual(done.stderr, "")
+        return done.stdout
+
+    def copied(self, *lines, to="system"):
+        (self.top / "list").write_text("".join(f"{line}\n" for line in lines))
+        said = self.sh(f'copy_modules list "$work/all" {to} {KERNEL}')
+        return said or sorted(path.stem for path in (self.top / to).rglob("*.ko"))
+
+    def test_a_module_comes_with_what_it_depends_on_and_with_what_it_wants_before_and_after_it(self):
+        self.assertEqual(self.copied("# a comment", "r8169", "arm64: ext4"), ["later", "libphy", "r8169", "realtek"])
+
+    def test_a_name_that_the_kernel_does_not_know_stops_the_build(self):
+        self.assertIn("has no module ext5", self.copied("ext4 ext5"))
+
+    def test_a_module_without_the_one_that_it_wants_before_it_stops_the_build(self):
+        self.copied("r8169")
+        check = f'check_soft_dependencies "$work/all" system {KERNEL}'
+        self.assertEqual(self.sh(check), "")
+        next((self.top / "system").rglob("realtek.ko")).unlink()
+        self.assertIn("realtek (for r8169)", self.sh(check))
+
+    def test_a_disk_that_only_the_system_drives_stops_the_build(self):
+        self.copied("ext4 megaraid_sas zram r8169")
+        self.copied("ext4 scsi_mod", to="initramfs")
+        self.assertIn("lacks: megaraid_sas :", self.sh("check_storage system initramfs"))
+        self.copied("ext4 megaraid_sas", to="initramfs")
+        self.assertEqual(self.sh("check_storage system initramfs"), "")
+
+
+if __name__ == "__main__":
+    unittest.main()
