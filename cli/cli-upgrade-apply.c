@@ -42,6 +42,10 @@ static void show_progress(const Macula__V1__Job *job) {
 static int job_end(const Macula__V1__UpgradeStatus *status) {
     const Macula__V1__Job *job = status->job;
     cli_progress_end();
+    if (job->state == MACULA__V1__JOB__STATE__paused) {
+        cli_error("the upgrade is paused; to go on: maculaos upgrade resume, then: maculaos upgrade wait");
+        return CLI_TIMED_OUT;
+    }
     if (job->state == MACULA__V1__JOB__STATE__succeeded) {
         cli_upgrade_show(status);
         return status->reboot_required ? CLI_REBOOT_REQUIRED : CLI_OK;

@@ -222,6 +222,16 @@ static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_agai
     }
 }
 
+/* A forge says so with 403, where others say 429: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+ */
+static bool is_too_often(const request *r) {
+    struct curl_header *header;
+    if (curl_easy_header(r->curl, "x-ratelimit-remaining", 0, CURLH_HEADER, -1, &header) == CURLHE_OK &&
+        mac_streq(header->value, "0"))
+        return true;
+    return curl_easy_header(r->curl, "retry-after", 0, CURLH_HEADER, -1, &header) == CURLHE_OK;
+}
+
 static mac_error *status_error(const request *r, long status, bool *ret_again) {
     *ret_again = status >= 500;
     if (status == 416 && r->options->length)
@@ -230,6 +240,11 @@ static mac_error *status_error(const request *r, long status, bool *ret_again) {
     if (status == 404 || status == 410)
         return mac_error_new(NOT_FOUND, NULL, "%s: %s has no such thing (HTTP %ld); check the path", r->shown, r->host,
                              status);
+    if (status == 403 && is_too_often(r))
+        return mac_error_new(UNAVAILABLE, NULL,
+                             "%s: %s has been asked too often from this network (HTTP 403); try again later, or give a "
+                             "login that may ask more often",
+                             r->shown, r->host);
     if (status == 401 || status == 403)
         return mac_error_new(DENIED, NULL, "%s: %s refuses access (HTTP %ld); check the credentials", r->shown, r->host,
                              status);

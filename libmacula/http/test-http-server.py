@@ -77,6 +77,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(302)
         elif name == "status":
             self.answer(int(rest), b"an explanation in HTML")
+        elif name == "too-often":  # too-often/HEADER/VALUE
+            self.answer(403, b"no", **dict([rest.split("/")]))
         elif name == "flaky":  # flaky/N...: N failures, then an answer
             self.answer(*(503,) if seen[url.path] <= int(rest[0]) else (200, b"at last"))
         elif name == "broken-once" and seen[url.path] > 1:

@@ -48,6 +48,7 @@ static bool check_enter(healthd_check *check, healthd_state state, uint64_t now_
     check->since_ms = now_unix;
     check->since_boot = now_boot;
     if (state == HEALTHD_OK) {
+        check->is_unkept = check->is_unkept || check->acknowledged_by;
         free(mac_take(&check->acknowledged_by));
         free(mac_take(&check->acknowledgement));
         check->spent_said = false;
@@ -95,6 +96,10 @@ bool healthd_check_is_grave(const healthd_check *check) {
 
 bool healthd_check_silent(const healthd_check *check, uint64_t now_boot) {
     return check->silent_until_boot > now_boot;
+}
+
+uint64_t healthd_check_bad_since(const healthd_check *check) {
+    return check->since_boot > check->silent_until_boot ? check->since_boot : check->silent_until_boot;
 }
 
 bool healthd_check_hurts(const healthd_check *check, uint64_t now_boot) {
@@ -156,6 +161,10 @@ uint64_t healthd_check_backoff(const healthd_check *check, uint64_t now_boot) {
     return until > now_boot ? until : 0;
 }
 
+uint64_t healthd_check_next_hour(const healthd_check *check, uint64_t now_boot) {
+    return (check->restart_count ? check->restart_boot[0] : now_boot) + HEALTHD_HOUR_MS;
+}
+
 healthd_restart healthd_check_may_restart(healthd_check *check, uint64_t now_boot) {
     size_t budget = check->max_restarts < HEALTHD_RESTARTS_MAX ? check->max_restarts : HEALTHD_RESTARTS_MAX;
     times_forget(check->restart_boot, &check->restart_count, now_boot);
@@ -185,6 +194,8 @@ bool healthd_check_may_clean_up(healthd_check *check, uint64_t now_boot) {
 void healthd_check_inherit(healthd_check *check, healthd_check *from) {
     check->silent_until_boot = from->silent_until_boot;
     check->silent_until_ms = from->silent_until_ms;
+    check->is_silenced = from->is_silenced;
+    check->is_unkept = from->is_unkept;
     memcpy(check->restart_boot, from->restart_boot, sizeof check->restart_boot);
     check->restart_count = from->restart_count;
     check->spent_said = from->spent_said;

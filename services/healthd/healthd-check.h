@@ -87,9 +87,11 @@ typedef struct healthd_check {
     char *message;      /* of the last look; NULL: none yet */
 
     /* what was said and done */
-    uint64_t silent_until_boot; /* 0: not silenced */
+    uint64_t silent_until_boot; /* 0: never silenced */
+    bool is_silenced;           /* the end of that was not seen yet */
     int64_t silent_until_ms;    /* Unix, as the clock was then; for people */
     char *acknowledged_by, *acknowledgement;
+    bool is_unkept; /* an acknowledgement is over; the file still has it */
     uint64_t restart_boot[HEALTHD_RESTARTS_MAX]; /* oldest first */
     size_t restart_count;
     bool spent_said;       /* that the budget is used up was said */
@@ -126,6 +128,8 @@ unsigned healthd_check_deaths(healthd_check *check, uint64_t now_boot);
 uint64_t healthd_check_steady_at(healthd_check *check, uint64_t now_boot);
 
 bool healthd_check_silent(const healthd_check *check, uint64_t now_boot);
+/* Since when it is known to have failed and could be mended: what is silenced is left alone until that is over. */
+uint64_t healthd_check_bad_since(const healthd_check *check);
 /* Whether the node has failed when it has: a service that comes back each time only degrades it. */
 bool healthd_check_is_grave(const healthd_check *check);
 /* Whether it makes the node less well. */
@@ -135,6 +139,8 @@ bool healthd_check_hurts(const healthd_check *check, uint64_t now_boot);
 healthd_restart healthd_check_may_restart(healthd_check *check, uint64_t now_boot);
 /* Restarts of the last hour. */
 unsigned healthd_check_restarts(healthd_check *check, uint64_t now_boot);
+/* When the budget of restarts has room again because the first of them is an hour old. */
+uint64_t healthd_check_next_hour(const healthd_check *check, uint64_t now_boot);
 /* When the next restart may be; 0: now. */
 uint64_t healthd_check_backoff(const healthd_check *check, uint64_t now_boot);
 /* Whether to clean up now; if so, that is noted. A failed check's looks are bad ones over and over; once an hour is

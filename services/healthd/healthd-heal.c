@@ -67,6 +67,8 @@ static void consider_restart(healthd_manager *manager, healthd_check *check) {
             check->due_boot = healthd_check_backoff(check, now);
         break;
     case HEALTHD_RESTART_SPENT:
+        if (check->type == HEALTHD_SERVICE)
+            check->due_boot = healthd_check_next_hour(check, now);
         if (check->spent_said)
             break;
         check->spent_said = true;
@@ -215,6 +217,11 @@ void healthd_heal_check(healthd_manager *manager, healthd_check *check) {
             (rule->trigger == HEALTHD_WHEN_SERVICE && is_service(check)))
             rule_apply(manager, rule, check);
     }
+}
+
+void healthd_heal_after_silence(healthd_manager *manager, healthd_check *check) {
+    check->is_silenced = false;
+    healthd_heal_check(manager, check);
 }
 
 void healthd_heal_room(healthd_manager *manager) {

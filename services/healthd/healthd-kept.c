@@ -40,14 +40,27 @@ static Macula__V1__HealthKept *kept_read(healthd_manager *manager, bool *ret_los
     return NULL;
 }
 
-/* A silence is an instant for people, but a span to us: a clock that was set may not make it endless. */
+/* A silence is an instant for people, but a span to us: as long as the machine runs, its own time says what is left of
+ * it. After another start the clock does, but no more than was left before: without a battery it may have gone back. */
+static void load_silence(healthd_check *check, const Macula__V1__HealthCheckKept *from, bool same_boot,
+                         uint64_t now_boot) {
+    int64_t left = from->silent_until_ms - mac_unix_ms();
+    int64_t most = from->has_silent_left_ms && from->silent_left_ms < SILENCE_MAX_MS ? (int64_t)from->silent_left_ms
+                                                                                     : SILENCE_MAX_MS;
+    if (same_boot && from->has_silent_until_boot_ms)
+        left = (int64_t)(from->silent_until_boot_ms - now_boot);
+    if (left > most)
+        left = most;
+    if (left <= 0)
+        return;
+    check->silent_until_boot = now_boot + (uint64_t)left;
+    check->silent_until_ms = mac_unix_ms() + left;
+    check->is_silenced = true;
+}
+
 static void load_check(healthd_check *check, const Macula__V1__HealthCheckKept *from, bool same_boot,
                        uint64_t now_boot) {
-    int64_t left = from->silent_until_ms - mac_unix_ms();
-    if (left > 0) {
-        check->silent_until_boot = now_boot + (uint64_t)(left < SILENCE_MAX_MS ? left : SILENCE_MAX_MS);
-        check->silent_until_ms = from->silent_until_ms;
-    }
+    load_silence(check, from, same_boot, now_boot);
     check->acknowledged_by = mac_strdup(from->acknowledged_by);
     check->acknowledgement = mac_strdup(from->acknowledgement);
     size_t count = same_boot ? from->n_restarts_boot_ms : 0;
@@ -142,11 +155,14 @@ static bool worth_keeping(healthd_check *check) {
            healthd_check_cleaned_up(check, now) || check->deaths_told > 0;
 }
 
-static void fill_check(const healthd_check *check, Macula__V1__HealthCheckKept *ret) {
+static void fill_check(const healthd_check *check, uint64_t now_boot, Macula__V1__HealthCheckKept *ret) {
+    bool silent = healthd_check_silent(check, now_boot);
     macula__v1__health_check_kept__init(ret);
     ret->name = check->name;
-    ret->has_silent_until_ms = check->silent_until_ms != 0;
+    ret->has_silent_until_ms = ret->has_silent_until_boot_ms = ret->has_silent_left_ms = silent;
     ret->silent_until_ms = check->silent_until_ms;
+    ret->silent_until_boot_ms = check->silent_until_boot;
+    ret->silent_left_ms = silent ? check->silent_until_boot - now_boot : 0;
     ret->acknowledged_by = check->acknowledged_by;
     ret->acknowledgement = check->acknowledgement;
     ret->n_restarts_boot_ms = check->restart_count;
@@ -189,7 +205,7 @@ int healthd_kept_store(healthd_manager *manager) {
         if (!worth_keeping(manager->plan->checks[i]))
             continue;
         list[kept.n_checks] = &checks[kept.n_checks];
-        fill_check(manager->plan->checks[i], &checks[kept.n_checks++]);
+        fill_check(manager->plan->checks[i], healthd_boot_ms(), &checks[kept.n_checks++]);
     }
     size_t length;
     mac_autofree char *json = mac_codec_to_json(&kept.base, 0, &length);

@@ -138,6 +138,10 @@ void healthd_manager_changed(healthd_manager *manager, healthd_check *check, hea
         healthd_manager_tell(manager, TELL(check), check->name, healthd_state_name(from),
                              healthd_state_name(check->state), check->message);
     healthd_heal_check(manager, check);
+    if (check->is_unkept) {
+        check->is_unkept = false;
+        healthd_kept_save(manager);
+    }
     bool room = check->built_in && (check->type == HEALTHD_STATE || check->type == HEALTHD_DISK);
     if (room && from == HEALTHD_FAILED && check->state == HEALTHD_OK)
         healthd_heal_room(manager);
@@ -218,6 +222,8 @@ static void on_timer(uv_timer_t *timer) {
         healthd_check *check = manager->plan->checks[i];
         if (check->due_boot && check->due_boot <= now + slack_of(check))
             look(manager, check, now);
+        if (check->is_silenced && !healthd_check_silent(check, now))
+            healthd_heal_after_silence(manager, check);
     }
     healthd_manager_consider(manager);
 }
@@ -233,7 +239,7 @@ void healthd_manager_arm(healthd_manager *manager) {
         return;
     for (size_t i = 0; i < manager->plan->count; i++) {
         sooner(&at, manager->plan->checks[i]->due_boot);
-        if (manager->plan->checks[i]->silent_until_boot > now)
+        if (manager->plan->checks[i]->is_silenced)
             sooner(&at, manager->plan->checks[i]->silent_until_boot);
     }
     sooner(&at, manager->meal_boot);

@@ -116,6 +116,8 @@ mac_error *healthd_services_listen(healthd_manager *manager);
 
 /* healthd-heal.c: what is done about what has failed. */
 void healthd_heal_check(healthd_manager *manager, healthd_check *check);
+/* The same for what failed while it was silenced: a service has no look of its own that would bring that about. */
+void healthd_heal_after_silence(healthd_manager *manager, healthd_check *check);
 void healthd_heal_oom(healthd_manager *manager);
 /* The data partition has room again, or can be written: what was given up without it gets new chances. */
 void healthd_heal_room(healthd_manager *manager);

@@ -191,12 +191,15 @@ static void health_control_silence(Macula__V1__HealthControl_Service *service,
                          SILENCE_MAX_S);
         return;
     }
-    check->silent_until_boot = input->seconds ? healthd_boot_ms() + input->seconds * 1000ull : 0;
+    check->silent_until_boot = healthd_boot_ms() + input->seconds * 1000ull;
+    check->is_silenced = input->seconds > 0;
     check->silent_until_ms = input->seconds ? mac_unix_ms() + input->seconds * 1000ll : 0;
     mac_autofree char *who = words(input->author && *input->author ? input->author : mac_request_caller(request));
     mac_autofree char *why = words(input->message);
     mac_autofree char *what =
         input->seconds ? mac_asprintf("silenced for %u s", input->seconds) : mac_strdup("speaks again, allowed");
+    if (!check->is_silenced)
+        healthd_heal_after_silence(manager, check);
     tell_person(manager, check, what, who, why);
     answer_status(manager, check->name, closure, closure_data);
 }

@@ -151,7 +151,7 @@ static const healthd_check *starving_for(const healthd_manager *manager) {
     for (size_t i = 0; i < manager->plan->count; i++) {
         const healthd_check *check = manager->plan->checks[i];
         if (check->vital && check->state == HEALTHD_FAILED && !check->unsteady && !healthd_check_silent(check, now) &&
-            now - check->since_boot >= HEALTHD_STARVE_MS)
+            now - healthd_check_bad_since(check) >= HEALTHD_STARVE_MS)
             return check;
     }
     return NULL;
@@ -267,9 +267,9 @@ static uint64_t next_turn(const healthd_manager *manager, uint64_t now) {
     uint64_t at = UINT64_MAX, forgotten = forgotten_at(manager);
     for (size_t i = 0; i < manager->plan->count; i++) {
         const healthd_check *check = manager->plan->checks[i];
-        if (check->vital && check->state == HEALTHD_FAILED && check->since_boot + HEALTHD_STARVE_MS > now &&
-            check->since_boot + HEALTHD_STARVE_MS < at)
-            at = check->since_boot + HEALTHD_STARVE_MS;
+        uint64_t starves = healthd_check_bad_since(check) + HEALTHD_STARVE_MS;
+        if (check->vital && check->state == HEALTHD_FAILED && starves > now && starves < at)
+            at = starves;
     }
     if (forgotten > now && forgotten < at)
         at = forgotten;

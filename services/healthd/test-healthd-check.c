@@ -74,6 +74,20 @@ static void a_silence_hides_it_and_ends(void **state) {
     check->silent_until_boot = 200;
     assert_false(healthd_check_hurts(check, 199));
     assert_true(healthd_check_hurts(check, 200));
+    assert_int_equal(healthd_check_bad_since(check), 200); /* nothing was done about it before */
+}
+
+static void an_acknowledgement_ends_when_it_is_well_and_that_is_to_be_kept(void **state) {
+    (void)state;
+    mac_autoptr(healthd_check) check = make(1, 1);
+    healthd_check_look(check, false, "", 1, UNIX);
+    healthd_check_look(check, true, "", 2, UNIX);
+    assert_false(check->is_unkept);
+    healthd_check_look(check, false, "", 3, UNIX);
+    check->acknowledged_by = mac_strdup("anna");
+    healthd_check_look(check, true, "", 4, UNIX);
+    assert_null(check->acknowledged_by);
+    assert_true(check->is_unkept);
 }
 
 static void restarts_are_spaced_and_then_spent(void **state) {
@@ -89,6 +103,7 @@ static void restarts_are_spaced_and_then_spent(void **state) {
     assert_int_equal(healthd_check_may_restart(check, now), HEALTHD_RESTART_NOW);
     now += 20 * HEALTHD_BACKOFF_MS;
     assert_int_equal(healthd_check_may_restart(check, now), HEALTHD_RESTART_SPENT);
+    assert_int_equal(healthd_check_next_hour(check, now), 5 + HEALTHD_HOUR_MS);
     assert_int_equal(healthd_check_may_restart(check, 5 + HEALTHD_HOUR_MS), HEALTHD_RESTART_NOW); /* the first is old */
 }
 
@@ -164,6 +179,7 @@ int main(void) {
         cmocka_unit_test(it_is_well_again_only_after_so_many_good_looks_in_a_row),
         cmocka_unit_test(what_a_look_says_is_one_short_line),
         cmocka_unit_test(a_silence_hides_it_and_ends),
+        cmocka_unit_test(an_acknowledgement_ends_when_it_is_well_and_that_is_to_be_kept),
         cmocka_unit_test(restarts_are_spaced_and_then_spent),
         cmocka_unit_test(no_budget_is_no_restart),
         cmocka_unit_test(cleaning_up_takes_nothing_from_the_budget_of_restarts),

@@ -271,6 +271,38 @@ static void one_that_was_given_up_and_is_mended_begins_anew(void **state) {
     scene_free(s);
 }
 
+/* It has no look of its own: only this brings the next restart. */
+static void one_whose_restarts_are_spent_is_restarted_again_when_the_hour_is_over(void **state) {
+    (void)state;
+    scene *s = gate_holds_scene();
+    uint64_t first = now + 1000;
+    netd_is(s, STATE(failed), 0, "gave up");
+    while (netd_of(s)->restart_count < netd_of(s)->max_restarts) {
+        assert_true(netd_of(s)->due_boot > now);
+        now = netd_of(s)->due_boot;
+        netd_is(s, STATE(failed), 0, "gave up");
+    }
+    now = healthd_check_backoff(netd_of(s), now);
+    netd_is(s, STATE(failed), 0, "gave up");
+    assert_int_equal(netd_of(s)->due_boot, first + HEALTHD_HOUR_MS);
+    scene_free(s);
+}
+
+static void one_that_fails_while_it_is_silenced_is_restarted_when_that_is_over(void **state) {
+    (void)state;
+    scene *s = gate_holds_scene();
+    netd_of(s)->silent_until_boot = now + 60000;
+    netd_of(s)->is_silenced = true;
+    netd_is(s, STATE(failed), 0, "gave up");
+    assert_int_equal(netd_of(s)->restart_count, 0);
+    now += 60000;
+    healthd_manager_arm(&s->manager);
+    while (netd_of(s)->restart_count == 0)
+        uv_run(s->manager.loop, UV_RUN_ONCE);
+    assert_false(netd_of(s)->is_silenced);
+    scene_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_asks_is_told_what_the_supervisor_says),
@@ -280,6 +312,8 @@ int main(void) {
         cmocka_unit_test(a_restart_that_was_asked_for_is_no_death),
         cmocka_unit_test(five_deaths_within_an_hour_fail_its_check_until_the_hour_is_over),
         cmocka_unit_test(one_that_was_given_up_and_is_mended_begins_anew),
+        cmocka_unit_test(one_whose_restarts_are_spent_is_restarted_again_when_the_hour_is_over),
+        cmocka_unit_test(one_that_fails_while_it_is_silenced_is_restarted_when_that_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,6 +160,49 @@ static void what_is_well_again_in_time_is_no_reason(void **state) {
     assert_int_equal(scene.manager.starved, 0);
 }
 
+static void what_was_silenced_is_given_five_minutes_from_then_on(void **state) {
+    (void)state;
+    scene.netd->silent_until_boot = now + 2 * HEALTHD_STARVE_MS;
+    scene.netd->is_silenced = true;
+    netd_is(false);
+    after(2 * HEALTHD_STARVE_MS);
+    assert_int_equal(scene.manager.turn_boot, now + HEALTHD_STARVE_MS);
+    after(HEALTHD_STARVE_MS - 1);
+    assert_true(is_fed(NULL));
+    after(1);
+    assert_false(is_fed("restarts"));
+}
+
+static void silence(const char *kept) {
+    assert_int_equal(mac_fs_write(scene.manager.root, HEALTHD_DIRECTORY "/kept.json", kept, strlen(kept), MAC_FS_PRIVATE),
+                     0);
+    machine_restart();
+}
+
+/* A clock without a battery stands three weeks back after a power cut. */
+static void a_silence_that_is_kept_is_no_longer_than_it_was(void **state) {
+    (void)state;
+    uint64_t hour = 3600000;
+    mac_autofree char *text =
+        mac_asprintf("{\"boot_id\": \"before\", \"checks\": [{\"name\": \"service.netd\", \"silent_until_ms\": %llu, "
+                     "\"silent_until_boot_ms\": 9000000000, \"silent_left_ms\": %llu}]}",
+                     (unsigned long long)mac_unix_ms() + 21 * 24 * hour, (unsigned long long)(2 * hour));
+    silence(text);
+    assert_int_equal(scene.netd->silent_until_boot, now + 2 * hour);
+    assert_true(scene.netd->is_silenced);
+}
+
+static void a_clock_that_was_set_does_not_end_a_silence(void **state) {
+    (void)state;
+    uint64_t hour = 3600000;
+    mac_autofree char *text =
+        mac_asprintf("{\"boot_id\": \"%s\", \"checks\": [{\"name\": \"service.netd\", \"silent_until_ms\": 1, "
+                     "\"silent_until_boot_ms\": %llu, \"silent_left_ms\": %llu}]}",
+                     scene.manager.boot_id, (unsigned long long)(now + hour), (unsigned long long)(2 * hour));
+    silence(text);
+    assert_int_equal(scene.netd->silent_until_boot, now + hour);
+}
+
 static void after_three_starts_it_is_fed_all_the_same(void **state) {
     (void)state;
     for (unsigned start = 1; start <= HEALTHD_STARVE_TIMES; start++) {
@@ -286,6 +329,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_stays_broken_for_five_minutes_ends_the_feeding),
         TEST(what_is_well_again_in_time_is_no_reason),
+        TEST(what_was_silenced_is_given_five_minutes_from_then_on),
+        TEST(a_silence_that_is_kept_is_no_longer_than_it_was),
+        TEST(a_clock_that_was_set_does_not_end_a_silence),
         TEST(after_three_starts_it_is_fed_all_the_same),
         TEST(a_restart_that_cannot_be_counted_is_not_made),
         TEST(a_count_that_cannot_be_read_may_have_been_the_last),

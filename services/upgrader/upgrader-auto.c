@@ -63,7 +63,7 @@ static bool is_due(const upgrader_manager *manager, bool open) {
 static void on_timer(uv_timer_t *timer) {
     upgrader_manager *manager = timer->data;
     bool apply = manager->section->auto_apply;
-    bool open = apply && upgrader_window_open(manager->section->window, upgrader_window_now());
+    bool open = apply && upgrader_may_apply_now(manager);
     if (!manager->job.record && is_due(manager, open)) {
         manager->auto_looked_ms = upgrader_boot_ms();
         upgrader_check_start(manager, NULL);
@@ -96,6 +96,14 @@ void upgrader_auto_failed(upgrader_manager *manager, const mac_error *error) {
     found_free(found);
 }
 
+void upgrader_auto_cancelled(upgrader_manager *manager, const char *version, const mac_error *error) {
+    Macula__V1__UpgradeFound *found = found_as(manager, UPGRADER_FOUND);
+    bool same = found && mac_streq(found->version, version);
+    found_free(found);
+    if (same)
+        upgrader_auto_failed(manager, error);
+}
+
 /* Another image is tried at once, this very one after its time. */
 static bool waits(upgrader_manager *manager, const Macula__V1__UpgradeFound *found) {
     Macula__V1__UpgradeFound *failed = found_as(manager, UPGRADER_AUTO_FAILED);
@@ -107,21 +115,30 @@ static bool waits(upgrader_manager *manager, const Macula__V1__UpgradeFound *fou
 
 /* ---- applying ---- */
 
-static void on_health(const Macula__V1__HealthStatus *status, void *closure_data) {
-    upgrader_manager *manager = closure_data;
+static void on_config(upgrader_manager *manager, uint64_t generation, const mac_error *error, void *data) {
+    (void)generation;
+    (void)data;
     Macula__V1__UpgradeFound *found = found_as(manager, UPGRADER_FOUND);
-    bool well = status ? status->state != MACULA__V1__HEALTH_STATUS__STATE__failed : !upgrader_has_healthd();
-    if (found && !well)
-        mac_log_warning("a newer version is not applied by itself while the node is not well", "version=%s",
-                        found->version);
-    else if (found && !manager->stopping && !manager->job.record)
+    if (found && error)
+        mac_log_warning("a newer version is not applied by itself now", "version=%s reason=" MAC_LOG_Q("%s"),
+                        found->version, error->message);
+    else if (found && !manager->stopping && !manager->job.record && !manager->trial.record)
         upgrader_job_automatic(manager, found->version, true);
     found_free(found);
 }
 
+static void on_health(const Macula__V1__HealthStatus *status, void *closure_data) {
+    upgrader_manager *manager = closure_data;
+    bool well = status ? status->state != MACULA__V1__HEALTH_STATUS__STATE__failed : !upgrader_has_healthd();
+    if (well)
+        upgrader_call_config(manager, on_config, NULL);
+    else
+        mac_log_warning("a newer version is not applied by itself", "reason=" MAC_LOG_Q("%s"), "the node is not well");
+}
+
 void upgrader_auto_found(upgrader_manager *manager) {
     if (!manager->section->auto_apply || manager->trial.record || manager->job.record ||
-        !upgrader_window_open(manager->section->window, upgrader_window_now()))
+        !upgrader_may_apply_now(manager))
         return;
     Macula__V1__UpgradeFound *found = found_as(manager, UPGRADER_FOUND);
     mac_autofree char *refusal = found ? upgrader_store_refusal(manager->store, found->version) : NULL;

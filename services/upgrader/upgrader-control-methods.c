@@ -110,7 +110,7 @@ static void on_rollback_config(upgrader_manager *manager, uint64_t generation, c
         obstacle = check_rollback(manager, &slots, input->force);
     mac_autofree char *reason = rollback_reason(input, author);
     if (!obstacle)
-        obstacle = upgrader_trial_activate_other(manager, &slots, generation, author, reason);
+        obstacle = upgrader_trial_activate_other(manager, &slots, generation, author, reason, input->reboot);
     if (!obstacle && input->reboot)
         upgrader_trial_reboot(manager, reason, author);
     answer(manager, request, obstacle);

@@ -8,7 +8,7 @@
 #include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
 #include "upgrader-trial.h"
-#include "upgrader-window.h"
+#include "upgrader-write.h"
 
 #define BEGUN_MAX 20u    /* a job that was begun so often without an end has failed */
 #define ATTEMPTS_MAX 10u /* in a row that came to nothing */
@@ -23,6 +23,7 @@
 #define STEP(name) MACULA__V1__UPGRADE_STATUS__STEP__##name
 
 static void fail(upgrader_manager *manager, mac_error *error);
+static void activate(upgrader_manager *manager);
 
 /* ---- the record ---- */
 
@@ -113,6 +114,8 @@ static void finish(upgrader_manager *manager, const mac_error *error, const char
                         "job=" MAC_LOG_Q("%s") " reason=" MAC_LOG_Q("%s"), job->id, error->message);
     if (error && record->automatic)
         upgrader_auto_failed(manager, error);
+    else if (cancelled && record->found)
+        upgrader_auto_cancelled(manager, record->found->version, error);
     set_progress(manager, NULL, error ? error->message : "done");
     upgrader_job_forget(manager);
     upgrader_manager_kick(manager);
@@ -130,9 +133,15 @@ static uint64_t number_of(const char *variable, uint64_t otherwise) {
     return text && *text ? strtoull(text, NULL, 10) : otherwise;
 }
 
+/* What is written and verified is not written again because confd does not let it in yet. */
 static void on_retry(uv_timer_t *timer) {
     upgrader_manager *manager = timer->data;
-    if (manager->job.record && !manager->job.worker && !manager->job.asking)
+    const upgrader_job *job = &manager->job;
+    if (!job->record || job->worker || job->asking)
+        return;
+    if (job->record->step == STEP(prepared))
+        activate(manager);
+    else
         upgrader_job_begin(manager);
 }
 
@@ -234,9 +243,9 @@ static void on_activation_config(upgrader_manager *manager, uint64_t generation,
 }
 
 /* What the policy began is tried only while the window is open and the node well: asked again when that is long ago. */
-static bool has_become_late(const upgrader_manager *manager) {
+static bool has_become_late(upgrader_manager *manager) {
     const Macula__V1__UpgradeJobRecord *record = manager->job.record;
-    return record->automatic && (!upgrader_window_open(manager->section->window, upgrader_window_now()) ||
+    return record->automatic && (!upgrader_may_apply_now(manager) ||
                                  mac_unix_ms() - record->job->started_ms > LATE_MS);
 }
 
@@ -258,7 +267,8 @@ static void activate(upgrader_manager *manager) {
 
 /* ---- writing ---- */
 
-/* Something has been fetched: neither failures nor interruptions are in a row any more. */
+/* Something has been fetched: neither failures nor interruptions are in a row any more. What is only read back, once
+ * more, counts when it comes further than before. */
 static void came_on(upgrader_manager *manager) {
     Macula__V1__UpgradeJobRecord *record = manager->job.record;
     manager->job.attempts = 0;
@@ -278,9 +288,10 @@ static void came_further(upgrader_manager *manager, unsigned percent) {
 static void on_progress(mac_worker *worker, const Macula__V1__Progress *progress, void *data) {
     (void)worker;
     upgrader_manager *manager = data;
-    if (progress->bytes > 0)
+    bool further = progress->percent > manager->job.furthest;
+    if (progress->bytes > 0 && (further || progress->percent < UPGRADER_FETCHED_PERCENT))
         came_on(manager);
-    if (progress->percent > manager->job.furthest)
+    if (further)
         came_further(manager, progress->percent);
     set_progress(manager, progress, NULL);
 }

@@ -77,6 +77,7 @@ struct upgrader_manager {
     struct upgrader_question *questions; /* of whoever waits for a plan or a look into a directory */
     uv_timer_t auto_timer;               /* see upgrader-auto.c */
     uint64_t auto_looked_ms;             /* of upgrader_boot_ms; 0: not in this life */
+    bool clock_said;                     /* that the time is not known */
     upgrader_check check;
     upgrader_job job;
     upgrader_trial trial;
@@ -153,6 +154,10 @@ void upgrader_auto_start(upgrader_manager *manager);
 void upgrader_auto_found(upgrader_manager *manager);
 /* What the policy has begun has failed: it waits before it tries the same again. */
 void upgrader_auto_failed(upgrader_manager *manager, const mac_error *error);
+/* Somebody has cancelled this version: the policy does not begin with it again at once. */
+void upgrader_auto_cancelled(upgrader_manager *manager, const char *version, const mac_error *error);
+/* Whether the maintenance window is open, by a clock that somebody keeps: see upgrader-clock.c. */
+bool upgrader_may_apply_now(upgrader_manager *manager);
 void upgrader_auto_stop(upgrader_manager *manager);
 
 /* ---- upgrader-methods.c, upgrader-control-methods.c ---- */

@@ -222,10 +222,15 @@ static bool is_missing(const mac_error *error) {
     return error->code == NOT_FOUND || error->code == MACULA__V1__ERROR_CODE__DENIED;
 }
 
+static bool is_away(const mac_error *error) {
+    return error->code == MACULA__V1__ERROR_CODE__UNAVAILABLE || error->code == MACULA__V1__ERROR_CODE__TIMED_OUT;
+}
+
 typedef struct choice {
     offer *best;
     mac_error *missing; /* of what may not be there; a refusal rather than nothing */
     mac_error *failed;  /* of what is there and cannot be used, the first */
+    bool away;          /* the place does not answer: asking it for more takes the time of the next one */
 } choice;
 
 static void keep_error(mac_error **kept, mac_error *error, bool rather) {
@@ -243,6 +248,7 @@ static void consider(const find_request *request, offer *o, choice *c) {
     bool missing = error && is_missing(error);
     if (!error)
         error = read_rest(request, o);
+    c->away = error && is_away(error);
     if (!error && is_better(request, o, c->best)) {
         offer_free(c->best);
         c->best = mac_take(&o);
@@ -264,7 +270,7 @@ static offer *offer_new(const char *place, const char *channel) {
 static mac_error *directory_offer(const find_request *request, const char *url, offer **ret_offer) {
     const char *place = mac_starts_with(url, "file:///") ? url + strlen("file://") : url;
     choice c = {.best = NULL};
-    for (unsigned channel = MAC_RELEASE_STABLE; channel <= (unsigned)request->channel; channel++)
+    for (unsigned channel = MAC_RELEASE_STABLE; channel <= (unsigned)request->channel && !c.away; channel++)
         consider(request, offer_new(place, mac_release_channel_name((mac_release_channel)channel)), &c);
     if (!c.best && !c.failed)
         consider(request, offer_new(place, NULL), &c);

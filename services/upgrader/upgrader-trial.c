@@ -132,15 +132,18 @@ mac_error *upgrader_trial_activate(upgrader_manager *manager, const Macula__V1__
     memcpy(verity.hash, job->found->root_hash, sizeof verity.hash);
     Macula__V1__UpgradeTrialRecord *record = record_new(&slots, job->found->version, generation, job->request->author);
     record->job = mac_strdup(job->job->id);
+    record->has_reboot = true;
+    record->reboot = job->request->reboot;
     if (job->written)
         record->written = (Macula__V1__UpgradeWritten *)mac_codec_copy(&job->written->base);
     return activate(manager, record, slots.other, &verity);
 }
 
 mac_error *upgrader_trial_activate_other(upgrader_manager *manager, const upgrader_slots *slots, uint64_t generation,
-                                         const char *author, const char *reason) {
+                                         const char *author, const char *reason, bool reboot) {
     Macula__V1__UpgradeTrialRecord *record = record_new(slots, slots->other_version, generation, author);
-    record->has_rollback = record->rollback = true;
+    record->has_rollback = record->rollback = record->has_reboot = true;
+    record->reboot = reboot;
     record->reason = mac_strdup(reason);
     return activate(manager, record, slots->other, &slots->other_verity);
 }
@@ -184,6 +187,11 @@ static int record_cancel(upgrader_manager *manager, const Macula__V1__UpgradeTri
                       : upgrader_store_end(manager->store, upgrader_trial_add_outcome(manager, &outcome, "cancelled"));
 }
 
+static void tell_policy(upgrader_manager *manager, const char *version) {
+    mac_autoptr(mac_error) error = mac_error_new(MACULA__V1__ERROR_CODE__CANCELLED, NULL, "cancelled");
+    upgrader_auto_cancelled(manager, version, error);
+}
+
 mac_error *upgrader_trial_cancel(upgrader_manager *manager, const upgrader_slots *slots, const char *author) {
     Macula__V1__UpgradeTrialRecord *record =
         manager->trial.record ? (void *)mac_codec_copy(&manager->trial.record->base) : NULL;
@@ -191,6 +199,8 @@ mac_error *upgrader_trial_cancel(upgrader_manager *manager, const upgrader_slots
     int result = error || !record ? 0 : record_cancel(manager, record, author);
     if (result < 0) /* it is so all the same */
         mac_log_warning("that the trial was cancelled cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
+    if (!error && record)
+        tell_policy(manager, record->version);
     if (record)
         macula__v1__upgrade_trial_record__free_unpacked(record, NULL);
     upgrader_manager_kick(manager);
@@ -465,14 +475,20 @@ void upgrader_trial_recover(upgrader_manager *manager) {
     upgrader_stay_recover(manager, &slots);
 }
 
+/* The one that activated it was to restart the machine at once. Later starts of the machine are somebody's choice. */
+static bool restart_was_lost(const upgrader_manager *manager) {
+    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
+    return record->stage == STAGE(waiting) && record->reboot && mac_streq(record->boot_id, manager->boot_id);
+}
+
 void upgrader_trial_connected(upgrader_manager *manager) {
     const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     if (!record)
         return;
     if (record->stage == STAGE(started))
         upgrader_gate_start(manager);
-    else if (record->stage == STAGE(unwanted))
-        upgrader_trial_reboot(manager, record->reason, record->author);
+    else if (record->stage == STAGE(unwanted) || restart_was_lost(manager))
+        upgrader_trial_reboot(manager, record->reason ? record->reason : "to start another version", record->author);
     else if (record->stage == STAGE(returned))
         upgrader_return_connected(manager);
 }

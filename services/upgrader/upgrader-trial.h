@@ -16,12 +16,13 @@
 
 #include "upgrader-manager.h"
 
-/* Writes record and boot state: the next start tries what the job has written. */
+/* Writes record and boot state: the next start tries what the job has written. What was to restart the machine then does
+ * so by upgrader_trial_reboot, or, should the upgrader be killed before, by its next start. */
 mac_error *upgrader_trial_activate(upgrader_manager *manager, const Macula__V1__UpgradeJobRecord *job,
                                    uint64_t generation);
 /* The same for the version that the other slot still holds. */
 mac_error *upgrader_trial_activate_other(upgrader_manager *manager, const upgrader_slots *slots, uint64_t generation,
-                                         const char *author, const char *reason);
+                                         const char *author, const char *reason, bool reboot);
 /* Takes back what the next start would have tried, because the slot is about to be written, or somebody wants so.
  * Nothing is done when nothing waits. */
 mac_error *upgrader_trial_withdraw(upgrader_manager *manager, const upgrader_slots *slots);

@@ -12,7 +12,6 @@
 
 #define REJECTED MACULA__V1__ERROR_CODE__REJECTED
 #define RESTARTS 3u      /* of a server that sends no parts, in one try */
-#define VERIFY_SHARE 20u /* percent of the progress that reading back stands for */
 
 typedef Macula__V1__UpgradeWriteRequest write_request;
 
@@ -34,7 +33,7 @@ typedef struct work {
 /* ---- progress ---- */
 
 static unsigned percent_of(const work *w, uint64_t done) {
-    unsigned percent = (unsigned)(done * (100 - VERIFY_SHARE) / w->found->size);
+    unsigned percent = (unsigned)(done * UPGRADER_FETCHED_PERCENT / w->found->size);
     return percent ? percent : 1;
 }
 
@@ -47,7 +46,8 @@ static void on_assembled(uint64_t done, void *data) {
 
 static void on_verified(uint64_t done, void *data) {
     work *w = data;
-    unsigned percent = 100 - VERIFY_SHARE + (unsigned)(done * VERIFY_SHARE / w->found->size);
+    unsigned percent =
+        UPGRADER_FETCHED_PERCENT + (unsigned)(done * (100 - UPGRADER_FETCHED_PERCENT) / w->found->size);
     mac_job_progress(w->job, percent, done, w->found->size, "reading back");
 }
 

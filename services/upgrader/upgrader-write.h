@@ -4,6 +4,8 @@
 
 #include "flow/mac-worker.h"
 
+#define UPGRADER_FETCHED_PERCENT 80u /* of the progress: everything is there, and is read back */
+
 /* Clear → fetch (the whole stream, from where an earlier write has come to; or only the chunks that are not here) →
  * read back against the root hash → seal. Begins again by itself, once and from the beginning, when what is on the disk
  * does not verify: an interrupted write, or a mirror that changed meanwhile, may be why. */

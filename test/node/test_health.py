@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -293,6 +294,24 @@ class Remedies(HealthCase):
         check = self.check("shop")
         self.assertEqual((check["acknowledged_by"], check["acknowledgement"]), ("anna", "new disk tomorrow"))
         self.node.cli("health", "acknowledge", "node.clock").exits(3)
+
+    def test_an_acknowledgement_that_is_over_does_not_come_back(self):
+        door = socket.create_server(("127.0.0.1", 0))
+        port = door.getsockname()[1]
+        door.close()
+        shop = {"name": "shop", "type": "tcp", "address": f"127.0.0.1:{port}", "interval": "100ms", "failures": 1,
+                "restart_on_failure": True}
+        with Watch(self.node) as watch:
+            self.configure(shop).ok()
+            watch.expect(what="check", name="shop", to="failed")
+            self.node.cli("health", "acknowledge", "shop").ok()
+            with socket.create_server(("127.0.0.1", port)):
+                watch.expect(what="check", name="shop", to="ok")
+                os.kill(self.node.pids()["healthd"], signal.SIGKILL)
+                self.node.runner.wait("unit=healthd state=ready")
+                self.node.cli("health", "check", "shop").ok()
+            watch.expect(what="check", name="shop", to="failed")
+        self.assertNotIn("acknowledged_by", self.check("shop"))
 
     def test_silence_hides_it_and_survives_a_kill(self):
         with Watch(self.node) as watch:

@@ -302,7 +302,7 @@ class Upgrades(UpgradeTest):
             self.assertTrue(self.server.reached.wait(30))
             self.assertIn("another upgrade is under way", node.upgrade("apply").exits(5).err)
             node.upgrade("pause").ok()
-            node.upgrade("wait")
+            self.assertIn("upgrade resume", node.upgrade("wait").exits(8).err)
             self.assertEqual(node.status()["job"]["state"], "paused")
             self.server.heal()
             node.reboot()
@@ -317,6 +317,34 @@ class Upgrades(UpgradeTest):
         with self.node() as node:
             node.cli("config", "set", "hostname", "other", "--confirm", "5m").ok()
             self.assertIn("waits to be confirmed", node.upgrade("apply").exits(5).err)
+            node.cli("config", "confirm").ok()
+            node.upgrade("apply").exits(4)
+
+    def changed_while_it_is_fetched(self, node):
+        """A change of the configuration waits for its confirmation when the image is there. How often the release was read."""
+        self.server.fault("*.slot", times=1, cut=500000, stall=60)
+        node.upgrade("apply", "--no-wait").ok()
+        self.assertTrue(self.server.reached.wait(30))
+        node.cli("config", "set", "hostname", "other", "--confirm", "5m").ok()
+        self.server.heal()
+        node.runner.wait("waits to try again.*waits to be confirmed")
+        return len(self.server.asked_for("release.json"))
+
+    def test_a_change_of_the_configuration_meanwhile_is_waited_for(self):
+        with self.node() as node:
+            node.stop()
+            node.start(MACULA_UPGRADE_ATTEMPTS="9")
+            read = self.changed_while_it_is_fetched(node)
+            node.runner.wait("waits to try again.*waits to be confirmed")
+            self.assertIn("waits to be confirmed", node.status()["job"]["progress"]["message"])
+            node.cli("config", "confirm").ok()
+            node.upgrade("wait").exits(4)
+            self.assertEqual(len(self.server.asked_for("release.json")), read)
+
+    def test_a_change_that_nobody_confirms_is_not_waited_for_without_end(self):
+        with self.node() as node:
+            self.changed_while_it_is_fetched(node)
+            self.assertIn("waits to be confirmed", node.upgrade("wait").exits(5).err)
             node.cli("config", "confirm").ok()
             node.upgrade("apply").exits(4)
 

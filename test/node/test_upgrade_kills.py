@@ -80,6 +80,25 @@ class Kills(UpgradeTest):
                 self.check(node)
                 self.upgraded(node)
 
+    def test_the_restart_that_was_wanted_is_asked_for_by_the_next_upgrader(self):
+        with self.node() as node:
+            node.stop()
+            node.start(MACULA_FAULT="upgrader.trial.waiting", MACULA_FAULT_ARMED=str(node.path("/armed")))
+            node.write("/armed", "")
+            node.upgrade("apply", "--reboot", "--no-wait").ok()
+            self.assertTrue(self.died(node))
+            node.path("/armed").unlink()
+            node.runner.wait("a restart was asked for")
+
+    def test_a_restart_that_nobody_wanted_is_not_asked_for(self):
+        """Nor is one that has come, and led to another choice in the boot menu."""
+        with self.node() as node:
+            node.upgrade("apply").exits(4)
+            os.kill(node.pids()["upgrader"], signal.SIGKILL)
+            said = node.runner.wait("unit=upgrader state=ready|a restart was asked for").string
+            self.assertNotIn("asked for", said)
+            self.assertTrue(node.status()["reboot_required"])
+
     def test_a_cancel_holds_when_the_upgrader_is_restarted_at_once(self):
         self.server.fault("*.slot", times=1, cut=1 << 20, stall=60)
         with self.node(more="delta: false") as node:

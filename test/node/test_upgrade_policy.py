@@ -54,6 +54,38 @@ class Policy(UpgradeTest):
             watcher.wait("0.2.0")
             watcher.close()
 
+    def test_a_version_that_somebody_has_cancelled_is_not_applied_at_once(self):
+        for when in ("during its job", "before its start"):
+            with self.subTest(when), self.node(more="delta: false") as node:
+                node.upgrade("check").ok()
+                if when == "during its job":
+                    self.server.fault("*.slot", times=1, cut=1 << 20, stall=60)
+                    node.upgrade("apply", "--no-wait").ok()
+                    self.assertTrue(self.server.reached.wait(30))
+                    node.upgrade("cancel").ok()
+                    self.server.heal()
+                    node.wait_for_outcome("cancelled")
+                else:
+                    node.upgrade("apply").exits(4)
+                    node.upgrade("cancel").ok()
+                node.cli("config", "set", "maculaos.upgrade.auto_apply", "true").ok()
+                node.stop()
+                node.start(MACULA_UPGRADE_CHECK_MS="100")
+                self.looked(node, 3)
+                self.assert_untouched(node)
+
+    def test_a_change_of_the_configuration_that_waits_keeps_it_from_beginning(self):
+        with self.node() as node:
+            node.stop()
+            node.start(MACULA_UPGRADE_CHECK_MS="100")
+            node.cli("config", "set", "maculaos.upgrade.auto_apply", "true", "--confirm", "5m").ok()
+            node.runner.wait("not applied by itself now.*waits to be confirmed")
+            self.assertNotIn("job", node.status())
+            watcher = node.events("upgrade.activated", count=1)
+            node.cli("config", "confirm").ok()
+            watcher.wait("0.2.0")
+            watcher.close()
+
     def test_the_restart_waits_for_the_window_that_is_open(self):
         """The window closes while the image comes: it is written, and tried when the window is open again."""
         now = datetime.datetime.now()

@@ -139,6 +139,15 @@ class Mirrors(UpgradeTest):
             make_release(node.root / "srv/releases/stable", "0.2.0", self.signer)
             node.upgrade("apply").exits(4)
 
+    def test_a_source_that_does_not_answer_is_not_asked_for_each_channel(self):
+        """Each answer that does not come takes half a minute of the time that the mirror needs."""
+        self.server.fault("/silent/*", times=None, status=503)
+        with self.node(more=f"channel: nightly\nmirrors: ['{self.server.url}v0.2.0/']") as node:
+            node.cli("config", "set", "maculaos.upgrade.url", f"{self.server.url}silent/").ok()
+            self.assertEqual(node.upgrade("check", "-o", "json").ok().json()["version"], "0.2.0")
+            self.assertEqual({path for path, _ in self.server.requests if path.startswith("/silent/")},
+                             {"/silent/stable/SHA256SUMS.txt"})
+
     def test_a_forge_is_one(self):
         with self.node("7.7.7", more=f"mirrors: ['github://macula-io/macula-os']\ngithub_api: {self.server.url}") as node:
             self.assertEqual(node.upgrade("check", "-o", "json").ok().json()["version"], "0.2.0")
