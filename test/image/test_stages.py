@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""What the stages of an image promise on whatever day, from whatever directory and by whatever user they are called."""
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+PROJECT = pathlib.Path(os.environ.get("MACULA_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
+TOOLS = os.environ["PATH"] + ":/usr/sbin:/sbin"
+
+# A stage that says, from the directory that it works in, which of the given paths are there.
+STAGE = """#!/bin/sh
+. "$(dirname "$0")/lib.sh"
+begin_stage "day=$(date +%N)" || exit 1
+for path in "$EXTRAS" "$IMAGE_KEYS" "$IMAGE_SIGNING_KEY"; do [ -e "$path" ] || fail "$path is not there"; done
+echo made >file
+end_stage made
+"""
+
+
+class Stages(unittest.TestCase):
+    """A project of its own, with the real stages, an empty cache, and no more of the outside than it is given."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="macula-stages-")
+        self.addCleanup(folder.cleanup)
+        self.top = pathlib.Path(folder.name)
+        self.top.chmod(0o755)
+        self.images = self.top / "images"
+        shutil.copytree(PROJECT / "images", self.images)
+        (self.images / "01-test").write_text(STAGE)
+        (self.images / "01-test").chmod(0o755)
+        for name in ("extras", "keys"):
+            (self.top / name).mkdir()
+        (self.top / "key").touch()
+
+    def run_stage(self, name, good=True, **variables):
+        environment = {"PATH": TOOLS, "HOME": str(self.top / "home"), "IMAGE_VERSION": "1.2.3", "IMAGE_DIR": f"{self.top}/out",
+                       "MACULA_CACHE": f"{self.top}/cache"}
+        done = subprocess.run([self.images / name], cwd=self.top, env={**environment, **variables}, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode == 0, good, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    @unittest.skipUnless(all(shutil.which(tool, path=TOOLS) for tool in ("apt-get", "apt-ftparchive", "dpkg-deb")), "without Debian's tools")
+    def test_strict_takes_no_build_that_was_not_the_locked_one_and_loose_says_each_time_that_it_is_not(self):
+        lock = "".join(self.package(*words) for words in (("root", "base"), ("kernel", "linux")))
+        (self.images / "packages-trixie-amd64.lock").write_text(lock)
+        self.assertNotIn("NOTE", self.run_stage("05-archive"))
+        kept = self.top / "out/stages/05-archive/packages.lock"
+        self.assertEqual(kept.read_text(), lock)
+        # As on a day when the archive had moved on.
+        kept.write_text(lock.replace("base=1", "base=2"))
+        for _ in range(2):
+            self.assertIn("THIS BUILD IS NOT THE LOCKED ONE", self.run_stage("05-archive"))
+        self.assertNotIn("NOTE", self.run_stage("05-archive", IMAGE_LOCK="strict"))
+        self.assertEqual(kept.read_text(), lock)
+
+    def package(self, kind, name):
+        """Its line in the lock; the package is in the cache already."""
+        tree, kept = self.top / name, self.top / "cache/debs/trixie-amd64"
+        (tree / "DEBIAN").mkdir(parents=True)
+        (tree / "DEBIAN/control").write_text(f"Package: {name}\nVersion: 1\nArchitecture: amd64\nMaintainer: nobody <nobody@example.com>\n"
+                                             f"Description: {name}\n")
+        kept.mkdir(parents=True, exist_ok=True)
+        file = kept / f"{name}_1_amd64.deb"
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, file], check=True, stdout=subprocess.DEVNULL)
+        return f"{kind} {name}=1 {hashlib.sha256(file.read_bytes()).hexdigest()} {file.name}\n"
+
+
+if __name__ == "__main__":
+    unittest.main()
