@@ -14,6 +14,12 @@ images=$(cd "$(dirname "$0")" && pwd)
 project=$(dirname "$images")
 . "$images/versions.sh"
 
+# What a person gives as a path is meant from where they are; stages work in other directories.
+for given in EXTRAS IMAGE_KEYS IMAGE_SIGNING_KEY IMAGE_DIR MACULA_CACHE; do
+    eval "path=\${$given:-}"
+    case $path in "" | /*) ;; *) export "$given=$PWD/$path" ;; esac
+done
+
 stage=$(basename "$0")
 output=${IMAGE_DIR:-$project/build-image}
 cache=${MACULA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/maculaos}

@@ -44,6 +44,11 @@ class Stages(unittest.TestCase):
         self.assertEqual(done.returncode == 0, good, done.stdout + done.stderr)
         return done.stdout + done.stderr
 
+    def test_paths_are_meant_from_where_the_build_was_called(self):
+        self.run_stage("01-test", EXTRAS="extras", IMAGE_KEYS="keys", IMAGE_SIGNING_KEY="key", IMAGE_DIR="out", MACULA_CACHE="cache")
+        self.assertEqual((self.top / "out/stages/01-test/file").read_text(), "made\n")
+        self.assertEqual([path.name for path in (self.top / "cache/stages").iterdir()], ["01-test"])
+
     @unittest.skipUnless(all(shutil.which(tool, path=TOOLS) for tool in ("apt-get", "apt-ftparchive", "dpkg-deb")), "without Debian's tools")
     def test_strict_takes_no_build_that_was_not_the_locked_one_and_loose_says_each_time_that_it_is_not(self):
         lock = "".join(self.package(*words) for words in (("root", "base"), ("kernel", "linux")))
