@@ -66,6 +66,17 @@ need() {
     export IMAGE_FINISHED="${IMAGE_FINISHED:-} $1"
 }
 
+# own DIRECTORY: makes what is missing of it. What root makes in a directory of whom `sudo -E` was called by is theirs: make
+# qemu and make packages write there without root.
+own() {
+    [ ! -d "$1" ] || return 0
+    own "$(dirname "$1")"
+    mkdir -p "$1"
+    if [ "$(id -u)" = 0 ] && [ "$(stat -c %u "$(dirname "$1")")" = "${SUDO_UID:-0}" ]; then
+        chown "${SUDO_UID:-0}:${SUDO_GID:-0}" "$1"
+    fi
+}
+
 # result STAGE: the directory with what a stage made.
 result() {
     echo "$output/stages/$1"
@@ -97,7 +108,9 @@ begin_stage() {
         esac
     done | sha256sum | cut -c1-32)
     store=$cache/stages/$stage/$key
-    mkdir -p "$output/stages" "$cache/stages/$stage"
+    own "$output/stages"
+    own "$cache"
+    mkdir -p "$cache/stages/$stage"
     if [ -f "$store/.digest" ]; then
         touch "$store"
         ln -sfn "$store" "$output/stages/$stage"

@@ -49,6 +49,18 @@ class Stages(unittest.TestCase):
         self.assertEqual((self.top / "out/stages/01-test/file").read_text(), "made\n")
         self.assertEqual([path.name for path in (self.top / "cache/stages").iterdir()], ["01-test"])
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root gives files away")
+    def test_what_root_makes_in_a_place_of_who_called_it_with_sudo_is_theirs(self):
+        (self.top / "home").mkdir()
+        for path in (self.top, self.top / "home"):
+            os.chown(path, 4321, 4322)
+        self.run_stage("01-test", IMAGE_DIR="", MACULA_CACHE="", EXTRAS=f"{self.top}/extras", IMAGE_KEYS=f"{self.top}/keys",
+                       IMAGE_SIGNING_KEY=f"{self.top}/key", SUDO_UID="4321", SUDO_GID="4322")
+        for path in ("home/.cache", "home/.cache/maculaos", "build-image", "build-image/stages"):
+            status = (self.top / path).stat()
+            self.assertEqual((status.st_uid, status.st_gid), (4321, 4322), path)
+        self.assertEqual((self.top / "build-image/stages/01-test/file").stat().st_uid, 0)
+
     @unittest.skipUnless(all(shutil.which(tool, path=TOOLS) for tool in ("apt-get", "apt-ftparchive", "dpkg-deb")), "without Debian's tools")
     def test_strict_takes_no_build_that_was_not_the_locked_one_and_loose_says_each_time_that_it_is_not(self):
         lock = "".join(self.package(*words) for words in (("root", "base"), ("kernel", "linux")))
