@@ -86,6 +86,17 @@ class Stages(unittest.TestCase):
         subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, file], check=True, stdout=subprocess.DEVNULL)
         return f"{kind} {name}=1 {hashlib.sha256(file.read_bytes()).hexdigest()} {file.name}\n"
 
+    def test_a_slot_that_its_partition_does_not_hold_stops_the_build_although_the_slot_is_there_already(self):
+        slot = self.top / "out/stages/40-slot"
+        slot.mkdir(parents=True)
+        for name in (".digest", "slot.json"):
+            (slot / name).write_text("{}")
+        with open(slot / "slot", "wb") as out:
+            out.truncate(2 << 20)
+        said = self.run_stage("50-disk", good=False, IMAGE_FINISHED="40-slot", IMAGE_SLOT_MIB="2")
+        self.assertIn("the slot has 2097152 bytes, a partition holds 2 MiB", said)
+        self.assertIn("give IMAGE_SLOT_MIB=66", said)
+
 
 if __name__ == "__main__":
     unittest.main()
