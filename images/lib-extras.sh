@@ -1,8 +1,10 @@
 # Third-party parts that Debian does not have: see extras.manifest.
 # shellcheck shell=sh disable=SC2154,SC2153
 
-# add_extras ROOT: from the directory EXTRAS. What is there must be what the manifest says; nothing is ever fetched.
+# add_extras ROOT: from the directory EXTRAS. What is there must be what the manifest says; nothing is ever fetched. What was
+# added is in extras.list: `NAME VERSION SHA256 URL`.
 add_extras() {
+    : >extras.list
     [ -n "${EXTRAS:-}" ] || return 0
     [ -d "$EXTRAS" ] || fail "EXTRAS=$EXTRAS is not a directory" "put the files of images/extras.manifest there"
     sed '/^#/d; /^ *$/d' "$images/extras.manifest" >manifest
@@ -18,6 +20,7 @@ add_extras() {
         cp "$EXTRAS/$file" "$1$target"
         chmod "$mode" "$1$target"
         chown 0:0 "$1$target"
+        echo "$part $version $sum $url" >>extras.list
         note "with $part $version"
     done <manifest
     rm manifest

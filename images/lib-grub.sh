@@ -1,8 +1,14 @@
 # GRUB's own images, for disks and for media.
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2154,SC2016 # what dpkg-query puts in
 
 grub_common='part_gpt part_msdos fat squash4 xzio gzio loadenv linux normal configfile search search_label test true echo
     regexp serial terminal reboot minicmd sleep probe hashsum gcry_crc'
+
+# grub_packages: `NAME VERSION ARCH` of the host's packages that GRUB's images are made of.
+grub_packages() {
+    for platform in $GRUB_BIOS $GRUB_EFI; do dpkg-query -S "/usr/lib/grub/$platform/moddep.lst"; done 2>/dev/null | cut -d: -f1 |
+        xargs -r dpkg-query -W -f '${Package} ${Version} ${Architecture}\n'
+}
 
 # grub_image PLATFORM FILE PREFIX MODULE...: and what every image has.
 grub_image() {

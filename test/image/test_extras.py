@@ -68,6 +68,7 @@ class Extras(Case):
         self.assertEqual(self.files(), ["usr/bin/tool"])
         self.assertEqual((self.root / "usr/bin/tool").read_bytes(), b"a program")
         self.assertEqual((self.root / "usr/bin/tool").stat().st_mode & 0o7777, 0o755)
+        self.assertEqual((self.top / "extras.list").read_text(), f"tool v1 {digest(b'a program')} there/v1\n")
 
     def test_another_checksum_stops_the_build_and_says_where_the_file_is_fetched(self):
         done = self.add(f"tool v1 amd64 tool {digest(b'another')} 755 /usr/bin/tool there/{{version}}/tool")
@@ -88,6 +89,7 @@ class Extras(Case):
         self.assertIn("is not a directory", done.stdout)
         done = self.add("tool v1 amd64 tool - 755 /usr/bin/tool there", extras="")
         self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+        self.assertEqual((self.top / "extras.list").read_text(), "")
 
 
 class Offered(Case):

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """What the stages of an image promise on whatever day, from whatever directory and by whatever user they are called."""
 import hashlib
+import json
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -96,6 +98,22 @@ class Stages(unittest.TestCase):
         said = self.run_stage("50-disk", good=False, IMAGE_FINISHED="40-slot", IMAGE_SLOT_MIB="2")
         self.assertIn("the slot has 2097152 bytes, a partition holds 2 MiB", said)
         self.assertIn("give IMAGE_SLOT_MIB=66", said)
+
+    def test_the_bill_of_materials_names_what_debian_does_not_have_and_what_the_host_gave(self):
+        given = {"packages.json": json.dumps([{"name": "base", "version": "1", "arch": "amd64", "homepage": "there"},
+                                              {"name": "maculaos-node", "version": "2", "arch": "amd64", "homepage": ""}]),
+                 "lock": f"root base=1 {'a' * 64} base_1_amd64.deb\nkernel linux=3 {'b' * 64} linux_3_amd64.deb\n",
+                 "extras.list": f"k3s v1.31+k3s1 {'c' * 64} https://example.com/k3s\n", "grub.list": "grub-pc-bin 2.12 amd64\n"}
+        for name, text in given.items():
+            (self.top / name).write_text(text)
+        done = subprocess.run([sys.executable, self.images / "bill_of_materials.py", *given, "image", "1.2.3", "0"], cwd=self.top,
+                              capture_output=True, text=True, check=True)
+        found = {one["name"]: (one["version"], one["purl"], one.get("hashes", [{}])[0].get("content", "")[:1])
+                 for one in json.loads(done.stdout)["components"]}
+        self.assertEqual(found, {"base": ("1", "pkg:deb/debian/base@1?arch=amd64", "a"), "linux": ("3", "pkg:deb/debian/linux@3?arch=amd64", "b"),
+                                 "maculaos-node": ("2", "pkg:deb/maculaos/maculaos-node@2?arch=amd64", ""),
+                                 "grub-pc-bin": ("2.12", "pkg:deb/debian/grub-pc-bin@2.12?arch=amd64", ""),
+                                 "k3s": ("v1.31+k3s1", "pkg:generic/k3s@v1.31%2Bk3s1", "c")})
 
 
 if __name__ == "__main__":
