@@ -222,8 +222,7 @@ static mac_error *transfer_error(const request *r, CURLcode code, bool *ret_agai
     }
 }
 
-/* A forge says so with 403, where others say 429: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
- */
+/* GitHub says so with 403, where others say 429: docs.github.com, "Rate limits for the REST API". */
 static bool is_too_often(const request *r) {
     struct curl_header *header;
     if (curl_easy_header(r->curl, "x-ratelimit-remaining", 0, CURLH_HEADER, -1, &header) == CURLHE_OK &&

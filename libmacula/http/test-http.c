@@ -283,14 +283,17 @@ static void each_refusal_has_its_code(void **state) {
     static const struct {
         const char *path;
         Macula__V1__ErrorCode code;
-    } cases[] = {
-        {"/status/404", MACULA__V1__ERROR_CODE__NOT_FOUND},   {"/status/410", MACULA__V1__ERROR_CODE__NOT_FOUND},
-        {"/status/401", MACULA__V1__ERROR_CODE__DENIED},      {"/status/403", MACULA__V1__ERROR_CODE__DENIED},
-        {"/status/407", MACULA__V1__ERROR_CODE__DENIED},      {"/status/429", MACULA__V1__ERROR_CODE__UNAVAILABLE},
-        {"/status/500", MACULA__V1__ERROR_CODE__UNAVAILABLE}, {"/status/418", MACULA__V1__ERROR_CODE__INVALID},
-        {"/too-often/X-RateLimit-Remaining/0", MACULA__V1__ERROR_CODE__UNAVAILABLE},
-        {"/too-often/X-RateLimit-Remaining/7", MACULA__V1__ERROR_CODE__DENIED},
-        {"/too-often/Retry-After/60", MACULA__V1__ERROR_CODE__UNAVAILABLE}};
+    } cases[] = {{"/status/404", MACULA__V1__ERROR_CODE__NOT_FOUND},
+                 {"/status/410", MACULA__V1__ERROR_CODE__NOT_FOUND},
+                 {"/status/401", MACULA__V1__ERROR_CODE__DENIED},
+                 {"/status/403", MACULA__V1__ERROR_CODE__DENIED},
+                 {"/status/407", MACULA__V1__ERROR_CODE__DENIED},
+                 {"/status/429", MACULA__V1__ERROR_CODE__UNAVAILABLE},
+                 {"/status/500", MACULA__V1__ERROR_CODE__UNAVAILABLE},
+                 {"/status/418", MACULA__V1__ERROR_CODE__INVALID},
+                 {"/too-often/X-RateLimit-Remaining/0", MACULA__V1__ERROR_CODE__UNAVAILABLE},
+                 {"/too-often/X-RateLimit-Remaining/7", MACULA__V1__ERROR_CODE__DENIED},
+                 {"/too-often/Retry-After/60", MACULA__V1__ERROR_CODE__UNAVAILABLE}};
     for (size_t i = 0; i < MAC_ARRAY_SIZE(cases); i++)
         assert_refused(get(cases[i].path, (mac_http_options){0}), cases[i].code, "127.0.0.1");
 }

@@ -91,7 +91,7 @@ typedef struct healthd_check {
     bool is_silenced;           /* the end of that was not seen yet */
     int64_t silent_until_ms;    /* Unix, as the clock was then; for people */
     char *acknowledged_by, *acknowledgement;
-    bool is_unkept; /* an acknowledgement is over; the file still has it */
+    bool is_unkept;                              /* an acknowledgement is over; the file still has it */
     uint64_t restart_boot[HEALTHD_RESTARTS_MAX]; /* oldest first */
     size_t restart_count;
     bool spent_said;       /* that the budget is used up was said */

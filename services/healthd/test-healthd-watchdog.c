@@ -174,8 +174,8 @@ static void what_was_silenced_is_given_five_minutes_from_then_on(void **state) {
 }
 
 static void silence(const char *kept) {
-    assert_int_equal(mac_fs_write(scene.manager.root, HEALTHD_DIRECTORY "/kept.json", kept, strlen(kept), MAC_FS_PRIVATE),
-                     0);
+    assert_int_equal(
+        mac_fs_write(scene.manager.root, HEALTHD_DIRECTORY "/kept.json", kept, strlen(kept), MAC_FS_PRIVATE), 0);
     machine_restart();
 }
 

@@ -245,8 +245,7 @@ static void on_activation_config(upgrader_manager *manager, uint64_t generation,
 /* What the policy began is tried only while the window is open and the node well: asked again when that is long ago. */
 static bool has_become_late(upgrader_manager *manager) {
     const Macula__V1__UpgradeJobRecord *record = manager->job.record;
-    return record->automatic && (!upgrader_may_apply_now(manager) ||
-                                 mac_unix_ms() - record->job->started_ms > LATE_MS);
+    return record->automatic && (!upgrader_may_apply_now(manager) || mac_unix_ms() - record->job->started_ms > LATE_MS);
 }
 
 static void activate(upgrader_manager *manager) {

@@ -26,15 +26,13 @@ int upgrader_trial_persist(upgrader_manager *manager) {
     return upgrader_store_put(manager->store, UPGRADER_TRIAL, &manager->trial.record->base);
 }
 
-/* So that a disk that gets full meanwhile does not keep the reason of a return from being kept. A trial does without
- * it, too. */
-static void reserve(upgrader_manager *manager) {
+void upgrader_trial_reserve(upgrader_manager *manager) {
     int result = upgrader_store_reserve(manager->root);
     if (result < 0)
         mac_log_warning("no room can be set aside for the end of a trial", "error=" MAC_LOG_Q("%s"), strerror(-result));
 }
 
-static void forget(upgrader_manager *manager) {
+void upgrader_trial_forget(upgrader_manager *manager) {
     if (manager->trial.record)
         macula__v1__upgrade_trial_record__free_unpacked(mac_take(&manager->trial.record), NULL);
     free(mac_take(&manager->trial.waiting_for));
@@ -45,7 +43,7 @@ static void forget(upgrader_manager *manager) {
 int upgrader_trial_drop(upgrader_manager *manager) {
     int result = upgrader_store_put(manager->store, UPGRADER_TRIAL, NULL);
     if (result == 0)
-        forget(manager);
+        upgrader_trial_forget(manager);
     return result;
 }
 
@@ -55,7 +53,7 @@ static mac_error *unrecorded(int result) {
 
 /* ---- activating ---- */
 
-static int record_activation(upgrader_manager *manager) {
+int upgrader_trial_record_activation(upgrader_manager *manager) {
     Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
     Macula__V1__UpgradeEvent event = MACULA__V1__UPGRADE_EVENT__INIT;
     event.version = record->version;
@@ -82,18 +80,18 @@ static mac_error *activate(upgrader_manager *manager, Macula__V1__UpgradeTrialRe
                            const mac_boot_verity *verity) {
     upgrader_return_cut_short(manager);
     uv_timer_stop(&manager->trial.timer); /* it ran for the record that goes */
-    forget(manager);
+    upgrader_trial_forget(manager);
     manager->trial.record = record;
     record->has_stage = true;
     record->stage = STAGE(activating);
     record->boot_id = mac_strdup(manager->boot_id);
     int result = upgrader_trial_persist(manager);
     if (result < 0) {
-        forget(manager);
+        upgrader_trial_forget(manager);
         return unrecorded(result);
     }
     upgrader_return_forget_note(manager);
-    reserve(manager);
+    upgrader_trial_reserve(manager);
     MAC_FAULT_POINT("upgrader.trial.recorded");
     mac_error *error = upgrader_slots_try(manager->root, slot, verity);
     MAC_FAULT_POINT("upgrader.trial.activated");
@@ -101,7 +99,7 @@ static mac_error *activate(upgrader_manager *manager, Macula__V1__UpgradeTrialRe
         (void)!upgrader_trial_drop(manager); /* if that fails, the next start finds that nothing was written */
         return error;
     }
-    result = record_activation(manager);
+    result = upgrader_trial_record_activation(manager);
     if (result < 0) /* it is so all the same: the next start sees it */
         mac_log_warning("the activation cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
     MAC_FAULT_POINT("upgrader.trial.waiting");
@@ -274,7 +272,7 @@ void upgrader_trial_confirmed(upgrader_manager *manager, const char *author) {
         return;
     }
     mac_log_info("the new version stays", "version=%s by=" MAC_LOG_Q("%s"), manager->trial.record->version, author);
-    forget(manager);
+    upgrader_trial_forget(manager);
     upgrader_manager_kick(manager);
 }
 
@@ -315,7 +313,7 @@ mac_error *upgrader_trial_confirm(upgrader_manager *manager, const char *author)
 
 /* ---- going back ---- */
 
-static void give_up(upgrader_manager *manager) {
+void upgrader_trial_give_up(upgrader_manager *manager) {
     mac_error *error = upgrader_slots_give_up(manager->root, *manager->trial.record->slot);
     if (error) /* then the boot loader counts this start as a failed one */
         mac_log_error("the boot state cannot be written", "reason=" MAC_LOG_Q("%s"), error->message);
@@ -339,7 +337,7 @@ void upgrader_trial_reject(upgrader_manager *manager, Macula__V1__UpgradeOutcome
     mac_log_error("the new version may not stay", "version=%s reason=" MAC_LOG_Q("%s"), record->version, reason);
     upgrader_return_note(manager, record);
     MAC_FAULT_POINT("upgrader.reject.recorded");
-    give_up(manager);
+    upgrader_trial_give_up(manager);
     MAC_FAULT_POINT("upgrader.reject.written");
     mac_autofree char *text = mac_asprintf("version %s may not stay: %s", record->version, reason);
     upgrader_trial_reboot(manager, text, author);
@@ -372,126 +370,7 @@ void upgrader_trial_reboot_failed(upgrader_manager *manager) {
         uv_timer_start(&manager->trial.timer, on_reboot_timer, REBOOT_RETRY_MS, 0);
 }
 
-/* ---- what a start finds ---- */
-
-/* A version that somebody activated by other means is on trial like any other. */
-static void adopt(upgrader_manager *manager, const upgrader_slots *slots) {
-    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
-    if (record && *record->slot == slots->running && mac_streq(record->version, slots->version))
-        return;
-    forget(manager);
-    record = mac_malloc(sizeof *record);
-    macula__v1__upgrade_trial_record__init(record);
-    record->has_stage = true;
-    record->slot = mac_asprintf("%c", slots->running);
-    record->version = mac_strdup(slots->version);
-    record->from_slot = mac_asprintf("%c", slots->other);
-    record->from_version = mac_strdup(*slots->other_version ? slots->other_version : NULL);
-    manager->trial.record = record;
-}
-
-static void recover_trial(upgrader_manager *manager, const upgrader_slots *slots) {
-    adopt(manager, slots);
-    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
-    if (record->stage != STAGE(unwanted))
-        record->stage = STAGE(started);
-    bool again = mac_streq(record->boot_id, manager->boot_id) && record->has_started_ms;
-    if (!again) {
-        record->has_started_ms = true;
-        record->started_ms = mac_unix_ms();
-        upgrader_trial_set(&record->boot_id, manager->boot_id);
-    }
-    int result = upgrader_trial_persist(manager);
-    if (result < 0)
-        mac_log_error("the start of the trial cannot be recorded", "error=" MAC_LOG_Q("%s"), strerror(-result));
-    else
-        reserve(manager);
-    MAC_FAULT_POINT("upgrader.trial.started");
-    if (record->stage == STAGE(unwanted)) /* the crash came before the boot state was written */
-        give_up(manager);
-    mac_log_info("this version is on trial", "version=%s slot=%c", slots->version, slots->running);
-}
-
-/* The restart that brings the version before back has not come yet. A record that still says "started" could not be
- * written when the version was rejected; the boot state could. */
-static bool is_rejected_here(const upgrader_manager *manager, const upgrader_slots *slots) {
-    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
-    bool unrecorded = record->stage == STAGE(started) && slots->pending != *record->slot;
-    return (record->stage == STAGE(unwanted) || unrecorded) && *record->slot == slots->running &&
-           mac_streq(record->boot_id, manager->boot_id);
-}
-
-static void wait_for_the_restart(upgrader_manager *manager) {
-    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
-    if (record->stage != STAGE(unwanted)) {
-        upgrader_return_recall(manager, record);
-        record->stage = STAGE(unwanted);
-        (void)!upgrader_trial_persist(manager); /* then the next start finds the same again */
-    }
-    mac_log_info("the version that was rejected waits for its restart", "version=%s", record->version);
-}
-
-/* It was not started yet; or it runs, but was not started to be tried: the boot menu's "Previous version" is the one
- * before then, and when that is damaged, this one starts in its place. It has starts left, and did not come back. */
-static bool waits_for_a_start(const Macula__V1__UpgradeTrialRecord *record, const upgrader_slots *slots) {
-    bool in_place = record->stage == STAGE(started) && slots->running == *record->slot;
-    return (record->stage == STAGE(waiting) || in_place) && slots->pending == *record->slot && slots->tries_left > 0 &&
-           slots->failed != *record->slot;
-}
-
-static void wait_for_a_start(Macula__V1__UpgradeTrialRecord *record) {
-    record->stage = STAGE(waiting);
-    mac_log_info("the next start tries another version", "version=%s", record->version);
-}
-
-void upgrader_trial_recover(upgrader_manager *manager) {
-    manager->trial.record = (Macula__V1__UpgradeTrialRecord *)upgrader_store_get(
-        manager->store, UPGRADER_TRIAL, &macula__v1__upgrade_trial_record__descriptor);
-    Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
-    if (record && (!record->slot || !record->version)) {
-        forget(manager);
-        record = NULL;
-    }
-    upgrader_autoslots slots = {.running = '-'};
-    mac_autoptr(mac_error) error = upgrader_slots_read(manager->root, &slots);
-    if (error) {
-        mac_log_info("no slots", "reason=" MAC_LOG_Q("%s"), error->message);
-        return;
-    }
-    if (slots.on_trial)
-        recover_trial(manager, &slots);
-    else if (record && slots.active == *record->slot)
-        upgrader_trial_confirmed(manager, "upgrader");
-    else if (record && is_rejected_here(manager, &slots))
-        wait_for_the_restart(manager);
-    else if (record && record->stage == STAGE(activating) && slots.pending == *record->slot)
-        (void)!record_activation(manager); /* the crash came after the boot state was written */
-    else if (record && record->stage == STAGE(activating))
-        (void)!upgrader_trial_drop(manager); /* it came before */
-    else if (record && waits_for_a_start(record, &slots))
-        wait_for_a_start(record);
-    else if (record || (slots.failed != '-' && slots.failed == slots.pending))
-        upgrader_return_begin(manager, &slots);
-    upgrader_stay_recover(manager, &slots);
-}
-
-/* The one that activated it was to restart the machine at once. Later starts of the machine are somebody's choice. */
-static bool restart_was_lost(const upgrader_manager *manager) {
-    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
-    return record->stage == STAGE(waiting) && record->reboot && mac_streq(record->boot_id, manager->boot_id);
-}
-
-void upgrader_trial_connected(upgrader_manager *manager) {
-    const Macula__V1__UpgradeTrialRecord *record = manager->trial.record;
-    if (!record)
-        return;
-    if (record->stage == STAGE(started))
-        upgrader_gate_start(manager);
-    else if (record->stage == STAGE(unwanted) || restart_was_lost(manager))
-        upgrader_trial_reboot(manager, record->reason ? record->reason : "to start another version", record->author);
-    else if (record->stage == STAGE(returned))
-        upgrader_return_connected(manager);
-}
+/* ---- for others ---- */
 
 Macula__V1__UpgradeTrial *upgrader_trial_message(const upgrader_manager *manager) {
     const upgrader_trial *trial = &manager->trial;

@@ -16,8 +16,8 @@
 
 #include "upgrader-manager.h"
 
-/* Writes record and boot state: the next start tries what the job has written. What was to restart the machine then does
- * so by upgrader_trial_reboot, or, should the upgrader be killed before, by its next start. */
+/* Writes record and boot state: the next start tries what the job has written. What was to restart the machine then
+ * does so by upgrader_trial_reboot, or, should the upgrader be killed before, by its next start. */
 mac_error *upgrader_trial_activate(upgrader_manager *manager, const Macula__V1__UpgradeJobRecord *job,
                                    uint64_t generation);
 /* The same for the version that the other slot still holds. */
@@ -45,10 +45,13 @@ void upgrader_trial_reboot_failed(upgrader_manager *manager);
 /* For the status: NULL when no new version runs. Owned. */
 Macula__V1__UpgradeTrial *upgrader_trial_message(const upgrader_manager *manager);
 
-void upgrader_trial_recover(upgrader_manager *manager);
-void upgrader_trial_connected(upgrader_manager *manager);
 void upgrader_trial_stop(upgrader_manager *manager);
 void upgrader_trial_deinit(upgrader_trial *trial);
+
+/* ---- upgrader-recover.c: what a start of the upgrader finds ---- */
+void upgrader_trial_recover(upgrader_manager *manager);
+/* Goes on with it as soon as others can be asked. */
+void upgrader_trial_connected(upgrader_manager *manager);
 
 /* ---- upgrader-gate.c: waiting for healthd ---- */
 void upgrader_gate_start(upgrader_manager *manager);
@@ -87,6 +90,15 @@ void upgrader_trial_confirmed(upgrader_manager *manager, const char *author);
 int upgrader_trial_add_outcome(upgrader_manager *manager, Macula__V1__UpgradeOutcome *outcome, const char *event_name);
 int upgrader_trial_persist(upgrader_manager *manager);
 int upgrader_trial_drop(upgrader_manager *manager);
+/* The record alone; the store keeps it. */
+void upgrader_trial_forget(upgrader_manager *manager);
+/* So that a disk that gets full meanwhile does not keep the reason of a return from being kept. A trial does without
+ * it, too. */
+void upgrader_trial_reserve(upgrader_manager *manager);
+/* That the next start tries the version is recorded and told. */
+int upgrader_trial_record_activation(upgrader_manager *manager);
+/* The boot state: the version on trial is not started again. */
+void upgrader_trial_give_up(upgrader_manager *manager);
 void upgrader_trial_set(char **field, const char *text);
 
 #endif

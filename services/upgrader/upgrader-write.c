@@ -11,7 +11,7 @@
 #include "upgrader-verify.h"
 
 #define REJECTED MACULA__V1__ERROR_CODE__REJECTED
-#define RESTARTS 3u      /* of a server that sends no parts, in one try */
+#define RESTARTS 3u /* of a server that sends no parts, in one try */
 
 typedef Macula__V1__UpgradeWriteRequest write_request;
 
@@ -46,8 +46,7 @@ static void on_assembled(uint64_t done, void *data) {
 
 static void on_verified(uint64_t done, void *data) {
     work *w = data;
-    unsigned percent =
-        UPGRADER_FETCHED_PERCENT + (unsigned)(done * (100 - UPGRADER_FETCHED_PERCENT) / w->found->size);
+    unsigned percent = UPGRADER_FETCHED_PERCENT + (unsigned)(done * (100 - UPGRADER_FETCHED_PERCENT) / w->found->size);
     mac_job_progress(w->job, percent, done, w->found->size, "reading back");
 }
 
