@@ -7,7 +7,7 @@ from os_bootstate import state_on, write_state
 from os_case import OsTest
 from os_disk import tool
 
-MENU = r"Recovery> $"
+MENU, DOWN = r"Recovery> $", "\x0e"
 PASSWORD = "correct horse"
 
 
@@ -161,6 +161,32 @@ class Recovery(OsTest):
         write_state(disk, verity_a=f"{digest}:0009999999")  # more blocks than the partition has
         machine = self.recovery(disk)
         self.assertRegex(machine.console.text, r"reason +slot a cannot be verified")
+
+    def test_the_mediums_recovery_takes_what_is_plugged_in_while_it_runs(self):
+        disk = self.disk()
+        with disk.extracted("data", back=True) as file, tempfile.NamedTemporaryFile("w") as keys:
+            keys.write("ssh-ed25519 AAAA somebody\n")
+            keys.flush()
+            for request in ("mkdir root", "mkdir root/.ssh", f"write {keys.name} root/.ssh/authorized_keys"):
+                tool("debugfs", "-w", "-R", request, file)
+        machine = self.machine(self.iso(), options=["-device", "qemu-xhci,id=usb", "-blockdev",
+                                                    f"driver=raw,node-name=later,file.driver=file,file.filename={disk.path}"])
+        machine.start().console.expect("Recovery", 120)
+        machine.console.send(DOWN * 2 + "\r")
+        machine.console.expect(MENU, 240)
+        self.assertIn("none holds a node", machine.console.text)
+        console = self.shell(machine)
+        machine.qmp.call("device_add", driver="usb-kbd", bus="usb.0")
+        console.ok("until ls -d /sys/bus/usb/drivers/usbhid/*:*; do sleep 1; done", 60)
+        code, said = console.run("macula-recovery check")
+        self.assertEqual(code, 1)
+        self.assertIn("plug it in", said)
+        machine.qmp.call("device_add", driver="usb-storage", bus="usb.0", drive="later")
+        console.ok("until grep -qs PARTNAME=data /sys/class/block/*/uevent; do sleep 1; done", 60)
+        self.assertIn("is in order", console.ok("macula-recovery check", 240))
+        said = console.ok("until macula-recovery status | grep 'ssh root@'; do sleep 1; done; macula-recovery status", 60)
+        self.assertIn("disk      /dev/sda", said)
+        self.assertIn("can be mounted", said)
 
     def test_data_that_cannot_be_mended_are_made_anew_by_a_reset_of_everything(self):
         disk = self.disk()

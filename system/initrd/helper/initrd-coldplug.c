@@ -1,4 +1,4 @@
-/* coldplug and modprobe. */
+/* coldplug, hotplug and modprobe. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 #include "initrd.h"
 
 /* Devices behind devices: a controller's module is loaded, its disks say what they are, theirs is loaded, and so on, as
- * long as messages come at once. */
-int initrd_coldplug(int argc, char **argv) {
+ * long as messages come at once. stays: a process of its own then goes on with what comes later, until it is ended. */
+static int plug(int argc, char **argv, bool stays) {
     const char *root = "";
     for (int option; (option = getopt(argc, argv, "d:")) != -1;) {
         if (option != 'd')
@@ -19,6 +19,8 @@ int initrd_coldplug(int argc, char **argv) {
         root = optarg;
     }
     int events = initrd_uevent_open();
+    if (events < 0)
+        initrd_say("no news of devices: %s", strerror(-events));
     initrd_modules *modules = initrd_modules_open(root);
     for (int i = optind; i < argc; i++) {
         int result = initrd_modules_load(modules, argv[i], NULL);
@@ -28,10 +30,24 @@ int initrd_coldplug(int argc, char **argv) {
     initrd_modules_coldplug(modules);
     while (events >= 0 && initrd_uevent_take(events, 0, modules))
         continue;
+    /* The same socket, so nothing is missed in between; without a terminal, which is for who is at it. */
+    if (stays && events >= 0 && daemon(0, 0) < 0)
+        initrd_say("devices that come later get no modules: %s", strerror(errno));
+    else if (stays && events >= 0)
+        for (;;)
+            initrd_uevent_take(events, INT64_MAX, modules);
     initrd_modules_free(modules);
     if (events >= 0)
         close(events);
     return 0;
+}
+
+int initrd_coldplug(int argc, char **argv) {
+    return plug(argc, argv, false);
+}
+
+int initrd_hotplug(int argc, char **argv) {
+    return plug(argc, argv, true);
 }
 
 /* What the kernel calls by itself, `modprobe -q -- NAME`, and what people type. Says nothing with -q. */

@@ -18,6 +18,7 @@
 #define REPAIR_AFTER_MS 3000
 /* A drive that says it has no medium may only be slow: it is asked again after so long without any event. */
 #define MEDIUM_RETRY_MS 1000
+#define ANY_ESP "-"
 
 typedef struct waiting {
     int events;
@@ -61,16 +62,6 @@ static int waiting_found(const waiting *wait) {
 
 /* ---- find ---- */
 
-/* Of two disks that are copies of one image, neither of them started yet, the first by name. */
-static const initrd_block *by_uuid(const initrd_block *blocks, int count, const char *uuid) {
-    const initrd_block *found = NULL;
-    for (int i = 0; i < count; i++)
-        if (*blocks[i].part_uuid && strcasecmp(blocks[i].part_uuid, uuid) == 0 &&
-            (!found || strcmp(blocks[i].name, found->name) < 0))
-            found = &blocks[i];
-    return found;
-}
-
 static const initrd_block *by_name(const initrd_block *blocks, int count, const char *disk, const char *name) {
     for (int i = 0; i < count; i++)
         if (strcmp(blocks[i].disk, disk) == 0 && strcmp(blocks[i].part_name, name) == 0)
@@ -78,14 +69,32 @@ static const initrd_block *by_name(const initrd_block *blocks, int count, const 
     return NULL;
 }
 
+static bool has_all(const initrd_block *blocks, int count, const char *disk, char **names) {
+    for (char **name = names; *name; name++)
+        if (!by_name(blocks, count, disk, *name))
+            return false;
+    return true;
+}
+
+/* Of two disks that are copies of one image, neither of them started yet, the first by name. ANY_ESP: of the disks that
+ * have it all the first one. */
+static const initrd_block *esp_of(const initrd_block *blocks, int count, const char *uuid, char **names) {
+    bool any = strcmp(uuid, ANY_ESP) == 0;
+    const initrd_block *found = NULL;
+    for (int i = 0; i < count; i++) {
+        bool fits = any ? strcmp(blocks[i].part_name, "esp") == 0 && has_all(blocks, count, blocks[i].disk, names)
+                        : *blocks[i].part_uuid && strcasecmp(blocks[i].part_uuid, uuid) == 0;
+        if (fits && (!found || strcmp(blocks[i].name, found->name) < 0))
+            found = &blocks[i];
+    }
+    return found;
+}
+
 /* Prints disk=, esp= and one line a name, `-` in it as `_`; only when all are there. */
 static bool print_found(const initrd_block *blocks, int count, const char *uuid, char **names) {
-    const initrd_block *esp = by_uuid(blocks, count, uuid);
-    if (!esp)
+    const initrd_block *esp = esp_of(blocks, count, uuid, names);
+    if (!esp || !has_all(blocks, count, esp->disk, names))
         return false;
-    for (char **name = names; *name; name++)
-        if (!by_name(blocks, count, esp->disk, *name))
-            return false;
     printf("disk=/dev/%s\nesp=/dev/%s\n", esp->disk, esp->name);
     for (char **name = names; *name; name++) {
         const initrd_block *one = by_name(blocks, count, esp->disk, *name);
@@ -119,7 +128,7 @@ int initrd_find(int argc, char **argv) {
         if (!initrd_block_plain(argv[i]))
             return 2;
     int64_t began = initrd_now_ms();
-    bool more = true, repaired = false;
+    bool more = true, repaired = strcmp(argv[optind], ANY_ESP) == 0; /* nobody said whose disks these are */
     while (more) {
         initrd_block *blocks = NULL;
         int count = initrd_block_list(&blocks);

@@ -1,6 +1,7 @@
 #include "initrd-uevent.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <string.h>
@@ -59,7 +60,7 @@ bool initrd_uevent_take(int fd, int64_t deadline_ms, initrd_modules *modules) {
         }
         int64_t left = deadline_ms - initrd_now_ms();
         struct pollfd wait = {.fd = fd, .events = POLLIN};
-        if (deadline_ms == 0 || left <= 0 || poll(&wait, 1, (int)left) <= 0)
+        if (deadline_ms == 0 || left <= 0 || poll(&wait, 1, left < INT_MAX ? (int)left : INT_MAX) <= 0)
             return block;
     }
 }

@@ -15,6 +15,7 @@
 typedef int (*initrd_verb)(int argc, char **argv);
 
 int initrd_coldplug(int argc, char **argv);
+int initrd_hotplug(int argc, char **argv);
 int initrd_modprobe(int argc, char **argv);
 int initrd_find(int argc, char **argv);
 int initrd_medium(int argc, char **argv);

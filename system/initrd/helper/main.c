@@ -10,8 +10,10 @@ static const struct {
     const char *usage;
 } verbs[] = {
     {"coldplug", initrd_coldplug, "[-d ROOT] [MODULE]…: load these modules, and those of the devices that are there"},
+    {"hotplug", initrd_hotplug,
+     "[-d ROOT] [MODULE]…: the same, and a process that loads those of devices that come later"},
     {"find", initrd_find,
-     "[-t SECONDS] [-m MODULE]… ESP-PARTUUID NAME…: wait for partitions, by name, of that ESP's disk"},
+     "[-t SECONDS] [-m MODULE]… ESP-PARTUUID NAME…: wait for partitions, by name, of that ESP's disk; -: of any ESP's"},
     {"medium", initrd_medium, "[-t SECONDS] [-m MODULE]… ID DIRECTORY: wait for the live medium and mount it"},
     {"configuration", initrd_configuration,
      "LABEL FILE: copy config.yaml of a medium with that label; 1: there is none, 3: it cannot be used"},

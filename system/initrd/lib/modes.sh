@@ -4,7 +4,7 @@ modes_programs=/usr/libexec/macula
 
 modes_shell() {
     tell "a shell of the initramfs ($1). It ends with a restart."
-    macula-initrd coldplug
+    macula-initrd hotplug
     setsid cttyhack sh
     reboot -f
 }

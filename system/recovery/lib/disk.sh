@@ -34,15 +34,18 @@ disk_candidates() {
     done
 }
 
-# The disk that the boot loader started from; from a live medium the only one that holds a node.
+# The disk that the boot loader started from; from a live medium, which knows of none, the only one that holds a node.
 disk_find() {
-    if [ -n "${esp_uuid:-}" ]; then
-        found=$(macula-initrd find -m ext4 -m squashfs -m sd_mod -m crc32c_generic -t 20 "$esp_uuid" rootfs-A 2>/dev/null) && {
-            eval "$found"
-            disk_take "${disk#/dev/}" && return
-        }
+    if found=$(macula-initrd find -m ext4 -m squashfs -m sd_mod -m crc32c_generic -t 20 "${esp_uuid:--}" rootfs-A 2>/dev/null) &&
+        [ -n "${esp_uuid:-}" ]; then
+        eval "$found"
+        disk_take "${disk#/dev/}" && return
     fi
+    disk_take_only
+}
+
+disk_take_only() {
     # shellcheck disable=SC2046 # names of disks
     set -- $(disk_candidates)
-    if [ $# = 1 ]; then disk_take "$1"; fi
+    [ $# = 1 ] && disk_take "$1"
 }

@@ -14,22 +14,29 @@ network_keys() {
     umount /run/recovery/keys
 }
 
+# Each once: those that have come since are started when this is asked again.
+network_interfaces() {
+    ip link set lo up
+    for entry in /sys/class/net/*; do
+        [ -e "$entry/device" ] || continue
+        interface=${entry##*/}
+        mkdir "/run/recovery/network.$interface" 2>/dev/null || continue
+        ip link set "$interface" up
+        udhcpc -i "$interface" -s /usr/libexec/macula/recovery-lease -b -p "/run/recovery/dhcp.$interface" >/dev/null 2>&1 &
+    done
+}
+
+# Once more when another disk is worked on: for its keys.
 network_start() {
     data=
     # shellcheck source=/dev/null
     [ ! -e /run/recovery/disk.env ] || . /run/recovery/disk.env
     network_keys
-    ip link set lo up
-    for entry in /sys/class/net/*; do
-        [ -e "$entry/device" ] || continue
-        interface=${entry##*/}
-        ip link set "$interface" up
-        udhcpc -i "$interface" -s /usr/libexec/macula/recovery-lease -b -p "/run/recovery/dhcp.$interface" >/dev/null 2>&1 &
-    done
-    [ -s /root/.ssh/authorized_keys ] || return 0
+    network_interfaces
+    [ -s /root/.ssh/authorized_keys ] && [ ! -e /run/recovery/dropbear.pid ] || return 0
     # Keys only, no forwarding. Without the node's own host key one is made, and is another one the next time.
     key='-R'
     [ ! -s /etc/dropbear/host_key ] || key='-r /etc/dropbear/host_key'
     # shellcheck disable=SC2086 # an option and its value
-    dropbear -s -j -k $key -P /run/recovery/dropbear.pid 2>/run/recovery/dropbear.log
+    dropbear -s -j -k $key -P /run/recovery/dropbear.pid >/dev/null 2>/run/recovery/dropbear.log
 }
