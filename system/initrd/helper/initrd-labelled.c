@@ -16,6 +16,10 @@
 
 /* So long a stick may need that the kernel knows of, but not yet its disk. */
 #define SETTLE_MS 5000
+/* So long one may need that the kernel does not know of yet, once the hub is there that it is plugged into. */
+#define HUB_MS 2500
+/* And so long all of them, where hubs come behind hubs. */
+#define HUBS_MS 3000
 
 /* True when some disk is behind that USB interface. */
 static bool has_disk(const char *interface) {
@@ -49,16 +53,24 @@ static bool settled(void) {
     return all;
 }
 
-static void settle(void) {
-    int events = initrd_uevent_open();
-    initrd_modules *modules = initrd_modules_open("");
-    int64_t deadline = initrd_now_ms() + SETTLE_MS;
-    initrd_modules_coldplug(modules);
-    while (events >= 0 && !settled() && initrd_now_ms() < deadline)
-        initrd_uevent_take(events, deadline, modules);
-    initrd_modules_free(modules);
-    if (events >= 0)
-        close(events);
+/* Milliseconds until the youngest hub has had its time; 0 without one. A host controller is a hub itself. */
+static int64_t hubs_left(void) {
+    char path[INITRD_TEXT_MAX], text[32];
+    uint64_t age;
+    DIR *devices = opendir("/sys/bus/usb/devices");
+    int64_t left = 0;
+    for (struct dirent *entry; devices && (entry = readdir(devices));) {
+        snprintf(path, sizeof path, "/sys/bus/usb/devices/%s/bDeviceClass", entry->d_name);
+        if (initrd_read(path, text, sizeof text) <= 0 || strcmp(text, "09") != 0)
+            continue;
+        snprintf(path, sizeof path, "/sys/bus/usb/devices/%s/power/connected_duration", entry->d_name);
+        if (initrd_read(path, text, sizeof text) > 0 && initrd_number(text, HUB_MS, &age) &&
+            HUB_MS - (int64_t)age > left)
+            left = HUB_MS - (int64_t)age;
+    }
+    if (devices)
+        closedir(devices);
+    return left;
 }
 
 static bool read_device(void *closure, uint64_t offset, void *ret_data, size_t length) {
@@ -78,8 +90,8 @@ static const char *type_of(const char *device, const char *label, enum initrd_la
     return (strcmp(type, "ext4") == 0) == (what == INITRD_KEPT_BY_US) ? type : NULL;
 }
 
-const char *initrd_labelled(const char *label, enum initrd_labelled what, char ret_device[INITRD_LABELLED_SIZE]) {
-    settle();
+/* The first by name of those that are there. */
+static const char *look(const char *label, enum initrd_labelled what, char ret_device[INITRD_LABELLED_SIZE]) {
     initrd_block *blocks = NULL;
     int count = initrd_block_list(&blocks);
     const char *type = NULL;
@@ -96,6 +108,28 @@ const char *initrd_labelled(const char *label, enum initrd_labelled what, char r
         }
     }
     free(blocks);
+    return type;
+}
+
+const char *initrd_labelled(const char *label, enum initrd_labelled what, char ret_device[INITRD_LABELLED_SIZE]) {
+    int events = initrd_uevent_open();
+    initrd_modules *modules = initrd_modules_open("");
+    int64_t began = initrd_now_ms();
+    const char *type = NULL;
+    initrd_modules_coldplug(modules);
+    for (;;) {
+        while (events >= 0 && !settled() && initrd_now_ms() < began + SETTLE_MS)
+            initrd_uevent_take(events, began + SETTLE_MS, modules);
+        type = look(label, what, ret_device);
+        int64_t now = initrd_now_ms(), left = hubs_left();
+        int64_t until = now + left < began + HUBS_MS ? now + left : began + HUBS_MS;
+        if (type || until <= now || events < 0)
+            break;
+        initrd_uevent_take(events, until, modules);
+    }
+    initrd_modules_free(modules);
+    if (events >= 0)
+        close(events);
     return type;
 }
 

@@ -10,8 +10,10 @@ enum initrd_labelled {
 };
 
 /* Waits for disks of USB devices that the kernel knows of, at most 5 s, then looks at the label of each disk and
- * partition. Returns what mounts it, and the device; NULL when none has that label. Of several the first by name is
- * taken, so that it is the same at each start. */
+ * partition. Where none has it, and a hub has come so lately that a stick in it may not be known yet, it waits for
+ * that, too, at most 3 s in all: only a node without a configuration, and a live system, ask. Returns what mounts it,
+ * and the device; NULL when none has that label. Of several the first by name is taken, so that it is the same at each
+ * start. */
 const char *initrd_labelled(const char *label, enum initrd_labelled what, char ret_device[INITRD_LABELLED_SIZE]);
 
 #endif
