@@ -32,9 +32,9 @@ class Recovery(OsTest):
         machine.power_cut()
         return disk, private
 
-    def recovery(self, disk, name="recovery"):
+    def recovery(self, disk, name="recovery", **more):
         """The machine at the recovery's menu."""
-        machine = self.machine(disk, name=name)
+        machine = self.machine(disk, name=name, **more)
         machine.start().console.expect(MENU, 240)
         return machine
 
@@ -157,10 +157,12 @@ class Recovery(OsTest):
 
     def test_when_the_slot_cannot_be_used_it_comes_by_itself_and_says_why(self):
         disk = self.disk()
+        disk.esp_write("/grub/local.cfg", b"set timeout=0\nset args=macula.watchdog=20\n")
         digest = state_on(disk).verity_a.split(":")[0]
         write_state(disk, verity_a=f"{digest}:0009999999")  # more blocks than the partition has
-        machine = self.recovery(disk)
+        machine = self.recovery(disk, watchdog=True)
         self.assertRegex(machine.console.text, r"reason +slot a cannot be verified")
+        self.assertIn("armed with 20 s", self.shell(machine).ok("sleep 45; cat /run/initramfs/log", 240))
 
     def test_the_mediums_recovery_takes_what_is_plugged_in_while_it_runs(self):
         disk = self.disk()

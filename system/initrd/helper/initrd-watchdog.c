@@ -58,6 +58,9 @@ int initrd_watchdog(int argc, char **argv) {
     return 0;
 }
 
+/* Longer than any machine runs. */
+#define ENDLESS_S (INT64_MAX / 2000)
+
 /* The exit code of a command that runs while the watchdog is fed; -1: it could not be started. After so long it is fed
  * no more, or, where it is to be killed, the command's session is. */
 static int run_fed(char **command, uint64_t seconds, bool kills, bool *ret_killed) {
@@ -101,7 +104,7 @@ int initrd_feed(int argc, char **argv) {
     bool killed = false;
     if (argc < 3 || !initrd_number(argv[1], 86400, &seconds))
         return 2;
-    int code = run_fed(argv + 2, seconds, false, &killed);
+    int code = run_fed(argv + 2, seconds ? seconds : ENDLESS_S, false, &killed);
     return code < 0 ? 1 : code;
 }
 

@@ -16,9 +16,9 @@ modes_program() {
     program=$modes_programs/$1
     report_hand_over
     [ -x "$program" ] || modes_shell "this initramfs has no $program"
-    # A watchdog that was armed is fed by who waits; the recovery takes consoles of its own.
+    # A watchdog that was armed is fed by who waits, as long as a person works there; the recovery takes consoles of its own.
     feed=
-    [ -z "${watchdog:-}" ] || feed='macula-initrd feed 86400'
+    [ -z "${watchdog:-}" ] || feed='macula-initrd feed 0'
     if [ "$1" = recovery ]; then
         # shellcheck disable=SC2086 # words
         mode=$mode slot=$slot esp_uuid=$esp_uuid $feed setsid "$program"
