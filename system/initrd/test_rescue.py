@@ -8,12 +8,11 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 START = r"""
-log=$2/log data=/dev/data
+folder=$2 log=$2/log data=/dev/data
 note() { echo "note: $*"; }
 problem() { echo "problem: $*"; }
-mount() { case $* in *ro,noload*) [ -e "$mountable" ] ;; esac }
+uptime_now() { read -r now _ <"$folder/uptime"; }
 umount() { :; }
-mountable=$2/mountable
 . "$1/rescue.sh"
 rescue=$2/partition rescue_to=$2/memory/maculaos
 data_rescue
@@ -28,7 +27,20 @@ class Rescue(unittest.TestCase):
         (self.folder / "bin").mkdir()
         (self.folder / "partition" / "lost+found").mkdir(parents=True)
         (self.folder / "mountable").touch()
+        (self.folder / "uptime").write_text("12.34 20.00\n")
+        # Only what runs while the watchdog is fed reads the partition.
+        self.program("macula-initrd", f'[ "$1" = run ] && [ "$2" -gt 0 ] && shift 2 && FED=1 PATH={self.folder}/fed:$PATH exec "$@"')
+        self.program("mount", f'case $FED$* in 1*ro,noload*) [ -e {self.folder}/mountable ] ;; esac')
+        for tool in ("ls", "du", "cp", "stat"):
+            self.program(tool, f'case $FED:$* in :*{self.folder}/partition*) echo "{tool}: nobody feeds the watchdog" >&2; exit 1 ;; esac\n'
+                               f'PATH={os.environ["PATH"]} exec {tool} "$@"')
         self.kept = self.folder / "memory" / "maculaos"
+
+    def program(self, name, text, folder="bin"):
+        path = self.folder / folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
 
     def put(self, name, size=10):
         path = self.folder / "partition" / "maculaos" / name
@@ -38,10 +50,8 @@ class Rescue(unittest.TestCase):
 
     def fails(self, tool, word):
         """Like a block that cannot be read: the tool fails where that word is among its own."""
-        path = self.folder / "bin" / tool
-        path.write_text(f'#!/bin/sh\ncase "$*" in *"{word}"*) echo "{tool}: Input/output error" >&2; exit 1 ;; esac\n'
-                        f'PATH={os.environ["PATH"]} exec {tool} "$@"\n')
-        path.chmod(0o755)
+        self.program(tool, f'case "$*" in *"{word}"*) echo "{tool}: Input/output error" >&2; exit 1 ;; esac\n'
+                           f'PATH={os.environ["PATH"]} exec {tool} "$@"', "fed")
 
     def rescue(self):
         done = subprocess.run(["sh", "-u", "-c", START, "sh", HERE / "lib", self.folder], capture_output=True, text=True, check=True,
@@ -94,6 +104,13 @@ class Rescue(unittest.TestCase):
         self.fails("cp", "maculaos/identity")
         self.shut(self.rescue(), "(missing: identity)")
         self.assertIn("config.yaml", self.names())
+
+    def test_when_its_time_is_over_what_is_left_counts_as_unreadable(self):
+        self.used()
+        self.program("ls", f'case "$*" in */maculaos) echo "700.00 9" >{self.folder}/uptime ;; esac\n'
+                           f'PATH={os.environ["PATH"]} exec ls "$@"', "fed")
+        self.shut(self.rescue(), "(missing: .configured identity config.yaml config.d generations)")
+        self.assertEqual(self.names(), [".configured", ".password"])
 
 
 if __name__ == "__main__":

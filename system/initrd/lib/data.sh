@@ -42,7 +42,7 @@ data_grow() {
     [ "$grown" = 0 ] || tell "the data partition $data was extended to the end of $disk"
 }
 
-data_mount_ext4() { mount -t ext4 -o rw,noatime,nodev,nosuid "$data" /sysroot/data 2>>"$log"; }
+data_mount_ext4() { macula-initrd feed 600 mount -t ext4 -o rw,noatime,nodev,nosuid "$data" /sysroot/data 2>>"$log"; }
 
 # With a byte: an empty file needs no block.
 data_writable() { { echo 1 >/sysroot/data/.writable; } 2>>"$log"; }

@@ -6,6 +6,7 @@
 rescue=/run/initramfs/rescue
 rescue_to=/sysroot/data/maculaos
 rescue_small_k=16384 # of one entry that is not named here
+rescue_s=600         # of all of it
 # What shuts the console and the page of the set-up first.
 rescue_always='.configured .password identity config.yaml config.d init_cmd hostname clock credentials secrets ca ssh net firstboot applied generations'
 
@@ -18,24 +19,31 @@ rescue_shut() {
     problem "$1, so the console lets nobody in without a password and the page of the set-up stays closed"
 }
 
-rescue_copy() { cp -a "$rescue/maculaos/$1" "$rescue_to/" 2>>"$log" || rescue_lost="$rescue_lost $1"; }
+# rescue_within COMMAND…: for what reads the partition. A disk that is dying tries a block again for half a minute and longer:
+# the watchdog is fed meanwhile, until the time is over; what has not been read by then cannot be read.
+rescue_within() {
+    uptime_now
+    [ "${now%.*}" -lt "$rescue_until" ] && macula-initrd run "$((rescue_until - ${now%.*}))" "$@"
+}
+
+rescue_copy() { rescue_within cp -a "$rescue/maculaos/$1" "$rescue_to/" 2>>"$log" || rescue_lost="$rescue_lost $1"; }
 
 # What is only in the way of memory is no loss.
 rescue_copy_small() {
     case " $rescue_always " in *" $1 "*) return ;; esac
-    size=$(du -sk "$rescue/maculaos/$1" 2>>"$log" | cut -f1)
-    if [ "${size:-$rescue_small_k}" -lt "$rescue_small_k" ] && cp -a "$rescue/maculaos/$1" "$rescue_to/" 2>>"$log"; then return; fi
+    size=$(rescue_within du -sk "$rescue/maculaos/$1" 2>>"$log" | cut -f1)
+    if [ "${size:-$rescue_small_k}" -lt "$rescue_small_k" ] && rescue_within cp -a "$rescue/maculaos/$1" "$rescue_to/" 2>>"$log"; then return; fi
     rm -rf "${rescue_to:?}/$1"
     note "$1 was left on the data partition"
 }
 
 rescue_read() {
     # A name whose inode cannot be read makes `ls` fail: nothing is missed in silence.
-    ls -A "$rescue" >"$rescue.names" 2>>"$log" || return 1
+    rescue_within ls -A "$rescue" >"$rescue.names" 2>>"$log" || return 1
     grep -qx maculaos "$rescue.names" || return 0
-    mkdir -p "$rescue_to" && chmod "$(stat -c %a "$rescue/maculaos")" "$rescue_to"
+    mkdir -p "$rescue_to" && chmod "$(rescue_within stat -c %a "$rescue/maculaos")" "$rescue_to"
     rescue_lost=
-    ls -A "$rescue/maculaos" >"$rescue.names" 2>>"$log" || rescue_lost=' maculaos'
+    rescue_within ls -A "$rescue/maculaos" >"$rescue.names" 2>>"$log" || rescue_lost=' maculaos'
     for name in $rescue_always; do
         ! grep -qxF "$name" "$rescue.names" || rescue_copy "$name"
     done
@@ -49,7 +57,9 @@ rescue_read() {
 
 data_rescue() {
     mkdir -p "$rescue"
-    if ! mount -t ext4 -o ro,noload,nodev,nosuid "$data" "$rescue" 2>>"$log"; then
+    uptime_now
+    rescue_until=$((${now%.*} + rescue_s))
+    if ! rescue_within mount -t ext4 -o ro,noload,nodev,nosuid "$data" "$rescue" 2>>"$log"; then
         rescue_shut "identity and configuration could not be read from it"
         return
     fi
