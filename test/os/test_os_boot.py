@@ -1,7 +1,9 @@
 """The images boot, on every firmware and board, from every kind of disk, and the node answers."""
+import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -58,6 +60,20 @@ class Boot(OsTest):
             self.assertEqual(machine.wait_end(), "off")
         self.assertEqual(ids[0], ids[1])
         subprocess.run(["e2fsck", "-fn", place.path], check=True, stdout=subprocess.DEVNULL)
+
+    def test_a_stick_with_the_iso_keeps_its_data_behind_the_image_also_as_the_second_disk(self):
+        stick, sector = self.folder / "stick.img", 512
+        shutil.copyfile(Images.of("iso"), stick)
+        os.truncate(stick, 1 << 30)
+        for word, option in ((None, ["--relocate", "gpt-bak-std"]), (", +\n", ["--append"])):
+            subprocess.run(["sfdisk", "-q", *option, stick], input=word, text=True, check=True, capture_output=True)
+        place = json.loads(subprocess.run(["sfdisk", "-J", stick], check=True, capture_output=True).stdout)["partitiontable"]["partitions"][3]
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "MACULA-LIVE", "-E", f"offset={place['start'] * sector}", stick,
+                        f"{place['size'] * sector // 1024}k"], check=True)
+        machine = self.machine(Drive(stick, "usb"), Drive(self.empty_disk().path, "ide"), board="q35")
+        environment = self.up(machine)
+        self.assertEqual((environment["mode"], environment["persistent"], environment["data_problem"]), ("live", "1", ""))
+        self.assertEqual((environment["medium"], environment["data"]), ("/dev/sdb1", "/dev/sdb4"))
 
     def test_the_iso_boots_everywhere(self):
         for bus in ("cd", "usb"):

@@ -156,10 +156,27 @@ static bool holds_iso(const char *device) {
     return is;
 }
 
+static int partitions_of(const initrd_block *blocks, int count, const char *disk) {
+    int partitions = 0;
+    for (int i = 0; i < count; i++)
+        partitions += blocks[i].number > 0 && strcmp(blocks[i].disk, disk) == 0;
+    return partitions;
+}
+
+/* True when a disk has partitions that were not in the list yet: the kernel reads its table before anybody may open it.
+ */
+static bool shows_more(const initrd_block *blocks, int count, const char *disk) {
+    initrd_block *now = NULL;
+    int now_count = initrd_block_list(&now);
+    bool more = partitions_of(now, now_count, disk) > partitions_of(blocks, count, disk);
+    free(now);
+    return more;
+}
+
 /* Mounts a device and keeps it mounted when its medium-id is the wanted one; "-" takes any medium of ours. */
 static bool try_medium(const char *device, const char *id, const char *directory) {
     char path[INITRD_TEXT_MAX], found[256];
-    if (!holds_iso(device) || mount(device, directory, "iso9660", MS_RDONLY | MS_NODEV | MS_NOSUID, NULL) < 0)
+    if (mount(device, directory, "iso9660", MS_RDONLY | MS_NODEV | MS_NOSUID, NULL) < 0)
         return false;
     snprintf(path, sizeof path, "%s/live/medium-id", directory);
     if (initrd_read(path, found, sizeof found) >= 0 && (strcmp(id, "-") == 0 || strcmp(id, found) == 0))
@@ -168,24 +185,35 @@ static bool try_medium(const char *device, const char *id, const char *directory
     return false;
 }
 
+/* On a stick the image can be read from the whole disk and from its first partition. Who mounts the disk has all of it:
+ * nobody could keep data in a partition behind the image. So disks come after all partitions. */
+static bool look_for_medium(const char *id, const char *directory) {
+    initrd_block *blocks = NULL;
+    int count = initrd_block_list(&blocks);
+    bool found = false;
+    for (int i = 0; i < 2 * count && !found; i++) {
+        const initrd_block *one = &blocks[i % count];
+        bool whole = i >= count;
+        char device[80];
+        snprintf(device, sizeof device, "/dev/%s", one->name);
+        if ((one->number == 0) != whole || one->sectors < 100 || strncmp(one->name, "loop", 4) == 0 ||
+            !holds_iso(device) || (whole && shows_more(blocks, count, one->disk)))
+            continue;
+        found = try_medium(device, id, directory);
+        if (found)
+            printf("medium=%s\nmedium_disk=/dev/%s\n", device, one->disk);
+    }
+    free(blocks);
+    return found;
+}
+
 int initrd_medium(int argc, char **argv) {
     waiting wait;
     if (!waiting_start(&wait, argc, argv) || argc - optind != 2)
         return 2;
     do {
-        initrd_block *blocks = NULL;
-        int count = initrd_block_list(&blocks);
-        for (int i = 0; i < count; i++) {
-            char device[80];
-            snprintf(device, sizeof device, "/dev/%s", blocks[i].name);
-            if (blocks[i].sectors < 100 || strncmp(blocks[i].name, "loop", 4) == 0 ||
-                !try_medium(device, argv[optind], argv[optind + 1]))
-                continue;
-            printf("medium=%s\nmedium_disk=/dev/%s\n", device, blocks[i].disk);
-            free(blocks);
+        if (look_for_medium(argv[optind], argv[optind + 1]))
             return waiting_found(&wait);
-        }
-        free(blocks);
     } while (waiting_next(&wait, MEDIUM_RETRY_MS));
     initrd_say("no device holds the live medium %s", argv[optind]);
     return 1;
