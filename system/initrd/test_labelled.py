@@ -2,6 +2,7 @@
 """How long a first start waits for a medium that a person has labelled: macula-initrd with a /sys and a /dev of its own.
 
     test_labelled.py MACULA-INITRD"""
+import os
 import pathlib
 import shutil
 import subprocess
@@ -16,6 +17,9 @@ exec "$2" configuration MACULA-CONF "$1/config.yaml"
 """
 TOOLS = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}
 NONE, UNUSABLE = 1, 3  # what is no block device is found, and cannot be mounted
+UNSHARE = ["unshare", "-m" if os.geteuid() == 0 else "-rm"]
+POLLS = ("7", "271")  # poll and ppoll, in /proc/PID/syscall on x86-64
+WAITS_S, TRIES = 2.4, 5  # no wait is shorter; the machine may be slow, but not so often
 
 
 class Labelled(unittest.TestCase):
@@ -42,7 +46,7 @@ class Labelled(unittest.TestCase):
         self.put("class/block/sda/size", 128)
 
     def begin(self):
-        return subprocess.Popen(["unshare", "-rm", "sh", "-c", START, "sh", self.folder, INITRD], stderr=subprocess.DEVNULL)
+        return subprocess.Popen([*UNSHARE, "sh", "-c", START, "sh", self.folder, INITRD], stderr=subprocess.DEVNULL)
 
     def took(self, code):
         """Seconds until it has ended with that exit code."""
@@ -50,38 +54,46 @@ class Labelled(unittest.TestCase):
         self.assertEqual(self.begin().wait(30), code)
         return time.monotonic() - began
 
+    def assert_nobody_waits(self, code):
+        self.assertTrue(any(self.took(code) < WAITS_S for _ in range(TRIES)))
+
+    def let_it_wait(self, running):
+        """Returns when it waits for news of devices."""
+        while running.poll() is None and pathlib.Path(f"/proc/{running.pid}/syscall").read_text().split()[0] not in POLLS:
+            time.sleep(0.01)
+        self.assertIsNone(running.poll())
+
     def test_what_is_there_is_waited_for_by_nobody(self):
         self.hub("usb1", 10)
         self.stick()
-        self.assertLess(self.took(UNUSABLE), 2)
+        self.assert_nobody_waits(UNUSABLE)
 
     def test_without_usb_nobody_waits(self):
-        self.assertLess(self.took(NONE), 2)
+        self.assert_nobody_waits(NONE)
 
     def test_hubs_that_had_their_time_are_not_waited_for(self):
         for name, age in (("usb1", 2600), ("1-1", 120000)):
             self.hub(name, age)
         self.put("bus/usb/devices/1-2/bDeviceClass", "03")
         self.put("bus/usb/devices/1-2/power/connected_duration", 1)
-        self.assertLess(self.took(NONE), 2)
+        self.assert_nobody_waits(NONE)
 
     def test_a_hub_gets_the_rest_of_its_time(self):
         self.hub("usb1", 60000)
         self.hub("1-1", 500)  # which stays so young here: the bound ends it
-        self.assertTrue(2.9 < self.took(NONE) < 10)
+        self.assertGreater(self.took(NONE), 2.9)
 
     def test_a_stick_that_comes_meanwhile_is_taken(self):
         self.hub("usb1", 500)
         running = self.begin()
-        time.sleep(1)
-        self.assertIsNone(running.poll())
+        self.let_it_wait(running)
         self.stick()
         self.assertEqual(running.wait(30), UNUSABLE)
 
 
 if __name__ == "__main__":
     INITRD = sys.argv.pop(1)
-    if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "dev", "/dev"], stderr=subprocess.DEVNULL, check=False).returncode:
+    if subprocess.run([*UNSHARE, "mount", "-t", "tmpfs", "dev", "/dev"], stderr=subprocess.DEVNULL, check=False).returncode:
         print("skipped: nobody may have a /dev of his own here")
         sys.exit(77)
     if not shutil.which("mkfs.vfat", path=TOOLS["PATH"]):
