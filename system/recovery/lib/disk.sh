@@ -25,6 +25,20 @@ disk_take() {
     disk_save "/dev/$1" "$found_esp" "$found_a" "$(disk_partition "$1" rootfs-B)" "$(disk_partition "$1" data)"
 }
 
+# data_look: the data partition is mounted to be read at $look, until data_look_away. In a place of its own, as each console
+# has a menu that looks. As it lies on the disk: one that fails is not written to. A power cut may have left that half
+# written; then as its journal makes it, which a start does, too.
+data_look() {
+    look=$(mktemp -d /run/recovery/look.XXXXXX) || return 1
+    for how in ro,noload ro; do
+        mount -t ext4 -o "$how,nodev,nosuid,noexec" "$data" "$look" 2>/dev/null && return
+    done
+    rmdir "$look"
+    return 1
+}
+
+data_look_away() { umount "$look" && rmdir "$look"; }
+
 # Disks that hold a node, a name each.
 disk_candidates() {
     for entry in /sys/class/block/*; do

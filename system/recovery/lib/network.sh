@@ -3,15 +3,15 @@
 
 # What the node knows, copied while its data are mounted to be read only: host key and authorised keys.
 network_keys() {
-    mkdir -p /root/.ssh /run/recovery/keys
-    chmod 700 /root /root/.ssh /run/recovery/keys
-    [ -n "${data:-}" ] && mount -t ext4 -o ro,noload,nodev,nosuid,noexec "$data" /run/recovery/keys 2>/dev/null || return 0
+    mkdir -p /root/.ssh
+    chmod 700 /root /root/.ssh
+    [ -n "${data:-}" ] && data_look || return 0
     for file in home/macula root; do
-        cat "/run/recovery/keys/$file/.ssh/authorized_keys" 2>/dev/null
+        cat "$look/$file/.ssh/authorized_keys" 2>/dev/null
     done >/root/.ssh/authorized_keys
     chmod 600 /root/.ssh/authorized_keys
-    (umask 077 && cp /run/recovery/keys/maculaos/identity/ssh_host_ed25519 /etc/dropbear/host_key 2>/dev/null)
-    umount /run/recovery/keys
+    (umask 077 && cp "$look/maculaos/identity/ssh_host_ed25519" /etc/dropbear/host_key 2>/dev/null)
+    data_look_away
 }
 
 # Each once: those that have come since are started when this is asked again.
