@@ -11,6 +11,8 @@ import time
 
 PATIENCE = float(os.environ.get("MACULA_OS_PATIENCE", "1"))  # scales every deadline; a busy machine wants more
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][0-9A-Za-z]|\x1b[=>78cDEHMNOZ]|[\r\x00]")
+# The kernel says so when who has armed the softdog hands it on: on the console, in the middle of anything.
+SOFTDOG = re.compile(r"^\[ *\d+\.\d+\] watchdog: watchdog\d+: watchdog did not stop!\n", re.MULTILINE)
 UNFINISHED = re.compile(r"\x1b(\[[0-9;?]*[ -/]*|[()])?$")
 TAIL_LINES = 40
 PROMPT = r"[$#] ?$"
@@ -159,7 +161,7 @@ class Console:
         self.expect(rf"^{re.escape(begin)}\n", seconds)
         start = self._mark
         match = self.expect(rf"\n{re.escape(end)}(\d+)@@\n", seconds)
-        return int(match.group(1)), self.text[start:match.start()].strip("\n")
+        return int(match.group(1)), SOFTDOG.sub("", self.text[start:match.start()]).strip("\n")
 
     def ok(self, command, seconds=60):
         """Runs a command that must succeed; returns its output."""
