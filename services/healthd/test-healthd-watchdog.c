@@ -173,7 +173,12 @@ static void what_was_silenced_is_given_five_minutes_from_then_on(void **state) {
     assert_false(is_fed("restarts"));
 }
 
-static void silence(const char *kept) {
+/* A silence of netd as an earlier healthd has kept it, with two hours left of it then. */
+static void start_with_silence(const char *boot_id, int64_t until_ms, uint64_t until_boot_ms) {
+    mac_autofree char *kept = mac_asprintf(
+        "{\"boot_id\": \"%s\", \"checks\": [{\"name\": \"service.netd\", \"silent_until_ms\": %lld, "
+        "\"silent_until_boot_ms\": %llu, \"silent_left_ms\": %llu}]}",
+        boot_id, (long long)until_ms, (unsigned long long)until_boot_ms, (unsigned long long)(2 * HEALTHD_HOUR_MS));
     assert_int_equal(
         mac_fs_write(scene.manager.root, HEALTHD_DIRECTORY "/kept.json", kept, strlen(kept), MAC_FS_PRIVATE), 0);
     machine_restart();
@@ -182,25 +187,16 @@ static void silence(const char *kept) {
 /* A clock without a battery stands three weeks back after a power cut. */
 static void a_silence_that_is_kept_is_no_longer_than_it_was(void **state) {
     (void)state;
-    uint64_t hour = 3600000;
-    mac_autofree char *text =
-        mac_asprintf("{\"boot_id\": \"before\", \"checks\": [{\"name\": \"service.netd\", \"silent_until_ms\": %llu, "
-                     "\"silent_until_boot_ms\": 9000000000, \"silent_left_ms\": %llu}]}",
-                     (unsigned long long)mac_unix_ms() + 21 * 24 * hour, (unsigned long long)(2 * hour));
-    silence(text);
-    assert_int_equal(scene.netd->silent_until_boot, now + 2 * hour);
+    start_with_silence("before", mac_unix_ms() + 21 * 24 * (int64_t)HEALTHD_HOUR_MS, 9000000000);
+    assert_int_equal(scene.netd->silent_until_boot, now + 2 * HEALTHD_HOUR_MS);
     assert_true(scene.netd->is_silenced);
 }
 
 static void a_clock_that_was_set_does_not_end_a_silence(void **state) {
     (void)state;
-    uint64_t hour = 3600000;
-    mac_autofree char *text =
-        mac_asprintf("{\"boot_id\": \"%s\", \"checks\": [{\"name\": \"service.netd\", \"silent_until_ms\": 1, "
-                     "\"silent_until_boot_ms\": %llu, \"silent_left_ms\": %llu}]}",
-                     scene.manager.boot_id, (unsigned long long)(now + hour), (unsigned long long)(2 * hour));
-    silence(text);
-    assert_int_equal(scene.netd->silent_until_boot, now + hour);
+    mac_autofree char *same = mac_strdup(scene.manager.boot_id);
+    start_with_silence(same, 1, now + HEALTHD_HOUR_MS);
+    assert_int_equal(scene.netd->silent_until_boot, now + HEALTHD_HOUR_MS);
 }
 
 static void after_three_starts_it_is_fed_all_the_same(void **state) {

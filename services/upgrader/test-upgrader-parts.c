@@ -3,12 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 /* cmocka needs the headers above. */
 #include <cmocka.h>
 
 #include "release/mac-release.h"
 #include "upgrader-judge.h"
+#include "upgrader-manager.h"
 #include "upgrader-signature.h"
 #include "upgrader-source.h"
 #include "upgrader-why.h"
@@ -269,6 +271,30 @@ static void assets_with_hostile_names_or_places_are_passed_over(void **state) {
     assert_non_null(no_list);
 }
 
+static bool agrees(mac_root *root, const char *chip, int64_t now_s) {
+    assert_int_equal(mac_fs_write(root, "/sys/class/rtc/rtc0/since_epoch", chip, strlen(chip), MAC_FS_PRIVATE), 0);
+    return upgrader_clock_is_as_the_chip(root, now_s);
+}
+
+static void a_clock_is_believed_that_the_chip_agrees_with(void **state) {
+    (void)state;
+    char directory[] = "/tmp/macula-test-clock-XXXXXX";
+    mac_root *root = NULL;
+    assert_non_null(mkdtemp(directory));
+    assert_int_equal(mac_root_open(directory, false, &root), 0);
+    assert_false(upgrader_clock_is_as_the_chip(root, 1800000000)); /* a machine without one */
+    assert_int_equal(mac_fs_mkdirs(root, "/sys/class/rtc/rtc0", 0700), 0);
+    assert_true(agrees(root, "1800000000\n", 1800000300));
+    assert_true(agrees(root, "1800000300\n", 1800000000));
+    assert_false(agrees(root, "1800000000\n", 1800000301));
+    assert_false(agrees(root, "946684805\n", 1800000000)); /* its battery is empty */
+    assert_false(agrees(root, "", 1800000000));
+    assert_false(agrees(root, "-99999999999999999999\n", 1800000000));
+    mac_autofree char *command = mac_asprintf("rm -r %s", directory);
+    assert_int_equal(system(command), 0);
+    mac_root_close(root);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_higher_versions_are_applied_unless_asked_for),
@@ -277,6 +303,7 @@ int main(void) {
         cmocka_unit_test(a_version_that_failed_is_not_tried_again_by_itself),
         cmocka_unit_test(a_window_is_open_when_it_says),
         cmocka_unit_test(the_time_is_that_of_the_zone_that_is_set_now),
+        cmocka_unit_test(a_clock_is_believed_that_the_chip_agrees_with),
         cmocka_unit_test(only_a_good_signature_by_a_known_key_counts),
         cmocka_unit_test(a_second_signature_by_an_unknown_key_does_no_harm_but_a_bad_one_does),
         cmocka_unit_test(the_highest_release_that_fits_the_channel_comes_first),

@@ -1,7 +1,6 @@
 /* Whether the clock can be relied on for a maintenance window. A node whose clock has no battery continues at a start
  * from where it stopped, until a time server is heard: it would take noon for its window at night. Signatures and
  * versions do not need this: see docs/upgrade.md. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/timex.h>
 #include <time.h>
@@ -19,13 +18,12 @@ static bool is_synchronised(void) {
     return adjtimex(&now) != TIME_ERROR && !(now.status & STA_UNSYNC);
 }
 
-/* A chip with an empty battery has begun anew, and the start of the machine has put the clock further than it. */
-static bool is_as_the_chip(mac_root *root) {
+bool upgrader_clock_is_as_the_chip(mac_root *root, int64_t now_s) {
     mac_autofree char *text = NULL;
     if (mac_fs_read(root, CLOCK_CHIP, 64, &text, NULL) < 0)
         return false;
-    long long apart = (long long)time(NULL) - strtoll(text, NULL, 10);
-    return llabs(apart) <= APART_MAX_S;
+    int64_t chip_s = strtoll(text, NULL, 10);
+    return chip_s >= now_s - APART_MAX_S && chip_s <= now_s + APART_MAX_S;
 }
 
 bool upgrader_may_apply_now(upgrader_manager *manager) {
@@ -33,7 +31,7 @@ bool upgrader_may_apply_now(upgrader_manager *manager) {
     if (!upgrader_window_open(window, upgrader_window_now()))
         return false;
     bool matters = window && *window && mac_root_is_system(manager->root);
-    bool kept = !matters || is_synchronised() || is_as_the_chip(manager->root);
+    bool kept = !matters || is_synchronised() || upgrader_clock_is_as_the_chip(manager->root, time(NULL));
     if (!kept && !manager->clock_said)
         mac_log_warning("nothing is applied by itself until the time is known", "window=" MAC_LOG_Q("%s"), window);
     manager->clock_said = !kept;

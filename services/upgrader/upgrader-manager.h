@@ -158,6 +158,9 @@ void upgrader_auto_failed(upgrader_manager *manager, const mac_error *error);
 void upgrader_auto_cancelled(upgrader_manager *manager, const char *version, const mac_error *error);
 /* Whether the maintenance window is open, by a clock that somebody keeps: see upgrader-clock.c. */
 bool upgrader_may_apply_now(upgrader_manager *manager);
+/* Whether the machine's chip agrees with the clock. One with an empty battery has begun anew, and the start of the
+ * machine has put the clock further than it. False without a chip. */
+bool upgrader_clock_is_as_the_chip(mac_root *root, int64_t now_s);
 void upgrader_auto_stop(upgrader_manager *manager);
 
 /* ---- upgrader-methods.c, upgrader-control-methods.c ---- */
