@@ -78,10 +78,11 @@ demo-upgrade: ## show an upgrade, a refusal and a return on a node in a sandbox
 	@scripts/build $(BUILD) programs
 	@MACULA_BIN_DIR="$(CURDIR)/$(BUILD)/bin" python3 test/release/demo_upgrade.py
 
-test-os: ## test the image in QEMU, on one in test compression (as root; takes long)
+test-os: LANES ?= $(shell nproc)
+test-os: ## test the image in QEMU, on one in test compression (as root; takes long; LANES=N machines at once)
 	@scripts/install-dependencies build test pack image os
 	@scripts/build $(BUILD) programs
-	@MACULA_BIN_DIR="$(CURDIR)/$(BUILD)/bin" test/os/run
+	@MACULA_BIN_DIR="$(CURDIR)/$(BUILD)/bin" test/os/run --lanes $(LANES)
 
 qemu: ## boot the image in QEMU (QEMU_MEDIUM=disk|iso, QEMU_FIRMWARE=bios|uefi, QEMU_MEMORY)
 	@scripts/install-dependencies os

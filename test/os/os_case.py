@@ -31,6 +31,12 @@ def quick(test):
     return test
 
 
+def long(test):
+    """Marks a test that takes hours: it runs when it is named."""
+    test.long = True
+    return test
+
+
 class Images:
     """The images under test: of MACULA_OS_IMAGES, or built once in test compression."""
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The harness itself: what it says of disks, boot states, keys, machines and power cuts must be true. Takes seconds: its machine is a
 boot sector that greets on the serial line, echoes, writes a sector when it reads `w` and resets when it reads `r`."""
+import argparse
 import contextlib
 import dataclasses
 import importlib.machinery
@@ -11,6 +12,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from os_bootstate import State, encode_tries, next_boot, states_on, tries_of, write_state  # noqa: E402
 from os_bus import Key  # noqa: E402
 from os_console import Failed  # noqa: E402
+import os_lanes  # noqa: E402
 from os_disk import Disk, tool  # noqa: E402
 from os_machine import Drive, Machine, missing_tools  # noqa: E402
 from os_powercut import Recording  # noqa: E402
@@ -208,12 +211,27 @@ class Reports(unittest.TestCase):
             with self.subTest("part"):
                 pass
 
-    def report(self, name):
-        """(lines of the results, what was printed, whether it was successful) of a run of one of these."""
+        def test_that_kills_its_lane(self):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @staticmethod
+    def runner():
         loader = importlib.machinery.SourceFileLoader("os_run", str(pathlib.Path(__file__).with_name("run")))
         module = importlib.util.module_from_spec(importlib.util.spec_from_loader("os_run", loader))
         loader.exec_module(module)
-        report, said = module.Report(), io.StringIO()
+        return module
+
+    def in_lanes(self, *names):
+        """What two lanes say of these, sorted, and whether all is well."""
+        before = signal.getsignal(signal.SIGTERM)
+        self.addCleanup(signal.signal, signal.SIGTERM, before)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            lines, well = os_lanes.run([self.Parts(name) for name in names], 2, self.runner().Report)
+        return sorted((line["test"], line["outcome"]) for line in lines), well
+
+    def report(self, name):
+        """(lines of the results, what was printed, whether it was successful) of a run of one of these."""
+        report, said = self.runner().Report(), io.StringIO()
         with contextlib.redirect_stdout(said):
             unittest.TestSuite([self.Parts(name)]).run(report)
         return [(line["test"], line["outcome"]) for line in report.lines], said.getvalue(), report.wasSuccessful()
@@ -230,6 +248,26 @@ class Reports(unittest.TestCase):
 
     def test_a_test_whose_parts_are_good_has_passed(self):
         self.assertEqual(self.report("test_of_good_parts")[0::2], ([("test_of_good_parts", "passed")], True))
+
+    def test_lanes_run_each_test_once(self):
+        self.assertEqual(self.in_lanes(*["test_of_good_parts"] * 5), ([("test_of_good_parts", "passed")] * 5, True))
+
+    def test_a_failure_in_a_lane_fails_the_run(self):
+        self.assertEqual(self.in_lanes("test_of_two_parts", "test_of_good_parts"),
+                         ([("test_of_good_parts", "passed"), ("test_of_two_parts", "FAILED")], False))
+
+    def test_a_lane_that_dies_fails_the_run(self):
+        self.assertFalse(self.in_lanes("test_that_kills_its_lane", "test_of_good_parts")[1])
+
+    def test_a_long_test_runs_when_it_is_named_and_with_no_pattern(self):
+        def names(*words):
+            arguments = argparse.Namespace(names=list(words), quick=False, list=False)
+            return [test._testMethodName for test in self.runner().chosen(arguments)]
+        long = "test_two_hundred_upgrades_survive_a_power_cut_at_any_moment"
+        self.assertEqual(names(long), [long])
+        self.assertEqual([name for name in (*names(), *names("test_*power*")) if name == long], [])
+        with self.assertRaisesRegex(SystemExit, "no test is called test_two_h"):
+            names("test_two_h*")
 
 
 class Machines(Folder):

@@ -18,6 +18,7 @@ import tempfile
 import time
 
 from os_bootstate import EMPTY, state_on, tries_of
+from os_case import long
 from os_console import Ended
 from os_disk import tool
 from os_machine import seeded
@@ -273,6 +274,7 @@ class PowerCuts(Upgrading):
     def test_ten_upgrades_survive_a_power_cut_at_any_moment(self):
         self.cuts(10)
 
+    @long
     def test_two_hundred_upgrades_survive_a_power_cut_at_any_moment(self):
         """MACULA_OS_CUT_UPGRADES: another number"""
         self.cuts(FULL_SET)
