@@ -41,6 +41,20 @@ class Network(OsTest):
         self.assertIn("10.20.0.0/16", [route["to"] for route in status["routes"]])
         self.assertFalse([note for note in status.get("notes", []) if "wg-mesh" in note["message"]], status.get("notes"))
 
+    def test_the_name_comes_back_when_the_bus_that_avahi_needs_has_died(self):
+        machine = self.machine(self.disk(), self.medium())
+        self.up(machine)
+        with self.bus(machine) as bus:
+            def announced():
+                return self.wait(bus, f"{NET}.status", lambda status: status.get("naming", {}).get("state") == "announced"
+                                 and status["naming"]["host"], machine.console)
+            host = announced()
+            machine.console.ok("bus=$(pgrep -x dbus-daemon) && mdns=$(pgrep -o avahi-daemon) && doas kill -9 $bus")
+            # avahi-daemon ends with its bus; both are new then.
+            machine.console.ok("until new=$(pgrep -x dbus-daemon) && [ $new != $bus ]; do sleep 1; done", 60)
+            machine.console.ok("until new=$(pgrep -o avahi-daemon) && [ $new != $mdns ]; do sleep 1; done", 90)
+            self.assertEqual(announced(), host)
+
 
 if __name__ == "__main__":
     unittest.main()
