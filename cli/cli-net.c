@@ -129,7 +129,8 @@ static void rest_show(const Macula__V1__NetStatus *status) {
         cli_print(CLI_YELLOW, "%s: the network before came back: %s\n", time, status->last_return->reason);
     }
     for (size_t i = 0; i < status->n_notes; i++)
-        cli_print(CLI_YELLOW, "%s\n", status->notes[i]->message);
+        cli_print(status->notes[i]->severity == MACULA__V1__PROBLEM__SEVERITY__note ? CLI_DIM : CLI_YELLOW, "%s\n",
+                  status->notes[i]->message);
     sandbox_show(status);
 }
 

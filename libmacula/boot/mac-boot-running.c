@@ -1,5 +1,7 @@
 #include "boot/mac-boot-running.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static char slot_of(const char *value) {
@@ -78,6 +80,14 @@ int mac_boot_running_read(mac_root *root, mac_boot_running *ret_running) {
     int result = mac_fs_read(root, MAC_BOOT_ENVIRONMENT, MAC_BOOT_ENVIRONMENT_MAX, &text, NULL);
     mac_boot_running_parse(result < 0 ? "" : text, ret_running);
     return result;
+}
+
+bool mac_boot_is_guest(mac_root *root) {
+    const char *given = getenv("MACULA_GUEST");
+    struct stat status;
+    if (given && *given)
+        return mac_streq(given, "1");
+    return mac_root_is_system(root) && mac_fs_stat(root, MAC_BOOT_ENVIRONMENT, &status) == -ENOENT;
 }
 
 void mac_boot_running_deinit(mac_boot_running *running) {

@@ -31,6 +31,11 @@ void mac_boot_running_parse(const char *text, mac_boot_running *ret_running);
 /* Reads the file; -ENOENT when there is none, *ret_running says "not known" then. */
 int mac_boot_running_read(mac_root *root, mac_boot_running *ret_running);
 void mac_boot_running_deinit(mac_boot_running *running);
+/* Whether this machine is somebody else's system that the suite was installed on, as packages on a plain Debian: the
+ * root is "/", and no initramfs of ours has started it. A service is a guest there: what belongs to the whole machine
+ * (firewall, interfaces, /etc/resolv.conf, watchdog, logs) it leaves alone unless the configuration names it. Below
+ * another root a node has a machine of its own. MACULA_GUEST=1 or 0 says it for tests. */
+bool mac_boot_is_guest(mac_root *root);
 #define mac_autorunning __attribute__((cleanup(mac_boot_running_deinit))) mac_boot_running
 
 #endif

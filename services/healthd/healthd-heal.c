@@ -112,7 +112,12 @@ static void on_images_pruned(const mac_error *error, void *data) {
 
 static void clean(healthd_manager *manager, const char *name) {
     if (manager->cleaner)
-        return; /* one is enough */
+        return;           /* one is enough */
+    if (manager->guest) { /* what else is there is not ours to remove, old logs least of all */
+        healthd_manager_tell(manager, TELL(cleanup), name, NULL, NULL,
+                             "nothing is removed: /var/log is left to this system; make room on the disk yourself");
+        return;
+    }
     Macula__V1__HealthProbeRequest request = MACULA__V1__HEALTH_PROBE_REQUEST__INIT;
     mac_autofree char *root = mac_root_path(manager->root, "/");
     cleaning *c = mac_calloc(1, sizeof *c);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "boot/mac-boot-running.h"
 #include "codec/mac-codec.h"
 #include "healthd-watchdog.h"
 #include "log/mac-log.h"
@@ -321,6 +322,7 @@ mac_error *healthd_manager_start(mac_service *service, void **ret_object) {
     manager->bus = mac_service_bus(service);
     manager->root = mac_service_root(service);
     manager->sys = healthd_sys_new(manager->root, manager->loop);
+    manager->guest = mac_boot_is_guest(manager->root);
     manager->since_ms = mac_unix_ms();
     manager->standing_boot = healthd_boot_ms();
     manager->prober = (healthd_prober){.loop = manager->loop,

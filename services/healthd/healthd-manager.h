@@ -36,6 +36,7 @@ typedef struct healthd_manager {
     mac_bus *bus;
     mac_root *root;
     healthd_sys *sys;
+    bool guest; /* of a system that somebody else looks after (mac_boot_is_guest) */
     Macula__V1__Health_Service health;
     Macula__V1__HealthControl_Service control;
     Macula__V1__Participant_Service participant;

@@ -259,6 +259,7 @@ static void read_checks(healthd_plan *plan, const Macula__V1__HealthSection *sec
 static void read_watchdog(healthd_plan *plan, const Macula__V1__WatchdogSection *given, mac_problems *problems) {
     Macula__V1__WatchdogSection none = MACULA__V1__WATCHDOG_SECTION__INIT;
     const Macula__V1__WatchdogSection *section = given ? given : &none;
+    plan->watchdog.named = given != NULL;
     plan->watchdog.enabled = section->enabled;
     plan->watchdog.software = section->software_fallback;
     plan->watchdog.device = mac_strdup(section->device);

@@ -54,6 +54,7 @@ typedef struct healthd_plan {
     size_t rule_count;
     bool heal; /* auto_heal.enabled */
     struct {
+        bool named; /* the configuration has the section */
         bool enabled, software;
         char *device;
         unsigned timeout_s;

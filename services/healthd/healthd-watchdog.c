@@ -10,6 +10,7 @@
 #define MEAL_MAX_MS 15000
 #define DEFAULT_DEVICE "/dev/watchdog"
 #define MODPROBE_MS 10000
+#define LEFT_ALONE "left to this system: maculaos.watchdog would arm it"
 
 static void say_why(healthd_manager *manager, const char *why) {
     if (mac_streq(manager->watchdog.why, why))
@@ -106,8 +107,22 @@ static void open_device(healthd_manager *manager) {
     say_why(manager, NULL);
 }
 
+/* The watchdog of a system that somebody else looks after is theirs until the configuration names it. Before that it is
+ * not even opened, which would arm it, and the machine is not restarted in its place. */
+static bool is_left_alone(const healthd_manager *manager) {
+    return manager->guest && !manager->plan->watchdog.named;
+}
+
+static bool is_wanted(const healthd_manager *manager) {
+    return manager->plan->watchdog.enabled && !is_left_alone(manager);
+}
+
 /* The configuration does not want it: what the start of the machine has armed is disarmed. */
 static void let_go(healthd_manager *manager) {
+    if (is_left_alone(manager) && !manager->watchdog.open) {
+        say_why(manager, LEFT_ALONE);
+        return;
+    }
     if (!manager->watchdog.open &&
         healthd_sys_watchdog_open(manager->sys, manager->watchdog.device, &manager->watchdog.facts) < 0) {
         say_why(manager, "the configuration does not want it");
@@ -120,7 +135,7 @@ static void let_go(healthd_manager *manager) {
         return;
     }
     close_device(manager, true);
-    say_why(manager, "the configuration does not want it");
+    say_why(manager, is_left_alone(manager) ? LEFT_ALONE : "the configuration does not want it");
 }
 
 void healthd_watchdog_apply(healthd_manager *manager) {
@@ -131,7 +146,7 @@ void healthd_watchdog_apply(healthd_manager *manager) {
         free(manager->watchdog.device);
         manager->watchdog.device = mac_take(&device);
     }
-    if (!manager->plan->watchdog.enabled) {
+    if (!is_wanted(manager)) {
         let_go(manager);
         return;
     }
@@ -288,7 +303,7 @@ static void forget_starts(healthd_manager *manager, uint64_t now) {
 
 void healthd_watchdog_consider(healthd_manager *manager) {
     uint64_t now = healthd_boot_ms();
-    bool can_restart = manager->plan->watchdog.enabled && (manager->watchdog.open || manager->plan->watchdog.software);
+    bool can_restart = is_wanted(manager) && (manager->watchdog.open || manager->plan->watchdog.software);
     const healthd_check *because = can_restart ? starving_for(manager) : NULL;
     if (manager->watchdog.again_boot && manager->watchdog.again_boot <= now)
         healthd_watchdog_apply(manager);

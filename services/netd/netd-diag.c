@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "netd-avahi.h"
+#include "netd-guest.h"
 #include "netd-keeper.h"
 #include "netd-probe.h"
 
@@ -40,6 +41,7 @@ static Macula__V1__NetCheck *add(netd_diag *diag, Macula__V1__NetCheck__Result r
 #define OK MACULA__V1__NET_CHECK__RESULT__ok
 #define WARNING MACULA__V1__NET_CHECK__RESULT__warning
 #define FAILED MACULA__V1__NET_CHECK__RESULT__failed
+#define SKIPPED MACULA__V1__NET_CHECK__RESULT__skipped
 
 /* ---- links ---- */
 
@@ -90,7 +92,10 @@ static void check_links(netd_diag *diag) {
     const netd_wish *wish = netd_network_wish(diag->manager->network);
     const mac_strings *notes = netd_network_notes(diag->manager->network);
     const char *reason = netd_keeper_reason(diag->manager->keeper);
-    if (wish->link_count == 0)
+    if (wish->link_count == 0 && wish->guest)
+        add(diag, SKIPPED, mac_strdup("interfaces"), mac_strdup("left to this system: the configuration names none"),
+            NULL);
+    else if (wish->link_count == 0)
         add(diag, FAILED, mac_strdup("interfaces"), mac_strdup("none that this node uses"),
             "Plug a network adapter in, or name the interface in maculaos.network.interfaces.");
     for (size_t i = 0; i < wish->link_count; i++)
@@ -216,6 +221,7 @@ static void check_item(netd_diag *diag, const netd_probe_item *item) {
 }
 
 static void check_presence(netd_diag *diag, const netd_probe_item *items, size_t count) {
+    const netd_wish *wish = netd_network_wish(diag->manager->network);
     bool gateway = false, dns = false;
     for (size_t i = 0; i < count; i++) {
         gateway |= items[i].kind == NETD_PROBE_GATEWAY;
@@ -224,7 +230,10 @@ static void check_presence(netd_diag *diag, const netd_probe_item *items, size_t
     if (!gateway)
         add(diag, WARNING, mac_strdup("gateway"), mac_strdup("there is none: only the local network can be reached"),
             "Set maculaos.network.interfaces.NAME.gateway, or use DHCP.");
-    if (!dns)
+    if (!dns && wish->guest && !netd_guest_names_resolver(wish))
+        add(diag, SKIPPED, mac_strdup("name server"), mac_strdup("left to this system: the configuration names none"),
+            NULL);
+    else if (!dns)
         add(diag, WARNING, mac_strdup("name server"), mac_strdup("there is none: names cannot be resolved"),
             "maculaos config set maculaos.dns_nameservers 1.1.1.1");
 }
@@ -294,7 +303,7 @@ netd_diag *netd_diag_start(netd_manager *manager, void (*on_end)(const Macula__V
     macula__v1__net_diag__init(&diag->message);
     netd_network_look(manager->network);
     if (netd_sys_is_recording(manager->sys))
-        add(diag, MACULA__V1__NET_CHECK__RESULT__skipped, mac_strdup("sandbox"),
+        add(diag, SKIPPED, mac_strdup("sandbox"),
             mac_strdup("this node's network exists in memory only: what follows says nothing of this machine"), NULL);
     check_links(diag);
     check_names(diag);

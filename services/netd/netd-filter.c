@@ -17,7 +17,7 @@
 typedef struct job {
     netd_filter *filter;
     char *text;
-    bool try_only;
+    bool try_only, removes; /* removes: the text only takes a table of ours away */
     netd_filter_end on_end;
     void *data;
     mac_command *command;
@@ -31,7 +31,7 @@ struct netd_filter {
     char *loaded; /* NULL: none, or not known */
     char *wanted; /* the last that was to be loaded; NULL: none was */
     char *problem;
-    bool enabled;
+    bool guest, enabled;
     netd_firewall_facts facts; /* that `wanted` was made of */
     uv_timer_t again;          /* until what could not be loaded is tried again */
     unsigned again_ms;
@@ -54,6 +54,7 @@ netd_firewall_facts netd_filter_facts(const netd_filter *filter) {
     static const char *const k3s[] = {"/usr/local/bin/k3s", "/usr/bin/k3s"};
     netd_firewall_facts facts = {0};
     struct stat status;
+    facts.guest = filter->guest;
     facts.setup_port = setup_port(filter->root);
     /* Who set the node up over the network is to see that it is done: the page outlives the mark for a minute. */
     facts.configured = !facts.setup_port && mac_fs_stat(filter->root, CONFIGURED, &status) == 0;
@@ -68,7 +69,7 @@ static void set_problem(netd_filter *filter, const char *problem) {
     if (problem && !mac_streq(problem, filter->problem))
         mac_log_error("the firewall could not be loaded, the one before stays", "reason=" MAC_LOG_Q("%s"), problem);
     else if (!problem)
-        mac_log_info("firewall loaded", NULL);
+        mac_log_info(filter->enabled ? "firewall loaded" : "no firewall of this node's", NULL);
     char *before = filter->problem;
     filter->problem = mac_strdup(problem);
     free(before);
@@ -85,7 +86,7 @@ static void on_again(uv_timer_t *timer) {
     if (filter->count || !filter->wanted || mac_streq(filter->wanted, filter->loaded))
         return;
     job *j = mac_calloc(1, sizeof *j);
-    *j = (job){.filter = filter, .text = mac_strdup(filter->wanted)};
+    *j = (job){.filter = filter, .text = mac_strdup(filter->wanted), .removes = !filter->enabled};
     add_job(filter, j);
 }
 
@@ -159,7 +160,8 @@ static void run_first(netd_filter *filter) {
                              &j->command);
         if (r == 0)
             return;
-        finish(filter, r == -ENOSYS ? NULL : r == -ENOENT ? "nft is not installed (package nftables)" : strerror(-r));
+        bool is_done = r == -ENOSYS || (r == -ENOENT && j->removes); /* without nft nobody has loaded one */
+        finish(filter, is_done ? NULL : r == -ENOENT ? "nft is not installed (package nftables)" : strerror(-r));
     }
 }
 
@@ -175,18 +177,19 @@ static void enqueue(netd_filter *filter, const Macula__V1__Document *document, b
     *j = (job){.filter = filter,
                .text = netd_firewall_render(document, &facts),
                .try_only = try_only,
+               .removes = !netd_firewall_enabled(document, &facts),
                .on_end = on_end,
                .data = data};
     if (!try_only) {
         free(filter->wanted);
         filter->wanted = mac_strdup(j->text);
+        filter->enabled = !j->removes;
         filter->facts = facts;
     }
     add_job(filter, j);
 }
 
 void netd_filter_set(netd_filter *filter, const Macula__V1__Document *document, netd_filter_end on_end, void *data) {
-    filter->enabled = netd_firewall_enabled(document);
     enqueue(filter, document, false, on_end, data);
 }
 
@@ -229,9 +232,9 @@ const char *netd_filter_problem(const netd_filter *filter) {
     return filter->problem;
 }
 
-netd_filter *netd_filter_new(mac_root *root, uv_loop_t *loop, netd_sys *sys) {
+netd_filter *netd_filter_new(mac_root *root, uv_loop_t *loop, netd_sys *sys, bool guest) {
     netd_filter *filter = mac_calloc(1, sizeof *filter);
-    *filter = (netd_filter){.root = root, .sys = sys, .again_ms = AGAIN_MS};
+    *filter = (netd_filter){.root = root, .sys = sys, .guest = guest, .again_ms = AGAIN_MS};
     uv_timer_init(loop, &filter->again);
     filter->again.data = filter;
     uv_timer_init(loop, &filter->look);

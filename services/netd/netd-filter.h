@@ -14,7 +14,8 @@ typedef struct netd_filter netd_filter;
 /* problem NULL: it is in force (or, of a try, would be). */
 typedef void (*netd_filter_end)(const char *problem, void *data);
 
-netd_filter *netd_filter_new(mac_root *root, uv_loop_t *loop, netd_sys *sys);
+/* guest: of a system of somebody else's, where only a configuration that names a firewall makes one. */
+netd_filter *netd_filter_new(mac_root *root, uv_loop_t *loop, netd_sys *sys, bool guest);
 /* Ends what runs; its callbacks come with a problem before this returns. */
 void netd_filter_free(netd_filter *filter);
 /* on_end (may be NULL) comes once, maybe before this returns. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "nats/mac-nats.h"
+#include "netd-guest.h"
 #include "netd-wireguard.h"
 
 static const Macula__V1__SecuritySection__Firewall *section_of(const Macula__V1__Document *document) {
@@ -12,8 +13,8 @@ static const Macula__V1__SecuritySection__Firewall *section_of(const Macula__V1_
     return section && section->security && section->security->firewall ? section->security->firewall : &defaults;
 }
 
-bool netd_firewall_enabled(const Macula__V1__Document *document) {
-    return section_of(document)->enabled;
+bool netd_firewall_enabled(const Macula__V1__Document *document, const netd_firewall_facts *facts) {
+    return section_of(document)->enabled && !(facts->guest && !netd_guest_names_firewall(document));
 }
 
 /* ---- services ---- */
@@ -190,7 +191,7 @@ char *netd_firewall_render(const Macula__V1__Document *document, const netd_fire
     netd_firewall_service services[NETD_FIREWALL_SERVICES_MAX];
     mac_autobuffer text = {0};
     mac_buffer_text(&text, remove);
-    if (!firewall->enabled)
+    if (!netd_firewall_enabled(document, facts))
         return mac_buffer_take(&text);
     size_t count = netd_firewall_services(document, facts, services);
     mac_buffer_text(&text, "table inet " NETD_FIREWALL_TABLE " {\n");
@@ -228,7 +229,7 @@ bool netd_firewall_admits(const Macula__V1__Document *document, const netd_firew
                           const netd_ip *destination, const char *interface, uint16_t port) {
     const Macula__V1__SecuritySection__Firewall *firewall = section_of(document);
     netd_firewall_service services[NETD_FIREWALL_SERVICES_MAX];
-    if (!firewall->enabled)
+    if (!netd_firewall_enabled(document, facts))
         return true;
     for (size_t i = 0; i < firewall->n_rules; i++) {
         netd_rule rule;

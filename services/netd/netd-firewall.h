@@ -20,6 +20,7 @@ typedef struct netd_firewall_facts {
     bool configured;     /* the set-up page is over */
     bool has_k3s;        /* it is installed */
     uint16_t setup_port; /* of the set-up page; 0: the usual one */
+    bool guest;          /* of a system of somebody else's: netd-guest.h */
 } netd_firewall_facts;
 
 /* A port that is open because a service is on. */
@@ -32,7 +33,7 @@ typedef struct netd_firewall_service {
 /* Fills ret_services; how many. */
 size_t netd_firewall_services(const Macula__V1__Document *document, const netd_firewall_facts *facts,
                               netd_firewall_service ret_services[NETD_FIREWALL_SERVICES_MAX]);
-bool netd_firewall_enabled(const Macula__V1__Document *document);
+bool netd_firewall_enabled(const Macula__V1__Document *document, const netd_firewall_facts *facts);
 
 /* Rules that contradict themselves. */
 void netd_firewall_check(const Macula__V1__Document *document, mac_problems *problems);

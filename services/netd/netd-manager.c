@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "boot/mac-boot-running.h"
 #include "codec/mac-codec.h"
 #include "crypto/mac-crypto.h"
 #include "log/mac-log.h"
@@ -12,6 +13,7 @@
 #include "netd-claims.h"
 #include "netd-filter.h"
 #include "netd-gateways.h"
+#include "netd-guest.h"
 #include "netd-keeper.h"
 #include "netd-renewal.h"
 
@@ -38,6 +40,17 @@ static Macula__V1__Document *load_document(netd_manager *manager) {
     return (Macula__V1__Document *)message;
 }
 
+/* What a guest leaves alone is said when it begins to, and in each status. */
+static void say_left_alone(netd_manager *manager) {
+    mac_strings now = {0};
+    netd_guest_note(manager->document, netd_network_wish(manager->network), &now);
+    for (size_t i = 0; i < now.count; i++)
+        if (!mac_strings_contain(&manager->left_alone, now.items[i]))
+            mac_log_info("left alone on a system that is not ours", "what=" MAC_LOG_Q("%s"), now.items[i]);
+    mac_strings_deinit(&manager->left_alone);
+    manager->left_alone = now;
+}
+
 /* A node that cannot be announced works all the same. */
 static void announce(netd_manager *manager) {
     char node_id[MAC_NKEY_PUBLIC_SIZE] = "";
@@ -56,6 +69,7 @@ void netd_manager_take(netd_manager *manager, Macula__V1__Document *document) {
     manager->document = document;
     netd_network_set(manager->network, document);
     netd_filter_set(manager->filter, document, NULL, NULL);
+    say_left_alone(manager);
     announce(manager);
     if (before)
         macula__v1__document__free_unpacked(before, NULL);
@@ -87,6 +101,7 @@ void netd_manager_accept(netd_manager *manager, Macula__V1__Document *document) 
         macula__v1__document__free_unpacked(manager->document, NULL);
     manager->document = document;
     netd_filter_set(manager->filter, document, NULL, NULL);
+    say_left_alone(manager);
     announce(manager);
 }
 
@@ -258,6 +273,7 @@ void netd_manager_free(void *object) {
         macula__v1__document__free_unpacked(manager->document, NULL);
     netd_reach_deinit(&manager->had);
     free(manager->returned_why);
+    mac_strings_deinit(&manager->left_alone);
     free(manager);
 }
 
@@ -279,6 +295,7 @@ static void on_first_firewall(const char *problem, void *data) {
         return;
     netd_network_set(manager->network, manager->document);
     netd_manager_judge(manager, true);
+    say_left_alone(manager);
     announce(manager);
 }
 
@@ -288,13 +305,15 @@ mac_error *netd_manager_start(mac_service *service, void **ret_object) {
     *manager = (netd_manager){.service = service,
                               .root = mac_service_root(service),
                               .loop = mac_service_loop(service),
-                              .bus = mac_service_bus(service)};
+                              .bus = mac_service_bus(service),
+                              .guest = mac_boot_is_guest(mac_service_root(service))};
     *ret_object = manager;
     manager->sys = netd_sys_new(manager->root, manager->loop, &error);
     if (manager->sys)
         manager->network = netd_network_new(&(netd_network_options){.root = manager->root,
                                                                     .loop = manager->loop,
                                                                     .sys = manager->sys,
+                                                                    .guest = manager->guest,
                                                                     .on_event = on_network_event,
                                                                     .on_change = on_network_change,
                                                                     .data = manager},
@@ -322,7 +341,7 @@ mac_error *netd_manager_start(mac_service *service, void **ret_object) {
                                                                  .use = on_keeper_use,
                                                                  .data = manager});
         manager->renewals = netd_renewals_new(manager->loop, manager->network);
-        manager->filter = netd_filter_new(manager->root, manager->loop, manager->sys);
+        manager->filter = netd_filter_new(manager->root, manager->loop, manager->sys, manager->guest);
         manager->document = load_document(manager);
         meet_avahi(manager);
         netd_filter_set(manager->filter, manager->document, on_first_firewall, manager);

@@ -16,6 +16,8 @@ typedef struct netd_manager {
     uv_loop_t *loop;
     mac_bus *bus;
     netd_sys *sys;
+    bool guest;             /* of a system of somebody else's: netd-guest.h */
+    mac_strings left_alone; /* as it was said last */
     netd_network *network;
     struct netd_filter *filter;
     struct netd_keeper *keeper;

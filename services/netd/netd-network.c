@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "log/mac-log.h"
+#include "netd-guest.h"
 
 #define ROUNDS_MAX 8         /* of plans until nothing is left; more would be two that undo each other */
 #define SETTLE_MS 100u       /* between looks whether the device manager has named a new link */
@@ -261,7 +262,9 @@ static void write_resolver(netd_network *network) {
     netd_resolver_deinit(&network->resolver);
     netd_resolver_make(&network->wish, lease_of, lease6_of, network, netd_routers_adverts(network->routers),
                        &network->state, &network->resolver);
-    int r = netd_resolver_write(&network->resolver, network->options.root, &changed);
+    int r = netd_guest_may_write(&network->wish, &network->resolver)
+                ? netd_resolver_write(&network->resolver, network->options.root, &changed)
+                : 0;
     if (r < 0)
         mac_strings_addf(&network->notes, "/etc/resolv.conf cannot be written: %s", strerror(-r));
     else if (changed)
@@ -379,6 +382,7 @@ static void on_wifi(const char *what, const char *interface, const char *subject
 void netd_network_set(netd_network *network, const Macula__V1__Document *document) {
     netd_wish before = network->wish;
     netd_wish_make(document, &network->wish);
+    netd_guest_limit(network->options.guest, document, &network->wish);
     netd_wish_bind(&network->wish, &before, &network->state);
     netd_wish_deinit(&before);
     netd_tunnel_set(network->tunnel, document);

@@ -27,6 +27,7 @@ typedef struct netd_network_options {
     mac_root *root;
     uv_loop_t *loop;
     netd_sys *sys; /* outlives it */
+    bool guest;    /* of a system of somebody else's: netd-guest.h */
     void (*on_event)(const netd_network_event *event, void *data);
     void (*on_change)(void *data); /* after each look at a network that was not as before */
     void *data;

@@ -205,6 +205,8 @@ static void put_notes(Macula__V1__NetStatus *status, const netd_manager *manager
         mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.network", "%s", reason);
     for (size_t i = 0; i < notes->count; i++)
         mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, NULL, "%s", notes->items[i]);
+    for (size_t i = 0; i < manager->left_alone.count; i++)
+        mac_problems_add(problems, MAC_PROBLEM_NOTE, NULL, NULL, "%s", manager->left_alone.items[i]);
     for (size_t i = 0; i < gateways.count; i++)
         mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, NULL, "%s", gateways.items[i]);
     status->notes = mac_problems_to_list(problems, &status->n_notes);
@@ -233,12 +235,13 @@ static void on_counter(const char *name, uint64_t packets, uint64_t bytes, void 
 static Macula__V1__NetFirewall *firewall_message(const netd_manager *manager) {
     Macula__V1__NetFirewall *firewall = NEW(Macula__V1__NetFirewall, macula__v1__net_firewall__init);
     const char *problem = netd_filter_problem(manager->filter);
+    const netd_firewall_facts facts = netd_filter_facts(manager->filter);
     counting target = {manager, firewall};
     netd_filter_look(manager->filter);
     firewall->has_state = true;
-    firewall->state = problem                                    ? MACULA__V1__NET_FIREWALL__STATE__failed
-                      : netd_firewall_enabled(manager->document) ? MACULA__V1__NET_FIREWALL__STATE__loaded
-                                                                 : MACULA__V1__NET_FIREWALL__STATE__off;
+    firewall->state = problem                                            ? MACULA__V1__NET_FIREWALL__STATE__failed
+                      : netd_firewall_enabled(manager->document, &facts) ? MACULA__V1__NET_FIREWALL__STATE__loaded
+                                                                         : MACULA__V1__NET_FIREWALL__STATE__off;
     firewall->problem = mac_strdup(problem);
     (void)!netd_sys_counters(manager->sys, on_counter, &target); /* without the table there are none */
     return firewall;

@@ -48,6 +48,7 @@ typedef struct netd_wish {
     mac_strings radios;  /* Wi-Fi interfaces that a network of the configuration is for */
     bool any_radio;      /* a network is for whichever there is */
     bool dhcp;           /* wired interfaces that are not named get DHCP */
+    bool guest;          /* of a system of somebody else's: netd-guest.h */
 } netd_wish;
 
 /* What is wrong beyond what the schema says: an unknown port, a loop of bridges, a gateway that no address reaches, two

@@ -9,6 +9,8 @@
 
 #include "codec/mac-codec.h"
 #include "netd-announce.h"
+#include "netd-firewall.h"
+#include "netd-guest.h"
 #include "netd-plan.h"
 #include "netd-resolver.h"
 
@@ -329,6 +331,59 @@ static void name_servers_come_in_order_and_once(void **data) {
     macula__v1__document__free_unpacked(document, NULL);
 }
 
+/* ---- on a system of somebody else's ---- */
+
+static void assert_left_alone(const char *network_json, const char *expected_links, bool expected_to_write,
+                              size_t expected_notes) {
+    netd_state state = {0};
+    netd_wish wish;
+    mac_autostrings notes = {0};
+    mac_autobuffer links = {0};
+    Macula__V1__Document *document = network_json ? document_of(network_json) : NULL;
+    add_link(&state, 2, "eth0");
+    add_link(&state, 3, "eth1");
+    netd_wish_make(document, &wish);
+    netd_guest_limit(true, document, &wish);
+    netd_wish_bind(&wish, &wish, &state);
+    mac_buffer_text(&links, "");
+    for (size_t i = 0; i < wish.link_count; i++)
+        mac_buffer_printf(&links, "%s ", wish.links[i].name);
+    assert_string_equal(links.data, expected_links);
+    assert_int_equal(netd_guest_may_write(&wish, &(netd_resolver){.server_count = 1}), expected_to_write);
+    assert_false(netd_guest_may_write(&wish, &(netd_resolver){0}));
+    netd_guest_note(document, &wish, &notes);
+    assert_int_equal(notes.count, expected_notes);
+    netd_wish_deinit(&wish);
+    netd_state_deinit(&state);
+    if (document)
+        macula__v1__document__free_unpacked(document, NULL);
+}
+
+static void a_guest_touches_what_the_configuration_names(void **data) {
+    (void)data;
+    assert_left_alone(NULL, "", false, 3);
+    assert_left_alone("{}", "", false, 3);
+    assert_left_alone("{\"dhcp\": false}", "", false, 2);
+    assert_left_alone("{\"interfaces\": {\"eth1\": {\"addresses\": [\"10.0.0.2/24\"]}}}", "eth1 ", false, 3);
+    assert_left_alone("{\"interfaces\": {\"eth1\": {\"dns\": [\"10.0.0.9\"]}}}", "eth1 ", true, 2);
+    assert_left_alone("{\"interfaces\": {\"eth1\": {\"dhcp\": true}}}", "eth1 ", true, 2);
+    assert_left_alone("{\"dhcp\": true}", "eth0 eth1 ", true, 1);
+}
+
+static void a_guest_has_no_firewall_but_one_that_is_named(void **data) {
+    (void)data;
+    Macula__V1__Document *document = document_of("{}, \"security\": {\"firewall\": {}}");
+    const netd_firewall_facts guest = {.guest = true}, own = {0};
+    const netd_ip any = {AF_INET, {10, 0, 0, 1}};
+    mac_autofree char *none = netd_firewall_render(NULL, &guest), *some = netd_firewall_render(document, &guest);
+    assert_null(strstr(none, "chain"));
+    assert_non_null(strstr(some, "policy drop"));
+    assert_true(netd_firewall_admits(NULL, &guest, &any, &any, "", 8443));
+    assert_false(netd_firewall_admits(document, &guest, &any, &any, "", 8443));
+    assert_true(netd_firewall_enabled(NULL, &own));
+    macula__v1__document__free_unpacked(document, NULL);
+}
+
 /* ---- what is announced ---- */
 
 static void an_announcement_cannot_be_broken_by_its_values(void **data) {
@@ -357,6 +412,8 @@ int main(void) {
         cmocka_unit_test(a_lease_without_a_usable_address_is_none),
         cmocka_unit_test(an_announcement_cannot_be_broken_by_its_values),
         cmocka_unit_test(name_servers_come_in_order_and_once),
+        cmocka_unit_test(a_guest_touches_what_the_configuration_names),
+        cmocka_unit_test(a_guest_has_no_firewall_but_one_that_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
