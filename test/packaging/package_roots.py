@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -74,9 +75,9 @@ class Root:
             partial.rename(tar)
         return tar
 
-    def shell(self, script):
-        """Runs a shell script in the root; its output."""
-        outer = ('mount -t proc proc "$0/proc" && ip link set lo up && '
+    def shell(self, script, network="true"):
+        """Runs a shell script in the root; its output. `network`: commands of this machine that make the root's network."""
+        outer = (f'mount -t proc proc "$0/proc" && ip link set lo up && {network} && '
                  'exec chroot "$0" /bin/sh -eu -c "$1"')
         return run("unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child", "sh", "-c", outer,
                    self.path, script, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root",
@@ -85,6 +86,28 @@ class Root:
     def install(self):
         shutil.copy(self.deb, self.path / "tmp/node.deb")
         return self.shell("dpkg -i /tmp/node.deb; rm /tmp/node.deb")
+
+    def upgrade(self, script="true"):
+        """Installs the same package as of a later version, with a file more and one less, then runs the script."""
+        with tempfile.TemporaryDirectory() as directory:
+            tree = pathlib.Path(directory, "tree")
+            run("dpkg-deb", "-R", self.deb, tree)
+            control = tree / "DEBIAN/control"
+            control.write_text(re.sub(r"(?m)^Version: (.*)$", r"Version: \1+later1", control.read_text()))
+            (tree / "usr/libexec/macula/later").write_text("new\n")
+            (tree / "usr/share/bash-completion/completions/maculaos").unlink()
+            run("dpkg-deb", "--root-owner-group", "-Znone", "-b", tree, self.path / "tmp/later.deb")
+        return self.shell(f"dpkg -i /tmp/later.deb; rm /tmp/later.deb; {script}")
+
+    def stand_in(self, path, exit_code=0):
+        """Puts a program there that writes down in /tmp/calls how it is called."""
+        program = self.path / path
+        program.write_text(f'#!/bin/sh\necho "${{0##*/}} $*" >>/tmp/calls\nexit {exit_code}\n')
+        program.chmod(0o755)
+
+    def calls(self):
+        file = self.path / "tmp/calls"
+        return file.read_text().splitlines() if file.exists() else []
 
     def files(self):
         """Every path in the root, but those that dpkg and the system keep for themselves."""

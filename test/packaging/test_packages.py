@@ -4,6 +4,7 @@
     test/packaging/test_packages.py [TestInstalled.test_on_trixie …]
 
 DEBS=DIR gives packages of this machine's release in place of built ones."""
+import json
 import os
 import pathlib
 import re
@@ -17,6 +18,8 @@ from package_roots import SOURCE, Root, built_for, package, run
 # What the configuration of the node has made on the machine stays, as what an administrator does would.
 CONFIGURED = {f"etc/{name}" for name in ("default/keyboard", "default/locale", "hosts", "locale.conf", "timezone",
                                          "vconsole.conf")}
+RESOLV_CONF = "nameserver 192.0.2.53\n"
+THEIRS = "ip link add eth0 type veth peer name far && ip addr add 192.0.2.10/24 dev eth0 && ip link set eth0 up"
 # What the systemd unit runs, and a question to it.
 NODE = """
 /usr/libexec/macula/macula-supervisor >/tmp/log 2>&1 &
@@ -26,6 +29,13 @@ tail --pid=$node -n +1 -F /tmp/log 2>/dev/null | grep -q -m 1 'node ready' || { 
 kill $node
 wait $node || { echo "the node ended with $?"; cat /tmp/log; exit 1; }
 """
+
+
+def asked(root, *questions, before="true", **more):
+    """The answers of a node in the root, as JSON."""
+    marked = "".join(f"echo QUESTION; {question}; echo ANSWERED; " for question in questions)
+    said = root.shell(NODE % f"{before}; {marked}", **more)
+    return [json.loads(text) for text in re.findall(r"(?s)^QUESTION\n(.*?)^ANSWERED$", said, re.M)]
 
 
 class TestContents(unittest.TestCase):
@@ -94,13 +104,17 @@ class TestContents(unittest.TestCase):
 
 @unittest.skipUnless(os.geteuid() == 0 and shutil.which("mmdebstrap"), "needs root and mmdebstrap")
 class TestInstalled(unittest.TestCase):
-    def lives_and_goes(self, suite):
+    def root(self, suite):
         with open("/etc/os-release", encoding="utf-8") as release:
             own = suite in release.read()
         if os.environ.get("DEBS") and not own:
             self.skipTest("DEBS are of this machine's release")
         root = Root(suite, package(built_for(None if own else suite), "maculaos-node"))
         self.addCleanup(root.remove)
+        return root
+
+    def lives_and_goes(self, suite):
+        root = self.root(suite)
         before = root.files()
         root.install()
         info = root.shell(NODE % "maculaos node info -o json; maculaos services processes")
@@ -116,11 +130,75 @@ class TestInstalled(unittest.TestCase):
         self.assertFalse((root.path / "var/lib/maculaos").exists(), "purge removes the state")
         self.assertEqual(sorted(root.files() - before - CONFIGURED), [])
 
+    def leaves_the_system_alone(self, suite):
+        """What else runs there: a network that somebody has set up, and its names."""
+        root = self.root(suite)
+        root.install()
+        (root.path / "etc/resolv.conf").write_text(RESOLV_CONF)
+        status, health = asked(root, "maculaos net status -o json", "maculaos health status -o json || true", network=THEIRS)
+        self.assertEqual((root.path / "etc/resolv.conf").read_text(), RESOLV_CONF)
+        self.assertFalse([link["name"] for link in status["links"] if link.get("managed")])
+        self.assertEqual(status["firewall"]["state"], "off")
+        self.assertEqual(len([note for note in status["notes"] if "left to this system" in note["message"]]), 3)
+        self.assertIn("left to this system", health["watchdog"]["message"])
+
+    def is_upgraded(self, suite):
+        """What a node knows and is set to is as before; what runs is started anew, what does not stays so."""
+        root = self.root(suite)
+        root.install()
+        # What the package's scripts ask of systemd is written down.
+        (root.path / "run/systemd/system").mkdir(parents=True, exist_ok=True)
+        root.stand_in("usr/bin/deb-systemd-invoke")
+        [before] = asked(root, "maculaos config history -o json", before="maculaos config set hostname edge-7")
+        key = (root.path / "var/lib/maculaos/identity/admin.nk").read_bytes()
+        self.assertEqual(root.shell("dpkg-query -W -f '${Conffiles}' maculaos-node").strip(), "", "its state is in /var/lib")
+        root.upgrade()
+        self.assertRegex(root.shell("dpkg-query -W -f '${Version} ${Status}' maculaos-node"), r"\+later1 install ok installed")
+        self.assertIn("deb-systemd-invoke try-restart macula.service", root.calls())
+        self.assertFalse([call for call in root.calls() if re.search(r" (stop|start|restart) ", call)],
+                         "what runs is restarted, what does not run stays so")
+        self.assertTrue((root.path / "usr/libexec/macula/later").exists())
+        self.assertFalse((root.path / "usr/share/bash-completion/completions/maculaos").exists())
+        self.assertEqual((root.path / "var/lib/maculaos/identity/admin.nk").read_bytes(), key)
+        after, document = asked(root, "maculaos config history -o json", "maculaos config get -o json")
+        self.assertEqual(after, before)
+        self.assertEqual(document["hostname"], "edge-7")
+        root.shell("dpkg -r maculaos-node")
+        self.assertIn("deb-systemd-invoke stop macula.service", root.calls())
+
+    def takes_its_firewall_along(self, suite):
+        root = self.root(suite)
+        root.install()
+        root.stand_in("usr/sbin/nft")
+        root.upgrade()
+        self.assertEqual(root.calls(), [], "an upgrade leaves it")
+        root.shell("dpkg -r maculaos-node")
+        self.assertEqual(root.calls(), ["nft delete table inet macula"])
+        root.install()
+        root.stand_in("usr/bin/ischroot")
+        root.shell("dpkg -r maculaos-node")
+        self.assertEqual([call for call in root.calls()[1:] if "nft" in call], [], "a chroot's kernel is another system's")
+
     def test_on_bookworm(self):
         self.lives_and_goes("bookworm")
 
     def test_on_trixie(self):
         self.lives_and_goes("trixie")
+
+    def test_leaves_bookworm_alone(self):
+        self.leaves_the_system_alone("bookworm")
+
+    def test_leaves_trixie_alone(self):
+        self.leaves_the_system_alone("trixie")
+
+    def test_upgrade_on_bookworm(self):
+        self.is_upgraded("bookworm")
+
+    def test_upgrade_on_trixie(self):
+        self.is_upgraded("trixie")
+
+    def test_firewall_goes_with_it_on_bookworm(self):
+        self.takes_its_firewall_along("bookworm")
 
 
 if __name__ == "__main__":
