@@ -50,7 +50,6 @@ class Extras(Case):
         self.given.mkdir()
         self.root.mkdir()
         (self.given / "tool").write_bytes(b"a program")
-        (self.given / "unknown").write_bytes(b"named by nobody")
 
     def add(self, *lines, extras=None):
         (self.top / "extras.manifest").write_text("# name version arch file sha256 mode destination url\n\n" + "".join(f"{line}\n" for line in lines))
@@ -61,8 +60,10 @@ class Extras(Case):
         return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file())
 
     def test_a_file_with_the_checksum_of_the_manifest_is_put_to_its_place_with_its_mode(self):
+        for name in ("tool-arm64", "tool.sha256", "notes.txt", "tool.asc"):
+            (self.given / name).write_bytes(b"beside it")
         done = self.add(f"tool v1 amd64 tool {digest(b'a program')} 755 /usr/bin/tool there/{{version}}",
-                        f"tool v1 arm64 unknown {digest(b'named by nobody')} 755 /usr/bin/other-arch there",
+                        f"tool v1 arm64 tool-arm64 {digest(b'beside it')} 755 /usr/bin/other-arch there",
                         f"more v2 amd64 not-given {digest(b'')} 644 /usr/share/more there")
         self.assertEqual((done.returncode, done.stdout), (0, "NOTE: with tool v1\n"), done.stderr)
         self.assertEqual(self.files(), ["usr/bin/tool"])
@@ -82,6 +83,18 @@ class Extras(Case):
         self.assertEqual(done.returncode, 1)
         self.assertIn("has no checksum for tool", done.stdout)
         self.assertEqual(self.files(), [])
+
+    def test_a_file_that_no_line_names_stops_the_build_and_is_named_with_those_that_could_be_meant(self):
+        lines = [f"tool v1 amd64 tool {digest(b'a program')} 755 /usr/bin/tool there", f"tool v1 arm64 tool-arm64 {digest(b'')} 755 /usr/bin/tool there",
+                 f"images v1 amd64 images.tar.zst {digest(b'')} 644 /usr/share/images there"]
+        for name in ("images.tar.gz", "tool-amd64", "too*", "with a space"):
+            (self.given / name).write_bytes(b"")
+            done = self.add(*lines)
+            (self.given / name).unlink()
+            self.assertEqual(done.returncode, 1, name)
+            self.assertIn(f"FAILED: {name} in {self.given} is no part that images/extras.manifest names", done.stdout)
+            self.assertIn("for amd64 it names: tool images.tar.zst ;", done.stdout)
+            self.assertEqual(self.files(), [])
 
     def test_a_directory_that_is_not_there_stops_the_build_and_none_adds_nothing(self):
         done = self.add(extras=str(self.top / "nowhere"))
