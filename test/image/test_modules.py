@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The modules of an image: what a list names comes with all that it needs, also with what no dependency says; and a disk that the
-system can be installed to is one that the initramfs can start it from."""
+system can be installed to is one that the initramfs can start it from. Our lists name what k3s cannot do without."""
 import os
 import pathlib
 import shutil
@@ -36,7 +36,7 @@ class Modules(unittest.TestCase):
         for path in ("drivers/net/later", "drivers/block/zram/zram", "fs/ext4"):
             self.module(path)
         for index in ("builtin", "builtin.modinfo", "order"):
-            (self.tree / f"modules.{index}").write_bytes(b"")
+            (self.tree / f"modules.{index}").write_bytes(b"kernel/net/built_in.ko\n" if index == "builtin" else b"")
         subprocess.run(["depmod", "-b", self.top / "all", KERNEL], check=True, env=TOOLS)
 
     def module(self, path, needs="", gives="", wants=""):
@@ -63,6 +63,7 @@ class Modules(unittest.TestCase):
 
     def test_a_name_that_the_kernel_does_not_know_stops_the_build(self):
         self.assertIn("has no module ext5", self.copied("ext4 ext5"))
+        self.assertEqual(self.copied("ext4 built_in"), ["ext4"])
 
     def test_a_module_without_the_one_that_it_wants_before_it_stops_the_build(self):
         self.copied("r8169")
@@ -77,6 +78,34 @@ class Modules(unittest.TestCase):
         self.assertIn("lacks: megaraid_sas :", self.sh("check_storage system initramfs"))
         self.copied("ext4 megaraid_sas", to="initramfs")
         self.assertEqual(self.sh("check_storage system initramfs"), "")
+
+
+# Who asks the kernel for a module when it is too late to say that the image lacks it, and for which.
+WANTED = {
+    "kube-proxy, of iptables": "xt_comment xt_conntrack xt_tcpudp xt_mark xt_nat xt_MASQUERADE xt_multiport xt_addrtype xt_statistic xt_recent xt_sctp "
+                               "xt_physdev ipt_REJECT ip6t_REJECT nft_compat nft_chain_nat nf_conntrack nf_conntrack_netlink br_netfilter",
+    "kube-proxy, of nftables": "nf_tables nft_ct nft_nat nft_masq nft_reject_inet nft_fib_inet nft_numgen",
+    "kube-proxy, of ip_vs": "ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh ip_vs_lc ip_vs_wlc ip_vs_sed ip_vs_nq ip_vs_dh xt_set xt_ipvs ip_set_bitmap_port "
+                            "ip_set_hash_ip ip_set_hash_ipport ip_set_hash_ipportip ip_set_hash_ipportnet",
+    "network policies of k3s": "xt_set xt_limit xt_NFLOG xt_physdev ip_set ip_set_hash_ip ip_set_hash_net ip_set_hash_ipport ip_set_hash_netport "
+                               "ip_set_bitmap_port ip_set_list_set nfnetlink_log",
+    "flannel and plugins": "overlay veth bridge vxlan wireguard macvlan ipvlan 8021q sch_tbf sch_ingress ifb act_mirred cls_u32",
+    "iptables as containers bring it": "ip_tables iptable_filter iptable_nat iptable_mangle iptable_raw "
+                                       "ip6table_filter ip6table_nat ip6table_mangle ip6table_raw xt_REDIRECT xt_owner xt_LOG",
+}
+
+
+class Lists(unittest.TestCase):
+    def named(self, name):
+        done = subprocess.run(["sh", "-c", STAGE + f'module_names "$lists/{name}"'], capture_output=True, text=True, check=True,
+                              env={**TOOLS, "work": "/", "lib": str(PROJECT / "images/lib-modules.sh"), "lists": str(PROJECT / "images"), "ARCH": "amd64"})
+        return set(done.stdout.split())
+
+    def test_the_system_has_what_is_asked_for_by_name_while_it_runs(self):
+        named = self.named("modules.list")
+        for who, names in WANTED.items():
+            with self.subTest(who):
+                self.assertEqual(sorted(set(names.split()) - named), [])
 
 
 if __name__ == "__main__":
