@@ -8,6 +8,15 @@ SOURCE_OF_TIME = "10.0.2.2"
 K3S = "#!/bin/sh\n[ \"$1\" = server ] || exit 1\necho \"$@\" >>/run/k3s-said\nexec sleep 86399\n"
 
 
+# What k3s lets iptables, ipset and ip_vs ask the kernel for while it runs, by the names that they ask with.
+MODULES = ("ipt_REJECT ip6t_REJECT xt_tcpudp xt_limit xt_recent xt_NFLOG xt_physdev xt_comment xt_conntrack xt_statistic xt_MASQUERADE nft_compat "
+           "ip_set_hash:ip ip_set_hash:net ip_set_hash:ip,port ip_set_hash:net,port ip_set_hash:ip,port,net ip_set_bitmap:port ip_set_list:set "
+           "ip_vs_rr nf_conntrack_netlink ip_tables iptable_nat ip6table_filter sch_ingress")
+# A pod with a database: in a cgroup of its own, and it needs longer to end than anybody else.
+POD = ("trap \"sleep 6; echo written >/var/lib/rancher/database; exit\" TERM\n"
+       "echo $$ >/sys/fs/cgroup/kubepods/pod1/one/cgroup.procs\nwhile :; do sleep 1; done\n")
+
+
 class Services(OsTest):
     def test_k3s_and_chrony_follow_the_configuration_from_the_start_and_while_the_node_runs(self):
         disk = self.disk()
@@ -30,6 +39,23 @@ class Services(OsTest):
         machine = self.machine(disk, name="second")
         self.up(machine)
         machine.console.ok("until grep -q '^server --config ' /run/k3s-said; do sleep 1; done", 240)
+
+    def test_pods_find_the_kernel_s_modules_and_shared_mounts_and_have_time_to_end(self):
+        disk = self.disk()
+        machine = self.machine(disk, name="first")
+        self.up(machine)
+        console = machine.console
+        console.ok(f"doas modprobe -a {MODULES}", 120)
+        console.ok("! grep -v ' shared:' /proc/self/mountinfo")
+        console.ok("doas mkdir -p /sys/fs/cgroup/kubepods/pod1/one")
+        console.ok(f"printf '{POD}' >/tmp/pod".replace("\n", "\\n"))
+        console.ok("(doas setsid sh /tmp/pod </dev/null >/dev/null 2>&1 &)")
+        console.ok("until grep -qx 'populated 1' /sys/fs/cgroup/kubepods/cgroup.events; do sleep 1; done", 60)
+        console.line("doas poweroff")
+        self.assertEqual(machine.wait_end(), "off")
+        machine = self.machine(disk, name="second")
+        self.up(machine)
+        machine.console.ok("grep -qx written /var/lib/rancher/database")
 
     @staticmethod
     def switch_k3s(console, on):
