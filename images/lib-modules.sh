@@ -56,15 +56,16 @@ check_soft_dependencies() {
     rm wanted missing
 }
 
-# check_storage SYSTEM INITRAMFS: the installer runs in the system and writes to every disk that has a driver there; what
-# it has installed starts only when the initramfs drives that disk, too. zram is memory.
-check_storage() {
+# check_initramfs SYSTEM INITRAMFS: the installer runs in the system and writes to every disk that has a driver there; what
+# it has installed starts only when the initramfs drives that disk, too, and the buses that disks are behind (pci/controller).
+# Whoever can type in the system can type in the recovery. zram is memory.
+check_initramfs() {
     for root in "$1" "$2"; do
-        (cd "$root/lib/modules" && find . -name '*.ko' | grep -E '/drivers/(ata|block|cdrom|message|mmc|nvme|scsi|usb/(host|storage))/' |
-            grep -v '/zram/' | sort) >"storage.$(basename "$root")"
+        (cd "$root/lib/modules" && find . -name '*.ko' | grep -E '/drivers/(ata|block|cdrom|hid|input/(keyboard|serio)|message|mmc|nvme|pci/controller|scsi|usb/(host|storage))/' |
+            grep -v '/zram/' | sort) >"drivers.$(basename "$root")"
     done
-    comm -23 "storage.$(basename "$1")" "storage.$(basename "$2")" | sed 's/.*\/\(.*\)\.ko/\1/' >missing
-    [ ! -s missing ] || fail "the system has drivers of disks that the initramfs lacks: $(tr '\n' ' ' <missing)" \
+    comm -23 "drivers.$(basename "$1")" "drivers.$(basename "$2")" | sed 's/.*\/\(.*\)\.ko/\1/' >missing
+    [ ! -s missing ] || fail "the system has drivers of disks or keyboards that the initramfs lacks: $(tr '\n' ' ' <missing)" \
         "name them in modules-initramfs.list, too"
-    rm missing storage.*
+    rm missing drivers.*
 }

@@ -33,7 +33,8 @@ class Modules(unittest.TestCase):
         self.module("drivers/net/phy/realtek", needs="phy")
         self.module("drivers/scsi/scsi_mod", gives="scsi")
         self.module("drivers/scsi/megaraid_sas", needs="scsi")
-        for path in ("drivers/net/later", "drivers/block/zram/zram", "fs/ext4"):
+        for path in ("drivers/net/later", "drivers/block/zram/zram", "fs/ext4", "drivers/pci/controller/vmd", "drivers/input/serio/hyperv-keyboard",
+                     "drivers/hid/hid-apple"):
             self.module(path)
         for index in ("builtin", "builtin.modinfo", "order"):
             (self.tree / f"modules.{index}").write_bytes(b"kernel/net/built_in.ko\n" if index == "builtin" else b"")
@@ -75,9 +76,16 @@ class Modules(unittest.TestCase):
     def test_a_disk_that_only_the_system_drives_stops_the_build(self):
         self.copied("ext4 megaraid_sas zram r8169")
         self.copied("ext4 scsi_mod", to="initramfs")
-        self.assertIn("lacks: megaraid_sas :", self.sh("check_storage system initramfs"))
+        self.assertIn("lacks: megaraid_sas :", self.sh("check_initramfs system initramfs"))
         self.copied("ext4 megaraid_sas", to="initramfs")
-        self.assertEqual(self.sh("check_storage system initramfs"), "")
+        self.assertEqual(self.sh("check_initramfs system initramfs"), "")
+
+    def test_so_does_a_keyboard_and_a_bus_that_disks_are_behind(self):
+        self.copied("ext4 vmd hyperv_keyboard hid_apple")
+        self.copied("ext4", to="initramfs")
+        self.assertIn("lacks: hid-apple hyperv-keyboard vmd :", self.sh("check_initramfs system initramfs"))
+        self.copied("vmd hyperv_keyboard hid_apple", to="initramfs")
+        self.assertEqual(self.sh("check_initramfs system initramfs"), "")
 
 
 # Who asks the kernel for a module when it is too late to say that the image lacks it, and for which.
@@ -92,6 +100,7 @@ WANTED = {
     "flannel and plugins": "overlay veth bridge vxlan wireguard macvlan ipvlan 8021q sch_tbf sch_ingress ifb act_mirred cls_u32",
     "iptables as containers bring it": "ip_tables iptable_filter iptable_nat iptable_mangle iptable_raw "
                                        "ip6table_filter ip6table_nat ip6table_mangle ip6table_raw xt_REDIRECT xt_owner xt_LOG",
+    "Intel's NVMe controllers, and Hyper-V": "vmd hyperv_keyboard hv_storvsc hv_netvsc pci_hyperv hv_utils",
 }
 
 
@@ -106,6 +115,9 @@ class Lists(unittest.TestCase):
         for who, names in WANTED.items():
             with self.subTest(who):
                 self.assertEqual(sorted(set(names.split()) - named), [])
+
+    def test_the_initramfs_names_nothing_that_the_system_does_not_drive(self):
+        self.assertEqual(self.named("modules-initramfs.list") - self.named("modules.list"), {"crc32c_generic"})
 
 
 if __name__ == "__main__":
