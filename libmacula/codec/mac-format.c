@@ -185,6 +185,17 @@ static bool is_device(const char *text) {
     return mac_starts_with(text, "/dev/") && text[5] && is_path(text);
 }
 
+/* A serial number is whatever the maker printed; a path is told by its slash. */
+static bool is_disk(const char *text) {
+    size_t length = strlen(text);
+    if (text[0] == '/')
+        return is_device(text);
+    for (const char *p = text; *p; p++)
+        if (*p < 0x20 || *p >= 0x7f)
+            return false;
+    return length && length <= 255 && text[0] != ' ' && text[length - 1] != ' ';
+}
+
 static bool is_mode(const char *text) {
     size_t length = strlen(text);
     return (length == 3 || length == 4) && !text[strspn(text, "01234567")];
@@ -443,6 +454,7 @@ static const struct {
     FORMAT(mac, "a hardware address such as 52:54:00:12:34:56"),
     FORMAT(taint, "a Kubernetes taint such as key=value:NoSchedule"),
     FORMAT(key32, "32 bytes in base64 (44 characters)"),
+    FORMAT(disk, "a disk: a path such as /dev/sda, its name, or its serial number"),
     FORMAT(user_nkey, "the public nkey of a user: U and 55 letters and digits"),
 };
 

@@ -195,6 +195,9 @@ static const struct {
       "ucbk755ytw4sff7e54ed2fkn5w3e4gba4qkfr6twapcgbgcoaefs4um5",
       "ACBK755YTW4SFF7E54ED2FKN5W3E4GBA4QKFR6TWAPCGBGCOAEFS4UM5",
       "UCBK755YTW4SFF7E54ED2FKN5W3E4GBA4QKFR6TWAPCGBGCOAEFS4UM\n"}},
+    {F(disk),
+     {"/dev/sda", "/dev/disk/by-id/x", "vda", "nvme0n1", "S1234X", "WD-WX 12/3", NULL, "", "/dev/", "/etc",
+      "/dev/../etc", " vda", "vda ", "v\nda", "vd\xc3\xa4"}},
 #undef F
 };
 

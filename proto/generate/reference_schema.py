@@ -22,6 +22,7 @@ FORMAT_NAMES = {
     "ssh_key": "SSH key",
     "env_name": "variable name",
     "ports": "port or range of ports",
+    "disk": "path, name or serial number of a disk",
 }
 
 

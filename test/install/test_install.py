@@ -144,6 +144,12 @@ class Refusals(InstallTest):
     def test_a_disk_that_is_not_there_is_named_with_those_that_are(self):
         self.refused(1, "there is no disk /dev/nonesuch; there are:", "/dev/nonesuch", "--yes")
 
+    def test_a_configuration_names_a_disk_by_path_name_or_serial_number_as_an_option_does(self):
+        for name in ("/dev/nonesuch", "nonesuch0", "S1234X", "WD-WX 12"):
+            with self.subTest(name):
+                self.refused(1, f"there is no disk {name}; there are:", command_line=f'maculaos.install.silent "maculaos.install.device={name}"')
+        self.refused(5, "a disk: a path such as /dev/sda, its name, or its serial number", "--yes", command_line="maculaos.install.device=/etc")
+
     def test_what_is_no_disk_is_refused(self):
         self.refused(5, "is no disk", "/dev/null", "--yes")
         self.refused(5, "is no regular file", "--image", "/dev/null", "--yes")
