@@ -13,6 +13,8 @@
 #include "install-tools.h"
 #include "install-write.h"
 
+#define SECTION "maculaos.install."
+
 typedef struct installation {
     const install_options *options;
     mac_root *root;
@@ -75,22 +77,26 @@ static mac_error *load_answers(installation *it) {
     return error;
 }
 
-static mac_error *unsupported(const char *key, const char *why) {
-    return mac_error_new(MACULA__V1__ERROR_CODE__UNSUPPORTED, key, "maculaos.install.%s: %s", key, why);
+static mac_error *refused(const char *key, const char *why) {
+    mac_autofree char *path = mac_asprintf(SECTION "%s", key);
+    return mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, path, "%s: %s", path, why);
 }
 
 /* Keys of the section that this installer does not follow are refused: passing over one would install something else
  * than was asked for. */
 static mac_error *check_section(const Macula__V1__InstallSection *section) {
+    static const char medium[] = "nothing is fetched; start from the installation medium, and leave the key out";
     if (section->no_format)
-        return unsupported("no_format", "this installer always makes the partitions anew; leave the key out");
+        return refused("no_format", "this installer always makes the partitions anew; leave the key out");
     if (section->config_url)
-        return unsupported(
-            "config_url",
-            "nothing is fetched; give the configuration on a medium labelled MACULA-CONF or with --config");
-    if (section->iso_url || section->netboot)
-        return unsupported(section->iso_url ? "iso_url" : "netboot",
-                           "nothing is fetched; start from the installation medium");
+        return refused("config_url",
+                       "nothing is fetched; give the configuration on a medium labelled MACULA-CONF or with --config");
+    if (section->iso_url)
+        return refused("iso_url", medium);
+    if (section->netboot)
+        return refused("netboot", medium);
+    if (section->self_hosted)
+        return refused("self_hosted", medium);
     return NULL;
 }
 
@@ -129,7 +135,7 @@ static mac_error *choose_disk(installation *it, const Macula__V1__InstallSection
     if (!error && wanted)
         error = install_disks_find(&it->disks, wanted, &it->disk);
     if (!error && !wanted && it->silent)
-        error = mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, "maculaos.install.device",
+        error = mac_error_new(MACULA__V1__ERROR_CODE__REJECTED, SECTION "device",
                               "which disk? Name it (macula-install DISK, or maculaos.install.device=…), or say auto");
     return error;
 }

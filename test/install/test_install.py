@@ -180,8 +180,9 @@ class Refusals(InstallTest):
         self.assertEqual(self.image.stat().st_blocks, 0)
 
     def test_what_cannot_be_followed_is_refused_not_passed_over(self):
-        for option in ("no_format", "config_url=https://example.com/a.yaml", "iso_url=https://example.com/a.iso"):
-            self.refused(1, option.split("=")[0], "--image", self.image_of(2 << 30), "--yes", command_line=f"maculaos.install.{option}")
+        for option in ("no_format", "config_url=https://example.com/a.yaml", "iso_url=https://example.com/a.iso",
+                       "netboot.source=local", "self_hosted.url=https://example.com/a"):
+            self.refused(5, f"maculaos.install.{option.split('=')[0].split('.')[0]}: ", "--image", self.image_of(2 << 30), "--yes", command_line=f"maculaos.install.{option}")
 
     def test_a_damaged_medium_never_becomes_a_disk_that_starts(self):
         medium = Medium(self.folder / "bad")
