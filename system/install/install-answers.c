@@ -142,8 +142,11 @@ mac_error *install_answers_resolve(install_answers *answers, const Macula__V1__D
 }
 
 bool install_answers_has_login(const Macula__V1__Document *document) {
-    return document->n_ssh_authorized_keys > 0 || (document->maculaos && document->maculaos->password) ||
-           (document->maculaos && document->maculaos->n_users);
+    const Macula__V1__MaculaosSection *section = document->maculaos;
+    bool found = document->n_ssh_authorized_keys > 0 || (section && section->password);
+    for (size_t i = 0; section && i < section->n_users; i++)
+        found |= section->users[i]->password || section->users[i]->n_ssh_authorized_keys > 0;
+    return found;
 }
 
 /* ---- onto the disk ---- */

@@ -62,6 +62,13 @@ class Installation(InstallTest):
         self.assertIn("passphrase: \"sealed:v1:", text)
         self.assertEqual(disk.data_names("/maculaos"), [".configured", "config.yaml", "identity", "install"])
 
+    def test_a_user_who_cannot_log_in_is_no_way_to_log_in(self):
+        for entry, configured in (("{name: bob}", False), ("{name: bob, ssh_authorized_keys: [github:bob]}", True),
+                                  (f"{{name: bob, password: {SECRET}}}", True)):
+            with self.subTest(entry):
+                disk = self.install("--config", self.config(f"maculaos:\n  users:\n    - {entry}\n"))
+                self.assertEqual(".configured" in disk.data_names("/maculaos"), configured)
+
     def test_no_secret_is_anywhere_on_the_disk_or_in_what_is_said(self):
         done = self.run_install("--image", self.image, "--size", "2G", "--yes", "--config", self.config(), "--progress", "plain",
                                 command_line=f'maculaos.token="token-{SECRET}"')
