@@ -80,5 +80,75 @@ class BootEnv(unittest.TestCase):
         self.assertTrue(self.has_password(mark=""))
 
 
+NOTES = r"""
+. "$1"
+password_file=$2/.password configured_file=$2/.configured shadow_file=$2/shadow ready_file=$2/ready
+note_password
+"""
+LOCKED, OPEN, HASH = "macula:!:1::::::\n", "macula::1::::::\n", "macula:$6$a$b:1::::::\n"
+SHUT = "shut\n"  # as the installer writes it
+
+
+class Mark(unittest.TestCase):
+    """note_password: whether the next start leaves the console shut."""
+
+    def mark_after(self, mark, shadow, ready=True, configured=False):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "shadow").write_text(shadow)
+            for name, content in ((".password", mark), ("ready", "" if ready else None), (".configured", "" if configured else None)):
+                if content is not None:
+                    (folder / name).write_text(content)
+            done = subprocess.run(["sh", "-c", NOTES, "sh", BOOT_ENV, folder], capture_output=True, text=True, check=False)
+            self.assertEqual(done.stderr, "")
+            return (folder / ".password").read_text() if (folder / ".password").exists() else None
+
+    def test_it_follows_the_password_in_force(self):
+        self.assertEqual(self.mark_after(None, HASH), "")
+        self.assertEqual(self.mark_after("", HASH), "")
+        for shadow in (LOCKED, OPEN):
+            self.assertIsNone(self.mark_after("", shadow))
+            self.assertEqual(self.mark_after("", shadow, ready=False), "")
+
+    def test_the_installers_stays_until_the_node_is_configured(self):
+        for shadow in (LOCKED, HASH):
+            self.assertEqual(self.mark_after(SHUT, shadow), SHUT)
+        self.assertIsNone(self.mark_after(SHUT, LOCKED, configured=True))
+
+
+CONFIGURATION = BOOT_ENV.parents[4] / "system" / "initrd" / "lib" / "configuration.sh"
+TAKES = r"""
+PATH=$2/bin:$PATH log=/dev/null
+tell() { :; }
+eval "$(sed "s,/sysroot,$2,g" "$1")"
+configuration_take
+"""
+
+
+class Taken(unittest.TestCase):
+    """configuration_take: which node looks for a medium MACULA-CONF."""
+
+    def looks(self, **files):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            node = folder / "var" / "lib" / "maculaos"
+            node.mkdir(parents=True)
+            (folder / "bin").mkdir()
+            program = folder / "bin" / "macula-initrd"
+            program.write_text(f"#!/bin/sh\n: >{folder}/asked\nexit 1\n")
+            program.chmod(0o755)
+            for name, content in files.items():
+                (node / {"config": "config.yaml"}.get(name, f".{name}")).write_text(content)
+            subprocess.run(["sh", "-c", TAKES, "sh", CONFIGURATION, folder], check=True)
+            return (folder / "asked").exists()
+
+    def test_only_one_that_has_no_configuration(self):
+        self.assertTrue(self.looks())
+        self.assertTrue(self.looks(password=""))
+        self.assertFalse(self.looks(config="hostname: a\n"))
+        self.assertFalse(self.looks(configured=""))
+        self.assertFalse(self.looks(password=SHUT))
+
+
 if __name__ == "__main__":
     unittest.main()

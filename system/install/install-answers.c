@@ -190,6 +190,11 @@ static mac_error *write_answers(install_answers *answers, mac_root *staging, con
                       : write_file(staging, fragments, "10-install.yaml", text);
 }
 
+/* Such a node has something left to do, such as pairing: firstboot does it, and says then that it is configured. */
+static bool is_unattended(const Macula__V1__Document *document) {
+    return document->maculaos && document->maculaos->first_boot && document->maculaos->first_boot->unattended;
+}
+
 mac_error *install_answers_write(install_answers *answers, mac_root *staging, const char *directory) {
     const Macula__V1__Document *document;
     mac_autoptr(mac_seal) seal = NULL;
@@ -208,6 +213,8 @@ mac_error *install_answers_write(install_answers *answers, mac_root *staging, co
         error->problems = mac_take(&problems);
     /* With a way to log in the console is not open to everybody. */
     if (!error && install_answers_has_login(document))
-        error = write_file(staging, directory, ".configured", "");
+        error = is_unattended(document)
+                    ? write_file(staging, directory, ".password", "shut until .configured is there\n")
+                    : write_file(staging, directory, ".configured", "");
     return error;
 }

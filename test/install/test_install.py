@@ -69,6 +69,15 @@ class Installation(InstallTest):
                 disk = self.install("--config", self.config(f"maculaos:\n  users:\n    - {entry}\n"))
                 self.assertEqual(".configured" in disk.data_names("/maculaos"), configured)
 
+    def test_a_node_that_sets_itself_up_is_not_configured_yet_and_its_console_is_shut(self):
+        unattended = "maculaos:\n  first_boot: {unattended: true, pairing_code: KMH-472}\n"
+        disk = self.install("--config", self.config(f"ssh_authorized_keys: [github:octocat]\n{unattended}"))
+        self.assertEqual(disk.data_names("/maculaos"), [".password", "config.yaml", "identity", "install"])
+        self.assertNotEqual(disk.data_read("/maculaos/.password"), b"")  # else the first start takes it away: boot-env
+        self.assertNotIn(b"KMH-472", disk.data_read("/maculaos/config.yaml"))
+        disk = self.install("--config", self.config(unattended))
+        self.assertEqual(disk.data_names("/maculaos"), ["config.yaml", "identity", "install"])
+
     def test_no_secret_is_anywhere_on_the_disk_or_in_what_is_said(self):
         done = self.run_install("--image", self.image, "--size", "2G", "--yes", "--config", self.config(), "--progress", "plain",
                                 command_line=f'maculaos.token="token-{SECRET}"')

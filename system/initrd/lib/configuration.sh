@@ -4,7 +4,8 @@
 
 configuration_take() {
     file=/sysroot/var/lib/maculaos/config.yaml
-    [ ! -e "$file" ] && [ ! -e "${file%/*}/.configured" ] || return 0
+    # .password with something in it: the installer has given this node all that it needs (boot-env).
+    [ ! -e "$file" ] && [ ! -e "${file%/*}/.configured" ] && [ ! -s "${file%/*}/.password" ] || return 0
     found=$(macula-initrd configuration MACULA-CONF "$file" 2>>"$log")
     case $? in
     0)
