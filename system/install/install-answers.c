@@ -8,6 +8,7 @@
 #include "confd-schema.h"
 #include "confd-secrets.h"
 #include "install-report.h"
+#include "netd-wish.h"
 
 #define SECTION "maculaos"
 #define FRAGMENT CONFD_FRAGMENTS_DIR "/10-install.yaml"
@@ -115,6 +116,14 @@ static confd_names names_now(void) {
     return (confd_names){.suffix = mac_strdup("0000"), .arch = mac_strdup("amd64"), .node_id = mac_strdup("UNODE")};
 }
 
+/* What netd would refuse: a gateway that no address reaches, a network in place of an address. */
+static int check_network(const confd_sources *sources, const Macula__V1__Document *document, mac_problems *problems) {
+    mac_autoptr(mac_problems) found = mac_problems_new();
+    netd_wish_check(document, found);
+    confd_document_place(sources, found, problems);
+    return mac_problems_errors(found) > 0 ? -EINVAL : 0;
+}
+
 /* Resolved are the texts that the node will read. */
 static int resolve(const confd_sources *file, json_t *patch, mac_problems *problems, confd_document **ret_document) {
     confd_autosources sources = {0};
@@ -125,8 +134,13 @@ static int resolve(const confd_sources *file, json_t *patch, mac_problems *probl
         confd_sources_put(&sources, FRAGMENT, text, strlen(text), NULL);
         memset(text, 0, strlen(text));
     }
-    int result = confd_document_resolve(&sources, &names, problems, ret_document);
+    mac_autoptr(confd_document) document = NULL;
+    int result = confd_document_resolve(&sources, &names, problems, &document);
     confd_names_deinit(&names);
+    if (result == 0)
+        result = check_network(&sources, document->message, problems);
+    if (result == 0)
+        *ret_document = mac_take(&document);
     return result;
 }
 

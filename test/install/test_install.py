@@ -190,6 +190,22 @@ class Refusals(InstallTest):
         self.assertIn(":3:", said)
         self.assertEqual(self.image.stat().st_blocks, 0)
 
+    def test_a_network_that_netd_would_refuse_is_refused_with_the_place(self):
+        config = self.folder / "bad.yaml"
+        for interface, why, line in (("addresses: [192.168.7.2/24]\n        gateway: 10.0.0.1", "in one network with 10.0.0.1", 6),
+                                     ("addresses: [192.168.7.0/24]", "the network itself", 5)):
+            with self.subTest(interface):
+                config.write_text(f"maculaos:\n  network:\n    interfaces:\n      eth7:\n        {interface}\n")
+                self.assertIn(f":{line}:", self.refused(5, why, "--image", self.image_of(2 << 30), "--yes", "--config", config))
+        self.assertEqual(self.image.stat().st_blocks, 0)
+
+    def test_a_gateway_on_the_link_of_an_address_that_is_alone_is_taken(self):
+        for address, gateway in (("10.1.2.3/32", "172.31.1.1"), ("192.168.7.2/24", "192.168.7.1"), ("2001:db8::2/64", "fe80::1")):
+            with self.subTest(address):
+                done = self.run_install("--image", self.image_of(2 << 30), "--yes", "--dry-run", "--set",
+                                        f'maculaos.network.interfaces.eth7={{"addresses": ["{address}"], "gateway": "{gateway}", "dns": ["fe80::1"]}}')
+                self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_a_typing_mistake_on_the_kernel_command_line_stops_it(self):
         self.refused(5, "hostnam", "--image", self.image_of(2 << 30), "--yes", command_line="maculaos.hostnam=x")
         self.refused(5, "not localhost", "--image", self.image_of(2 << 30), "--yes", command_line="maculaos.hostname=localhost")
