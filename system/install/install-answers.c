@@ -15,7 +15,7 @@
 
 struct install_answers {
     confd_sources file; /* none or one */
-    json_t *patch;
+    json_t *patch, *given;
     confd_document *document;
 };
 
@@ -76,15 +76,19 @@ void install_answers_free(install_answers *answers) {
         return;
     confd_sources_deinit(&answers->file);
     json_decref(answers->patch);
+    json_decref(answers->given);
     confd_document_free(answers->document);
     free(answers);
 }
 
 /* ---- one value ---- */
 
-static mac_error *from_problems(mac_problems *problems) {
-    return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "%s",
-                         mac_problems_count(problems) ? mac_problems_get(problems, 0)->message : "it cannot be used");
+static mac_error *from_problems(const mac_problems *problems) {
+    const char *message = "it cannot be used";
+    for (size_t i = mac_problems_count(problems); i-- > 0;)
+        if (mac_problems_get(problems, i)->severity == MAC_PROBLEM_ERROR)
+            message = mac_problems_get(problems, i)->message;
+    return mac_error_new(MACULA__V1__ERROR_CODE__INVALID, NULL, "%s", message);
 }
 
 mac_error *install_answers_set(install_answers *answers, const char *path, json_t *value) {
@@ -135,13 +139,12 @@ static int resolve(const confd_sources *file, json_t *patch, mac_problems *probl
         memset(text, 0, strlen(text));
     }
     mac_autoptr(confd_document) document = NULL;
-    int result = confd_document_resolve(&sources, &names, problems, &document);
+    bool resolved = confd_document_resolve(&sources, &names, problems, &document) == 0;
     confd_names_deinit(&names);
-    if (result == 0)
-        result = check_network(&sources, document->message, problems);
-    if (result == 0)
-        *ret_document = mac_take(&document);
-    return result;
+    if (!resolved || check_network(&sources, document->message, problems) < 0)
+        return -EINVAL;
+    *ret_document = mac_take(&document);
+    return 0;
 }
 
 mac_error *install_answers_resolve(install_answers *answers, const Macula__V1__Document **ret_document) {
@@ -153,6 +156,49 @@ mac_error *install_answers_resolve(install_answers *answers, const Macula__V1__D
     answers->document = document;
     *ret_document = document->message;
     return NULL;
+}
+
+mac_error *install_answers_try(install_answers *answers, const char *path, json_t *value) {
+    mac_autoptr(json_t) before = json_incref(answers->patch);
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    mac_autoptr(confd_document) document = NULL;
+    mac_error *error = install_answers_set(answers, path, value);
+    if (error || resolve(&answers->file, answers->patch, problems, &document) == 0)
+        return error;
+    json_decref(answers->patch);
+    answers->patch = mac_take(&before);
+    return from_problems(problems);
+}
+
+/* ---- taking back ---- */
+
+void install_answers_given(install_answers *answers) {
+    json_decref(answers->given);
+    answers->given = json_deep_copy(answers->patch);
+}
+
+/* Takes the tree, and gives it back without what is at the path, and without the groups that are empty then. */
+static json_t *without(json_t *tree, const char *path) {
+    mac_autofree char *at = mac_strdup(path);
+    do {
+        mac_autoptr(json_t) none = NULL;
+        json_t *all = tree;
+        if (!mac_tree_get(tree, at) || mac_tree_patch_for(at, NULL, &none) < 0)
+            return tree;
+        tree = mac_tree_merge(all, none);
+        json_decref(all);
+    } while (mac_path_cut(at) && *at && json_object_size(mac_tree_get(tree, at)) == 0);
+    return tree;
+}
+
+void install_answers_forget(install_answers *answers, const char *path) {
+    mac_autoptr(json_t) back = NULL;
+    json_t *value = answers->given ? mac_tree_get(answers->given, path) : NULL;
+    answers->patch = without(answers->patch, path);
+    if (!value || mac_tree_patch_for(path, value, &back) < 0)
+        return;
+    mac_autoptr(json_t) rest = answers->patch;
+    answers->patch = mac_tree_merge_patches(rest, back);
 }
 
 bool install_answers_has_login(const Macula__V1__Document *document) {

@@ -25,6 +25,14 @@ MAC_DEFINE_AUTOPTR(install_answers, install_answers_free)
 mac_error *install_answers_set(install_answers *answers, const char *path, json_t *value);
 mac_error *install_answers_set_text(install_answers *answers, const char *path, const char *text);
 
+/* The same, if with it the whole can be used, too. */
+mac_error *install_answers_try(install_answers *answers, const char *path, json_t *value);
+
+/* What the answers hold now is given: by the command line and options. From now on a person answers. */
+void install_answers_given(install_answers *answers);
+/* Takes back what was answered for a key and everything below it: it is again as it was given, or not there. */
+void install_answers_forget(install_answers *answers, const char *path);
+
 /* Checks the whole and expands it. The message is valid until the next call of any of these functions. */
 mac_error *install_answers_resolve(install_answers *answers, const Macula__V1__Document **ret_document);
 /* Whether somebody can log in to a node with this configuration: a password or a key. */

@@ -1,6 +1,6 @@
 /* What is asked of a person: disk, host name, password and SSH keys, network, roles, time zone, keyboard, and at last
  * whether all that is to be done. Each answer is checked at once and asked for again with the reason; "back" leads to
- * the question before, "quit" and Ctrl-C out, with nothing changed on any disk. */
+ * the question before, whose answer is then taken back, "quit" and Ctrl-C out, with nothing changed on any disk. */
 #ifndef INSTALL_QUESTIONS_H
 #define INSTALL_QUESTIONS_H
 
@@ -15,10 +15,8 @@ typedef struct install_questions {
     bool disk_given;          /* it is not asked for */
 } install_questions;
 
-/* False: the person left. */
+/* True: all is answered, and the disk may be erased. False: the person left. */
 bool install_questions_ask(install_questions *questions);
-/* Shows what will be lost, and asks for the disk's name. */
-bool install_questions_confirm(const install_disk *disk);
 /* One line for a disk: path, size, model, what is on it. Caller frees. */
 char *install_questions_disk(const install_disk *disk);
 

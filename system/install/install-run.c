@@ -288,8 +288,6 @@ static mac_error *install(installation *it) {
         return error;
     if (it->options->dry_run)
         return dry_run(it);
-    if (!it->silent && !install_questions_confirm(it->disk))
-        return left(it);
     bool power_off = section_of(document)->power_off; /* writing the answers replaces the document */
     mac_autofree char *line = install_questions_disk(it->disk);
     install_report_step("Installing MaculaOS %s to %s", it->medium->slot.version, it->disk->path);

@@ -99,10 +99,18 @@ install_reply install_terminal_ask(const char *question, bool hidden, char **ret
     }
     mac_autofree char *answer = hidden ? mac_strndup(line, (size_t)length) : trimmed(line, (size_t)length);
     mac_wipe(line, sizeof line);
-    if (!hidden && mac_streq(answer, "back"))
+    if (mac_streq(answer, "back"))
         return INSTALL_BACK;
-    if (!hidden && mac_streq(answer, "quit"))
+    if (mac_streq(answer, "quit"))
         return INSTALL_QUIT;
     *ret_answer = mac_take(&answer);
     return INSTALL_ANSWERED;
+}
+
+bool install_terminal_taken(mac_error *error) {
+    if (!error)
+        return true;
+    install_terminal_say("  That does not work: %s\n", error->message);
+    mac_error_free(error);
+    return false;
 }

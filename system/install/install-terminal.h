@@ -2,7 +2,7 @@
 #ifndef INSTALL_TERMINAL_H
 #define INSTALL_TERMINAL_H
 
-#include "base/mac-base.h"
+#include "base/mac-problem.h"
 
 #define INSTALL_ANSWER_MAX 4096u /* longer lines are refused by asking again */
 
@@ -20,8 +20,10 @@ void install_terminal_begin(void);
 void install_terminal_on_stop(void (*stop)(void));
 /* Writes to the terminal; what comes from outside must be free of control characters. */
 void install_terminal_say(const char *format, ...) MAC_PRINTF(1, 2);
-/* Asks; the answer is the caller's to free (wipe it when hidden). A hidden answer is not shown, not trimmed, and the
- * words back and quit are answers like others. */
+/* Asks; the answer is the caller's to free (wipe it when hidden). A hidden answer is not shown and not
+ * trimmed. */
 install_reply install_terminal_ask(const char *question, bool hidden, char **ret_answer);
+/* Shows why an answer is not taken. True: it was taken. */
+bool install_terminal_taken(mac_error *error);
 
 #endif

@@ -12,6 +12,7 @@ from install_rig import ENVIRONMENT, PROGRAM, InstallTest
 from os_disk import Disk
 
 PASSWORD = "correct horse 7"
+CONFIRM = r"Type disk.img to erase it and install, or quit: "
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDdPH1x1pWf4eB3nvO2kUqQ6z1T0x7mX2m4m1vJ0w3aV me@here"
 
 
@@ -73,6 +74,27 @@ class Questions(InstallTest):
         self.addCleanup(lambda: terminal.process.poll() is None and terminal.process.kill())
         return terminal
 
+    def enter_all(self, terminal):
+        """Enter at every question up to the confirmation; what was said before that."""
+        said = ""
+        for question in (r"Host name \[[^]]*\]: ", r"Password \([^)]*\): ", r"Key \([^)]*\): ", r"Network \[1\]: ", r"Roles \([^)]*\): ",
+                         r"Time zone[^[]*\[UTC\]: ", r"Keyboard[^[]*\[us\]: "):
+            said += terminal.answer(question, "")
+        return said + terminal.expect(CONFIRM)
+
+    def confirmed(self, terminal):
+        """The disk that comes of it."""
+        os.write(terminal.master, b"disk.img\n")
+        code, said = terminal.end()
+        self.assertEqual(code, 0, said)
+        return Disk(self.image)
+
+    def answer_interface(self, terminal, name):
+        """The name of one that may not be there: then twice."""
+        terminal.answer(r"Interface: ", name)
+        if name not in os.listdir("/sys/class/net"):
+            self.assertIn(f"no interface {name} in this machine", terminal.answer(r"Interface: ", name))
+
     def test_every_answer_reaches_the_disk(self):
         terminal = self.begin()
         terminal.answer(r"Host name \[[^]]*\]: ", "edge-7")
@@ -82,7 +104,7 @@ class Questions(InstallTest):
         terminal.answer(r"Another key \(Enter: no\): ", "github:octocat")
         terminal.answer(r"Another key \(Enter: no\): ", "")
         terminal.answer(r"Network \[1\]: ", "2")
-        terminal.answer(r"Interface: ", "eth0")
+        self.answer_interface(terminal, "eth0")
         terminal.answer(r"prefix length[^:]*: ", "192.168.7.2/24")
         terminal.answer(r"Gateway \(Enter: none\): ", "192.168.7.1")
         terminal.answer(r"DNS servers \(Enter: none\): ", "192.168.7.1, 9.9.9.9")
@@ -91,6 +113,10 @@ class Questions(InstallTest):
         terminal.answer(r"Keyboard[^[]*\[us\]: ", "de-latin1")
         warning = terminal.answer(r"Type disk.img to erase it and install, or quit: ", "disk.img")
         self.assertIn("EVERYTHING on this disk will be lost", warning)
+        for line in (r"host name +edge-7", r"password +of the user macula", r"SSH keys +ssh-ed25519 me@here\r\n +github:octocat",
+                     r"network +eth0: 192\.168\.7\.2/24, gateway 192\.168\.7\.1, DNS 192\.168\.7\.1, 9\.9\.9\.9", r"others, if wired: by DHCP",
+                     r"roles +peer, relay", r"time zone +Europe/Berlin", r"keyboard +de-latin1"):
+            self.assertRegex(warning, line)
         code, said = terminal.end()
         self.assertEqual(code, 0, said)
         disk = Disk(self.image)
@@ -112,35 +138,121 @@ class Questions(InstallTest):
         self.assertIn("That does not work", terminal.answer(r"Key \(Enter: none\): ", ""))
         terminal.answer(r"Network \[1\]: ", "3")
         terminal.answer(r"Network \[1\]: ", "2")
-        terminal.answer(r"Interface: ", "eth0")
-        terminal.answer(r"prefix length[^:]*: ", "300.1.1.1/24")
-        terminal.answer(r"Gateway \(Enter: none\): ", "")
-        terminal.answer(r"DNS servers \(Enter: none\): ", "")
-        self.assertIn("That does not work", terminal.answer(r"Network \[1\]: ", ""))
+        self.answer_interface(terminal, "eth0")
+        for wrong, why in (("300.1.1.1/24", "an address with its prefix length"), ("192.168.7.0/24", "is the network itself"),
+                           ("192.168.7.255/24", "is the broadcast address")):
+            terminal.answer(r"prefix length[^:]*: ", wrong)
+            self.assertIn(why, terminal.expect(r"That does not work: .*\n"))
+        terminal.answer(r"prefix length[^:]*: ", "192.168.7.2/24")
+        terminal.answer(r"Gateway \(Enter: none\): ", "10.0.0.1")
+        self.assertIn("in one network with 10.0.0.1", terminal.answer(r"Gateway \(Enter: none\): ", "192.168.7.1"))
+        terminal.answer(r"DNS servers \(Enter: none\): ", "9.9.9.9, 224.0.0.1")
+        self.assertIn("a name server's expected", terminal.answer(r"DNS servers \(Enter: none\): ", "9.9.9.9, fe80::1"))
         terminal.answer(r"Roles \([^)]*\): ", "7")
         terminal.answer(r"Roles \([^)]*\): ", "")
         terminal.answer(r"Time zone[^[]*\[UTC\]: ", "Moon/Base One")
         terminal.answer(r"Time zone[^[]*\[UTC\]: ", "")
-        terminal.answer(r"Keyboard[^[]*\[us\]: ", "")
-        terminal.answer(r"Type disk.img to erase it and install, or quit: ", "yes")
+        terminal.answer(r"Keyboard[^[]*\[us\]: ", "zz-nonsense")
+        self.assertIn("none of the common layouts (be br ", terminal.answer(r"Keyboard[^[]*\[us\]: ", ""))
+        self.assertRegex(terminal.answer(r"Type disk.img to erase it and install, or quit: ", "yes"), r"keyboard +us\r")
         terminal.answer(r"Type disk.img to erase it and install, or quit: ", "quit")
         code, said = terminal.end()
         self.assertEqual(code, 1)
         self.assertIn("nothing was changed", said)
         self.assertEqual(self.image.stat().st_blocks, 0)
 
-    def test_back_leads_to_the_question_before(self):
+    def test_back_leads_to_the_question_before_and_takes_its_answer_back(self):
         terminal = self.begin("--set", "hostname=first")
         terminal.answer(r"Host name \[first\]: ", "second")
-        terminal.answer(r"Password \(Enter: none\): ", "")
+        terminal.answer(r"Password \(Enter: none\): ", "back")
+        terminal.answer(r"Host name \[second\]: ", "")
+        terminal.answer(r"Password \(Enter: none\): ", PASSWORD)
+        terminal.answer(r"The same again: ", "back")
+        terminal.answer(r"Password \(Enter: none\): ", PASSWORD)
+        terminal.answer(r"The same again: ", PASSWORD)
         terminal.answer(r"Key \(Enter: none\): ", "back")
         terminal.answer(r"Password \(Enter: none\): ", "")
+        terminal.answer(r"Key \(Enter: none\): ", KEY)
+        terminal.answer(r"Another key \(Enter: no\): ", "")
+        terminal.answer(r"Network \[1\]: ", "back")
         terminal.answer(r"Key \(Enter: none\): ", "")
         terminal.answer(r"Network \[1\]: ", "2")
-        terminal.answer(r"Interface: ", "back")
-        terminal.answer(r"Network \[1\]: ", "back")
-        terminal.answer(r"Key \(Enter: none\): ", "quit")
-        self.assertEqual(terminal.end()[0], 1)
+        for name in ("eth7", "eth8"):
+            self.answer_interface(terminal, name)
+            terminal.answer(r"prefix length[^:]*: ", "back" if name == "eth7" else "192.168.7.2/24")
+        terminal.answer(r"Gateway \(Enter: none\): ", "192.168.7.1")
+        terminal.answer(r"DNS servers \(Enter: none\): ", "")
+        terminal.answer(r"Roles \([^)]*\): ", "back")
+        terminal.answer(r"Network \[1\]: ", "1")
+        terminal.answer(r"Roles \([^)]*\): ", "1")
+        terminal.answer(r"Time zone[^[]*\[UTC\]: ", "back")
+        terminal.answer(r"Roles \([^)]*\): ", "")
+        terminal.answer(r"Time zone[^[]*\[UTC\]: ", "")
+        terminal.answer(r"Keyboard[^[]*\[us\]: ", "")
+        terminal.answer(CONFIRM, "back")
+        terminal.answer(r"Keyboard[^[]*\[us\]: ", "de")
+        said = terminal.expect(CONFIRM)
+        for line in (r"host name +second\r", r"password +none", r"SSH keys +none", r"network +wired interfaces: by DHCP", r"roles +peer\r"):
+            self.assertRegex(said, line)
+        disk = self.confirmed(terminal)
+        text = disk.data_read("/maculaos/config.d/10-install.yaml").decode()
+        self.assertEqual([line for line in text.splitlines() if line[0] != "#"], ["hostname: second", "maculaos:", "  keyboard: de"])
+        self.assertNotIn(".configured", disk.data_names("/maculaos"))
+
+    def test_a_corrected_interface_is_the_only_one(self):
+        terminal = self.begin()
+        for question in (r"Host name \[[^]]*\]: ", r"Password \(Enter: none\): ", r"Key \(Enter: none\): "):
+            terminal.answer(question, "")
+        for name in ("eth7", "eth8"):
+            terminal.answer(r"Network \[1\]: ", "2")
+            self.answer_interface(terminal, name)
+            terminal.answer(r"prefix length[^:]*: ", "192.168.7.2/24")
+            terminal.answer(r"Gateway \(Enter: none\): ", "")
+            terminal.answer(r"DNS servers \(Enter: none\): ", "")
+            terminal.answer(r"Roles \([^)]*\): ", "back" if name == "eth7" else "")
+        terminal.answer(r"Time zone[^[]*\[UTC\]: ", "")
+        terminal.answer(r"Keyboard[^[]*\[us\]: ", "")
+        terminal.expect(CONFIRM)
+        text = self.confirmed(terminal).data_read("/maculaos/config.d/10-install.yaml").decode()
+        self.assertIn("eth8", text)
+        self.assertNotIn("eth7", text)
+
+    def test_enter_keeps_what_the_configuration_has_and_an_answer_replaces_it(self):
+        config = self.folder / "node.yaml"
+        config.write_text("ssh_authorized_keys: [github:octocat]\nmaculaos:\n  mesh: {roles: {gateway: true}}\n  network:\n    interfaces:\n"
+                          "      eth7: {dhcp: true, gateway6: 'fe80::1', dns: [9.9.9.9]}\n")
+        terminal = self.begin("--config", config, "--set", f"maculaos.password={PASSWORD}")
+        said = self.enter_all(terminal)
+        self.assertEqual(len(re.findall(r"Enter: as it is configured", said)), 3)
+        for line in (r"  1  as it is configured", r"password +of the user", r"SSH keys +github:octocat", r"eth7: by DHCP, gateway fe80::1, DNS 9\.9\.9\.9",
+                     r"roles +peer, relay"):
+            self.assertRegex(said, line)
+        self.assertNotIn(PASSWORD, said)
+        os.write(terminal.master, b"back\n")
+        for question, answer in ((r"Keyboard[^[]*\[us\]: ", "back"), (r"Time zone[^[]*\[UTC\]: ", "back"), (r"Roles \([^)]*\): ", "back"),
+                                 (r"Network \[1\]: ", "2")):
+            terminal.answer(question, answer)
+        self.answer_interface(terminal, "eth7")
+        for question, answer in ((r"prefix length[^:]*: ", "10.1.2.3/32"), (r"Gateway \(Enter: none\): ", "172.31.1.1"),
+                                 (r"DNS servers \(Enter: none\): ", ""), (r"Roles \([^)]*\): ", ""), (r"Time zone[^[]*\[UTC\]: ", ""),
+                                 (r"Keyboard[^[]*\[us\]: ", "")):
+            terminal.answer(question, answer)
+        self.assertRegex(terminal.expect(CONFIRM), r"eth7: 10\.1\.2\.3/32, gateway 172\.31\.1\.1\r")
+        disk = self.confirmed(terminal)
+        text = disk.data_read("/maculaos/config.d/10-install.yaml").decode()
+        self.assertIn("$6$", text)
+        self.assertIn("172.31.1.1", text)
+        self.assertIn(".configured", disk.data_names("/maculaos"))
+
+    def test_what_is_unusual_is_taken_at_the_second_time(self):
+        terminal = self.begin()
+        self.assertIn("Neither a password nor a key", self.enter_all(terminal))
+        os.write(terminal.master, b"back\n")
+        terminal.answer(r"Keyboard[^[]*\[us\]: ", "dvorak")
+        terminal.answer(r"Keyboard[^[]*\[us\]: ", "neo")
+        terminal.answer(r"Keyboard[^[]*\[us\]: ", "neo")
+        self.assertRegex(terminal.expect(CONFIRM), r"keyboard +neo\r")
+        self.assertIn("keyboard: neo", self.confirmed(terminal).data_read("/maculaos/config.d/10-install.yaml").decode())
 
     def test_ctrl_c_leaves_everything_as_it_was(self):
         for question in (r"Host name \[[^]]*\]: ", r"Password \(Enter: none\): "):
