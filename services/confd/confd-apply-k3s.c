@@ -5,6 +5,7 @@
  * which YAML reads as they are: no value can become a key. */
 #include <string.h>
 
+#include "base/mac-k3s.h"
 #include "confd-applicator.h"
 #include "confd-files.h"
 #include "confd-sys.h"
@@ -140,11 +141,6 @@ static void check(const confd_context *context, mac_problems *problems) {
     options_deinit(&all);
 }
 
-static bool is_used(const Macula__V1__MaculaosSection *section) {
-    return section->k3s || section->n_k3s_args > 0 || section->n_labels > 0 || section->n_taints > 0 ||
-           section->token || section->server_url;
-}
-
 /* ---- the texts ---- */
 
 static void append_string(mac_buffer *out, const char *text) {
@@ -214,16 +210,15 @@ static mac_error *collect(const confd_context *context, options *all) {
 
 static mac_error *prepare(const confd_context *context, wanted_files *wanted) {
     const Macula__V1__MaculaosSection *section = confd_section(context->document);
-    if (!is_used(section))
+    mac_k3s_role role = mac_k3s_role_of(section);
+    if (role == MAC_K3S_UNASKED)
         return NULL;
     options all = {0};
     mac_error *error = collect(context, &all);
     if (!error) {
         wanted->config = render(&all);
-        wanted->role = all.role ? all.role : section->server_url ? "agent" : "server";
+        wanted->role = role == MAC_K3S_OFF ? "none" : role == MAC_K3S_AGENT ? "agent" : "server";
         wanted->airgap = section->k3s ? section->k3s->airgap : true;
-        if (section->k3s && !section->k3s->enabled)
-            wanted->role = "none";
     }
     options_deinit(&all);
     return error;

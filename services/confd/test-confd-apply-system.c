@@ -383,6 +383,11 @@ static void k3s_arguments_become_its_configuration(void **state) {
     node->section.n_k3s_args = 1;
     exercise(node, &confd_apply_k3s);
     assert_file(node, "/etc/rancher/k3s/role", "agent\n");
+    static char *last[] = {"--node-ip=10.0.0.2", "server"};
+    node->section.k3s_args = last;
+    node->section.n_k3s_args = 2;
+    exercise(node, &confd_apply_k3s);
+    assert_file(node, "/etc/rancher/k3s/role", "server\n");
 
     node->section = (Macula__V1__MaculaosSection)MACULA__V1__MACULAOS_SECTION__INIT;
     exercise(node, &confd_apply_k3s);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mac-k3s.h"
 #include "nats/mac-nats.h"
 #include "netd-guest.h"
 #include "netd-wireguard.h"
@@ -58,15 +59,16 @@ static void open_mesh(listing *list, const Macula__V1__MaculaosSection *section)
         open_port(list, "gateway", false, 80);
 }
 
+/* An image may bring k3s for nodes that never ask for it. */
+static bool runs_k3s(const Macula__V1__Document *document, const netd_firewall_facts *facts) {
+    mac_k3s_role role = mac_k3s_role_of(document ? document->maculaos : NULL);
+    return facts->has_k3s && (role == MAC_K3S_SERVER || role == MAC_K3S_AGENT);
+}
+
+/* Not 8472/udp, by which nodes reach each other's pods: VXLAN asks nobody who he is, and what comes out of flannel.1 is
+ * let in. A rule has to say from whom: docs/network.md. */
 static void open_k3s(listing *list, const Macula__V1__MaculaosSection *section) {
-    const Macula__V1__K3sSection *k3s = section ? section->k3s : NULL;
-    const char *first = k3s && k3s->n_args               ? k3s->args[0]
-                        : section && section->n_k3s_args ? section->k3s_args[0]
-                        : section && section->server_url ? "agent"
-                                                         : "server";
-    if (k3s && !k3s->enabled)
-        return;
-    if (strcmp(first, "agent") != 0)
+    if (mac_k3s_role_of(section) == MAC_K3S_SERVER)
         open_port(list, "k3s", false, 6443);
     open_port(list, "kubelet", false, 10250);
 }
@@ -87,7 +89,7 @@ size_t netd_firewall_services(const Macula__V1__Document *document, const netd_f
     const Macula__V1__SecuritySection__Wireguard *tunnel = netd_wireguard_section(document);
     if (tunnel)
         open_port(&list, "wireguard", true, (uint16_t)tunnel->port);
-    if (facts->has_k3s)
+    if (runs_k3s(document, facts))
         open_k3s(&list, section);
     return list.count;
 }
@@ -175,7 +177,7 @@ static void write_input(const Macula__V1__Document *document, const netd_firewal
     write_rules(firewall, MACULA__V1__SECURITY_SECTION__RULE__DIRECTION__input, text);
     mac_buffer_text(text, "        icmp type echo-request counter name \"base_icmp\" accept\n"
                           "        icmpv6 type echo-request counter name \"base_icmp\" accept\n");
-    if (facts->has_k3s)
+    if (runs_k3s(document, facts))
         mac_buffer_text(text, "        iifname { \"cni0\", \"flannel.1\" } accept\n");
     for (size_t i = 0; i < count; i++)
         mac_buffer_printf(text, "        %s dport %u counter name \"service_%s\" accept\n",

@@ -154,6 +154,17 @@ class Firewall(NetTest):
         self.node.wait_net(lambda net: any(c["name"] == "nats" for c in net.status.get("firewall", {}).get("counters", [])))
         self.assertEqual(self.matrix() - {("near", 6, 4223), ("far", 6, 4223)}, self.expected({22}) | {("near", 4, 4223), ("far", 4, 4223)})
 
+    def test_ports_of_k3s_are_open_where_it_is_asked_for_and_as_long_as_it_is_on(self):
+        def is_open(net):
+            return any(c["name"] == "kubelet" for c in net.status.get("firewall", {}).get("counters", []))
+
+        self.node.write("/usr/bin/k3s", "")
+        self.set({"allow_mesh": False}).ok()  # looked at anew
+        self.assertFalse(is_open(self.node.net()))
+        for on in (True, False):
+            self.node.cli("config", "set", "maculaos.k3s.enabled", json.dumps(on)).ok()
+            self.node.wait_net(lambda net, on=on: is_open(net) == on)
+
     def test_accept_and_off(self):
         self.set({"default_policy": "accept", "rules": [{"action": "reject", "protocol": "tcp", "ports": ["8080"]}]}).ok()
         self.assertEqual(self.state(self.near, "fd77::10", 8080), "refused")
