@@ -146,6 +146,11 @@ static void set_parameters(netd_network *network) {
             /* Of two interfaces in one network neither answers for the other: DHCP would take its own address for
              * somebody else's and decline it. */
             {"ipv4/conf/%s/arp_ignore", "1"},
+            /* Anybody in the network could draw traffic to himself with them. Of IPv4 it suffices that the interface
+             * *or* all of them accept, of IPv6 only the interface counts: what the image says of all does nothing. */
+            {"ipv4/conf/%s/accept_redirects", "0"},
+            {"ipv6/conf/%s/accept_redirects", "0"},
+            {"ipv4/conf/%s/send_redirects", "0"},
         };
         for (size_t p = 0; p < MAC_ARRAY_SIZE(parameters); p++) {
             mac_autobuffer key = {0};

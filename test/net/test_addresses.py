@@ -109,6 +109,20 @@ class Fixed(NetTest):
         self.assertTrue(node.space.reaches("192.168.77.1"))
         self.assertTrue(node.space.reaches("fd77::1"))
 
+    def test_nobody_sends_the_node_elsewhere_and_it_sends_nobody(self):
+        def redirects(interface):
+            keys = [f"/proc/sys/net/{key}" for key in (f"ipv4/conf/{interface}/accept_redirects", f"ipv4/conf/{interface}/send_redirects",
+                                                       f"ipv6/conf/{interface}/accept_redirects")]
+            return node.space.exec("cat", *keys).stdout.split()
+
+        node = self.lan.node(FIXED, interfaces=("eth0", "eth1"), start=False)
+        self.assertEqual(redirects("eth0"), ["1"] * 3)  # as the kernel makes them
+        node.start()
+        node.wait_net(lambda net: net.address("eth0", "configured", "fd77"))
+        self.assertEqual([redirects("eth0"), redirects("eth1")], [["0"] * 3] * 2)
+        self.lan.plug(node.space, "eth2")
+        self.assertTrue(node.until(lambda: redirects("eth2") == ["0"] * 3))
+
     def test_a_change_takes_the_old_address_away_and_no_other(self):
         self.lan.router()
         node = self.lan.node(FIXED)

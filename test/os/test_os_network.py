@@ -40,6 +40,8 @@ class Network(OsTest):
         self.assertEqual((link["wireguard"]["port"], link["wireguard"]["peers"][0]["endpoint"]), (51820, "10.0.2.2:51820"))
         self.assertIn("10.20.0.0/16", [route["to"] for route in status["routes"]])
         self.assertFalse([note for note in status.get("notes", []) if "wg-mesh" in note["message"]], status.get("notes"))
+        for interface in ("default", "e*", "wg-mesh"):
+            machine.console.ok(f'[ "$(cat /proc/sys/net/ipv[46]/conf/{interface}/accept_redirects | sort -u)" = 0 ]')
 
     def test_the_name_comes_back_when_the_bus_that_avahi_needs_has_died(self):
         machine = self.machine(self.disk(), self.medium())
