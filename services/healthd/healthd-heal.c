@@ -27,10 +27,30 @@ static void restart_end(restart *r, const char *why) {
     free(r);
 }
 
+/* Whether the supervisor starts it: one of the suite's. */
+static bool is_unit(const healthd_manager *manager, const char *service) {
+    mac_autofree char *name = mac_asprintf("service.%s", service);
+    return healthd_plan_find(manager->plan, name) != NULL;
+}
+
+static void restart_unit(healthd_manager *manager, const char *service, Macula__V1__SupervisorStatus_Closure on_end,
+                         void *data) {
+    Macula__V1__SupervisorRestartRequest request = MACULA__V1__SUPERVISOR_RESTART_REQUEST__INIT;
+    request.name = (char *)service;
+    request.author = (char *)"healthd";
+    mac_client_init(&manager->restarter, manager->bus, &macula__v1__supervisor_control__descriptor, NULL);
+    macula__v1__supervisor_control__restart(&manager->restarter.base, &request, on_end, data);
+}
+
+/* NULL: it was restarted. */
+static const char *why_not_restarted(const healthd_manager *manager, const Macula__V1__SupervisorStatus *status) {
+    const mac_error *error = status ? NULL : mac_client_error(&manager->restarter);
+    return status ? NULL : error ? error->message : "no answer";
+}
+
 static void on_unit_restarted(const Macula__V1__SupervisorStatus *status, void *data) {
     restart *r = data;
-    const mac_error *error = status ? NULL : mac_client_error(&r->manager->restarter);
-    restart_end(r, status ? NULL : error ? error->message : "no answer");
+    restart_end(r, why_not_restarted(r->manager, status));
 }
 
 static void on_service_restarted(const mac_error *error, void *data) {
@@ -40,13 +60,8 @@ static void on_service_restarted(const mac_error *error, void *data) {
 static void restart_service(healthd_manager *manager, const healthd_check *check) {
     restart *r = mac_calloc(1, sizeof *r);
     *r = (restart){manager, mac_strdup(check->name), mac_strdup(check->service)};
-    mac_autofree char *name = mac_asprintf("service.%s", check->service);
-    if (healthd_plan_find(manager->plan, name)) { /* one of the suite's */
-        Macula__V1__SupervisorRestartRequest request = MACULA__V1__SUPERVISOR_RESTART_REQUEST__INIT;
-        request.name = check->service;
-        request.author = (char *)"healthd";
-        mac_client_init(&manager->restarter, manager->bus, &macula__v1__supervisor_control__descriptor, NULL);
-        macula__v1__supervisor_control__restart(&manager->restarter.base, &request, on_unit_restarted, r);
+    if (is_unit(manager, check->service)) {
+        restart_unit(manager, check->service, on_unit_restarted, r);
         return;
     }
     healthd_sys_run(manager->sys, (const char *[]){"rc-service", check->service, "restart", NULL}, RESTART_LIMIT_MS,
@@ -158,9 +173,8 @@ typedef struct ruling {
     char *name;
 } ruling;
 
-static void on_rule_done(const mac_error *error, void *data) {
-    ruling *r = data;
-    mac_autofree char *text = error ? mac_asprintf("failed: %s", error->message) : mac_strdup("done");
+static void rule_end(ruling *r, const char *why) {
+    mac_autofree char *text = why ? mac_asprintf("failed: %s", why) : mac_strdup("done");
     for (size_t i = 0; i < r->manager->plan->rule_count; i++)
         if (mac_streq(r->manager->plan->rules[i].name, r->name))
             r->manager->plan->rules[i].running = false;
@@ -170,11 +184,33 @@ static void on_rule_done(const mac_error *error, void *data) {
     free(r);
 }
 
-static void rule_run(healthd_manager *manager, healthd_rule *rule, const char *const *argv) {
+static void on_rule_done(const mac_error *error, void *data) {
+    rule_end(data, error ? error->message : NULL);
+}
+
+static void on_rule_restarted(const Macula__V1__SupervisorStatus *status, void *data) {
+    ruling *r = data;
+    rule_end(r, why_not_restarted(r->manager, status));
+}
+
+static ruling *rule_begin(healthd_manager *manager, healthd_rule *rule) {
     ruling *r = mac_calloc(1, sizeof *r);
     *r = (ruling){manager, mac_strdup(rule->name)};
     rule->running = true;
-    healthd_sys_run(manager->sys, argv, (unsigned)rule->timeout_ms, on_rule_done, r);
+    return r;
+}
+
+static void rule_run(healthd_manager *manager, healthd_rule *rule, const char *const *argv) {
+    healthd_sys_run(manager->sys, argv, (unsigned)rule->timeout_ms, on_rule_done, rule_begin(manager, rule));
+}
+
+/* The network is netd's: OpenRC's service of that name does nothing while netd is there. Where the suite runs without
+ * netd, that service is what the machine has. */
+static void rule_restart_network(healthd_manager *manager, healthd_rule *rule) {
+    if (is_unit(manager, "netd"))
+        restart_unit(manager, "netd", on_rule_restarted, rule_begin(manager, rule));
+    else
+        rule_run(manager, rule, (const char *[]){"rc-service", "network", "restart", NULL});
 }
 
 static void rule_apply(healthd_manager *manager, healthd_rule *rule, healthd_check *check) {
@@ -188,7 +224,7 @@ static void rule_apply(healthd_manager *manager, healthd_rule *rule, healthd_che
             consider_restart(manager, check);
         break;
     case HEALTHD_DO_RESTART_NETWORK:
-        rule_run(manager, rule, (const char *[]){"rc-service", "network", "restart", NULL});
+        rule_restart_network(manager, rule);
         break;
     case HEALTHD_DO_SYNC_CLOCK:
         rule_run(manager, rule, (const char *[]){"chronyc", "-a", "makestep", NULL});

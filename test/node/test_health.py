@@ -285,6 +285,14 @@ class Remedies(HealthCase):
         self.node.cli("health", "check")  # a new configuration does not refill it
         self.assertEqual(self.record().count("run sh -c echo vacuum"), 1)
 
+    def test_the_network_is_restarted_by_starting_netd_anew(self):
+        before = self.node.pids()["netd"]
+        with Watch(self.node) as watch:
+            self.configure(auto_heal={"actions": {"net": {"trigger": "disk_usage > 0%", "action": "restart_network", "cooldown": "1h"}}}).ok()
+            self.assertEqual(watch.expect(what="heal", name="net")["entry"]["message"], "done")
+        self.assertTrue(self.node.until(lambda: self.node.pids().get("netd", before) != before))
+        self.assertFalse([line for line in self.record() if "network" in line])
+
     def test_acknowledged_nothing_is_restarted(self):
         with Watch(self.node) as watch:
             self.configure({"name": "shop", "type": "tcp", "address": "127.0.0.1:1", "interval": "1h", "failures": 1}).ok()
