@@ -9,6 +9,7 @@
 #include "nats/mac-nats.h"
 
 #define EXEC_OUTPUT_MAX 2048
+#define CLOCK_FILE "/var/lib/maculaos/clock" /* read by the initramfs: docs/boot.md */
 
 /* ---- exec ---- */
 
@@ -131,9 +132,11 @@ void healthd_probe_disk(healthd_probe *probe) {
     bool state = probe->check->type == HEALTHD_STATE;
     mac_autofree char *path =
         mac_root_path(probe->prober->root, state ? "/var/lib/maculaos/health" : probe->check->target);
+    mac_autofree char *clock = state ? mac_root_path(probe->prober->root, CLOCK_FILE) : NULL;
     request.path = path;
     request.has_write = true;
     request.write = state;
+    request.clock = clock;
     job_start(probe, "disk", &request);
 }
 

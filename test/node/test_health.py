@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 from health_rig import HealthCase, Server, Watch
@@ -292,6 +293,16 @@ class Remedies(HealthCase):
             self.assertEqual(watch.expect(what="heal", name="net")["entry"]["message"], "done")
         self.assertTrue(self.node.until(lambda: self.node.pids().get("netd", before) != before))
         self.assertFalse([line for line in self.record() if "network" in line])
+
+    def test_the_time_of_day_is_kept_each_hour_and_never_set_back(self):
+        clock, now = self.node.path("/var/lib/maculaos/clock"), int(time.time())
+        self.node.cli("health", "check", "node.state").ok()
+        self.assertFalse(clock.exists(), "whoever wants it makes it")
+        clock.touch()
+        for kept, expected in ((now - 1800, now - 1800), (now + 86400, now + 86400), (now - 200 * 86400, now)):
+            os.utime(clock, (kept, kept))
+            self.node.cli("health", "check", "node.state").ok()
+            self.assertAlmostEqual(clock.stat().st_mtime, expected, delta=300 if expected == now else 0)
 
     def test_acknowledged_nothing_is_restarted(self):
         with Watch(self.node) as watch:
