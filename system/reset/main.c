@@ -25,8 +25,9 @@ static const char help[] =
     "  --esp PATH      boot partition, or a directory in its place\n"
     "  --data PATH     data partition (ext4), or a directory in its place\n"
     "  --running SLOT  the slot that runs; it stays\n"
-    "  --all           erase everything (an intent that is in the boot state already counts more)\n"
-    "  --keep-data     leave the users' data\n"
+    "  --all           erase everything, also where an intent to keep data is in the boot state\n"
+    "  --keep-data     leave what the node has in /var/lib/data, and nothing else (home directories go, too);\n"
+    "                  an intent to erase everything that is in the boot state counts more\n"
     "  --intend        write the intent and nothing else: the next start does the rest; needs no --data\n"
     "Exit codes: 0 done, 1 failed (the intent stays: the next start tries again), 2 usage, 3 no reset was asked for,\n"
     "4 something could not be removed (the intent stays: the next start goes through it again, but not for ever).\n"
@@ -99,16 +100,19 @@ static mac_error *wipe(const char *data, bool keep, reset_outcome *ret_outcome) 
 
 /* ---- the intent ---- */
 
-/* What is to be done: an intent in the boot state comes before the wish of a menu. Durable when this returns. */
+/* What is to be done; durable when this returns. An intent in the boot state comes before the wish of a menu, unless
+ * the wish is to erase more: whoever chose that is told that it was done. It never becomes less, as the data may be
+ * gone. */
 static mac_error *intend(mac_boot *boot, mac_boot_reset wish, mac_boot_reset *ret_reset) {
     mac_autobootstatus status = {0};
     mac_error *error = mac_boot_read(boot, &status);
     if (error)
         return error;
-    *ret_reset = status.state.reset;
-    if (*ret_reset != MAC_BOOT_RESET_NONE || wish == MAC_BOOT_RESET_NONE)
+    mac_boot_reset intent = status.state.reset;
+    bool is_more = intent == MAC_BOOT_RESET_NONE || (intent == MAC_BOOT_RESET_KEEP && wish == MAC_BOOT_RESET_ALL);
+    *ret_reset = is_more ? wish : intent;
+    if (*ret_reset == intent)
         return NULL;
-    *ret_reset = wish;
     return mac_boot_set_reset(boot, wish);
 }
 
@@ -146,7 +150,7 @@ static int reset(const options *given) {
     MAC_FAULT_POINT("reset.intended");
     if (given->only_intend)
         return 0;
-    printf("factory reset (%s)\n", what == MAC_BOOT_RESET_KEEP ? "user data stay" : "everything");
+    printf("factory reset (%s)\n", what == MAC_BOOT_RESET_KEEP ? "/var/lib/data stays" : "everything");
     error = wipe(given->data, what == MAC_BOOT_RESET_KEEP, &outcome);
     MAC_FAULT_POINT("reset.wiped");
     if (!error && tell(&outcome))

@@ -100,12 +100,16 @@ static void everything_goes_when_asked_from_the_menu(void **state) {
     expect_fresh(b, false);
 }
 
-static void an_intent_alone_touches_nothing_and_leads_the_next_start_here(void **state) {
-    boot_box *b = *state;
+static void intend_all(boot_box *b) {
     mac_autofree char *program = mac_asprintf("%s/macula-reset", getenv("MACULA_BIN_DIR"));
     mac_autofree char *esp = mac_root_path(b->root, "/boot/esp");
     mac_autofree char *command = mac_asprintf("%s --esp %s --all --intend", program, esp);
     assert_int_equal(system(command), 0);
+}
+
+static void an_intent_alone_touches_nothing_and_leads_the_next_start_here(void **state) {
+    boot_box *b = *state;
+    intend_all(b);
     assert_int_equal(boot_box_state(b).reset, MAC_BOOT_RESET_ALL);
     assert_true(is_there(b, "/data/maculaos/identity/admin.nk"));
     assert_int_equal(run_reset(b, NULL, NULL), 0);
@@ -115,8 +119,22 @@ static void an_intent_alone_touches_nothing_and_leads_the_next_start_here(void *
 static void the_users_data_stay_when_the_intent_says_so(void **state) {
     boot_box *b = *state;
     ask(b, MAC_BOOT_RESET_KEEP);
-    assert_int_equal(run_reset(b, "--all", NULL), 0);
+    assert_int_equal(run_reset(b, NULL, NULL), 0);
     expect_fresh(b, true);
+}
+
+static void who_asks_for_everything_gets_it_after_an_intent_to_keep_data(void **state) {
+    boot_box *b = *state;
+    ask(b, MAC_BOOT_RESET_KEEP);
+    assert_int_equal(run_reset(b, "--all", NULL), 0);
+    expect_fresh(b, false);
+
+    fill(b);
+    ask(b, MAC_BOOT_RESET_KEEP);
+    intend_all(b);
+    assert_int_equal(boot_box_state(b).reset, MAC_BOOT_RESET_ALL);
+    assert_int_equal(run_reset(b, "--keep-data", NULL), 0);
+    expect_fresh(b, false);
 }
 
 static void without_an_intent_or_a_wish_nothing_is_touched(void **state) {
@@ -339,6 +357,7 @@ int main(void) {
         BOX(everything_goes_when_asked_from_the_menu),
         BOX(an_intent_alone_touches_nothing_and_leads_the_next_start_here),
         BOX(the_users_data_stay_when_the_intent_says_so),
+        BOX(who_asks_for_everything_gets_it_after_an_intent_to_keep_data),
         BOX(without_an_intent_or_a_wish_nothing_is_touched),
         BOX(a_link_out_of_the_data_is_not_followed),
         BOX(when_the_intent_cannot_be_written_nothing_is_touched),
