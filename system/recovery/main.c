@@ -13,7 +13,8 @@ static const char help[] =
     "                  partitions, or files in their place; not needed for active and reset\n"
     "  slots           what the slots hold, and which one is started next\n"
     "  active          shows which slot is the active one: a, b\n"
-    "  previous        starts the other slot next, three times at most until it is confirmed\n"
+    "  previous        starts the other slot next, three times at most until it is confirmed; during a trial\n"
+    "                  the active one, and the trial is over\n"
     "  reset           shows whether a factory reset was asked for: none, all, keep\n"
     "Exit codes: 0 done, 1 failed, 2 usage, 3 nothing to do, 5 rejected: there is no other version.\n"
     "Example: macula-recover --esp /dev/sda2 --slot-a /dev/sda3 --slot-b /dev/sda4 previous\n";
@@ -35,9 +36,9 @@ static int say(mac_error *error) {
 
 static const char *use_of(const mac_boot_status *status, char slot) {
     if (slot == status->state.pending)
-        return "starts next, on trial";
+        return status->tries_left > 0 ? "starts next, on trial" : "was on trial and not confirmed";
     if (slot == status->state.active)
-        return status->state.pending == '-' ? "starts next" : "starts when the other one fails";
+        return status->tries_left > 0 ? "starts when the other one fails" : "starts next";
     return "the other version";
 }
 
@@ -72,13 +73,15 @@ static mac_error *slots(mac_boot *boot, const options *given) {
 
 /* ---- previous ---- */
 
+/* The other one of what starts next, as in the boot menu: during a trial that is the active one. */
 static mac_error *previous(mac_boot *boot, const options *given) {
     mac_autobootstatus status = {0};
     mac_boot_slot content;
     mac_error *error = mac_boot_read(boot, &status);
     if (error)
         return error;
-    char other = mac_boot_slot_other(status.state.active);
+    bool is_trying = status.tries_left > 0;
+    char other = is_trying ? status.state.active : mac_boot_slot_other(status.state.active);
     error = mac_boot_slot_read(given->slots[mac_boot_slot_index(other)], &content);
     if (error) {
         mac_error *why = mac_error_new(MACULA__V1__ERROR_CODE__NOT_FOUND, NULL, "slot %c holds no version to start: %s",
@@ -86,8 +89,11 @@ static mac_error *previous(mac_boot *boot, const options *given) {
         mac_error_free(error);
         return why;
     }
-    error = mac_boot_set_pending(boot, other, &content.verity);
-    if (!error)
+    error = is_trying ? mac_boot_cancel_pending(boot) : mac_boot_set_pending(boot, other, &content.verity);
+    if (!error && is_trying)
+        printf("version %s in slot %c starts next; slot %c is not on trial any more\n", content.version, other,
+               status.state.pending);
+    else if (!error)
         printf("version %s in slot %c starts next, three times at most until it is confirmed\n", content.version,
                other);
     return error;

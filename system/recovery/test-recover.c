@@ -79,6 +79,59 @@ static void the_other_version_starts_next_on_trial(void **state) {
     expect(b, "slot a    version 1.0.0 (amd64), starts when the other one fails");
 }
 
+/* As GRUB does when it starts the pending slot. */
+static void use_tries(box *b, unsigned count) {
+    mac_boot_tries tries = {.next = 0};
+    uint8_t block[MAC_BOOT_BLOCK];
+    for (unsigned i = 0; i < count; i++)
+        tries.used[i] = boot_box_state(&b->node).seq;
+    mac_boot_tries_encode(&tries, block);
+    assert_int_equal(mac_fs_write(b->node.root, "/boot/esp/grub/tries", (char *)block, sizeof block, MAC_FS_KEEP), 0);
+}
+
+static void during_a_trial_the_version_before_it_is_the_previous_one(void **state) {
+    box *b = *state;
+    fill_slot_b(b);
+    assert_int_equal(recover(b, "previous"), 0);
+    use_tries(b, 2);
+    assert_int_equal(recover(b, "previous"), 0);
+    expect(b, "version 1.0.0 in slot a starts next; slot b is not on trial any more");
+    assert_int_equal(boot_box_state(&b->node).pending, '-');
+    assert_int_equal(boot_box_state(&b->node).active, 'a');
+    assert_int_equal(recover(b, "slots"), 0);
+    expect(b, "slot a    version 1.0.0 (amd64), starts next");
+
+    /* Asked once more it is the other one again. */
+    assert_int_equal(recover(b, "previous"), 0);
+    expect(b, "version 0.9.0 in slot b starts next");
+    assert_int_equal(boot_box_state(&b->node).pending, 'b');
+}
+
+static void after_a_trial_that_failed_its_version_can_be_tried_again(void **state) {
+    box *b = *state;
+    fill_slot_b(b);
+    assert_int_equal(recover(b, "previous"), 0);
+    use_tries(b, 3);
+    uint32_t seq = boot_box_state(&b->node).seq;
+    assert_int_equal(recover(b, "slots"), 0);
+    expect(b, "slot a    version 1.0.0 (amd64), starts next\n");
+    expect(b, "slot b    version 0.9.0 (amd64), was on trial and not confirmed");
+    assert_int_equal(recover(b, "previous"), 0);
+    expect(b, "version 0.9.0 in slot b starts next, three times at most");
+    assert_int_equal(boot_box_state(&b->node).pending, 'b');
+    assert_true(boot_box_state(&b->node).seq > seq);
+}
+
+static void during_a_trial_a_damaged_version_is_not_gone_back_to(void **state) {
+    box *b = *state;
+    fill_slot_b(b);
+    assert_int_equal(recover(b, "previous"), 0);
+    assert_int_equal(mac_fs_write(b->node.root, "/boot/slot-a", "x", 1, MAC_FS_KEEP), 0);
+    assert_int_equal(recover(b, "previous"), 5);
+    expect(b, "slot a holds no version to start");
+    assert_int_equal(boot_box_state(&b->node).pending, 'b');
+}
+
 static void without_another_version_nothing_changes(void **state) {
     box *b = *state;
     uint32_t seq = boot_box_state(&b->node).seq;
@@ -116,6 +169,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         BOX(slots_are_told),
         BOX(the_other_version_starts_next_on_trial),
+        BOX(during_a_trial_the_version_before_it_is_the_previous_one),
+        BOX(after_a_trial_that_failed_its_version_can_be_tried_again),
+        BOX(during_a_trial_a_damaged_version_is_not_gone_back_to),
         BOX(without_another_version_nothing_changes),
         BOX(a_lost_state_is_told),
         BOX(wrong_words_are_usage),
