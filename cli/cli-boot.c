@@ -253,7 +253,7 @@ static int ask_for_reset(cli_invocation *invocation, bool keep) {
     }
     if (cli_option_given(invocation, "yes"))
         return CLI_OK;
-    int answer = cli_ask(keep ? "Restart and erase configuration, keys, workloads and logs of this node?"
+    int answer = cli_ask(keep ? "Restart and erase all on this node but /var/lib/data (home directories go, too)?"
                               : "Restart and erase EVERYTHING on this node, user data included?");
     if (answer < 0)
         cli_error("this is not a terminal: say --yes");
