@@ -27,10 +27,11 @@ disk_take() {
 
 # data_look: the data partition is mounted to be read at $look, until data_look_away. In a place of its own, as each console
 # has a menu that looks. As it lies on the disk: one that fails is not written to. A power cut may have left that half
-# written; then as its journal makes it, which a start does, too.
+# written; then as its journal makes it, which a start does, too. data_look ro: only as its journal makes it.
 data_look() {
+    [ $# != 0 ] || set -- ro,noload ro
     look=$(mktemp -d /run/recovery/look.XXXXXX) || return 1
-    for how in ro,noload ro; do
+    for how; do
         mount -t ext4 -o "$how,nodev,nosuid,noexec" "$data" "$look" 2>/dev/null && return
     done
     rmdir "$look"

@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+"""The commands of macula-recovery with its paths in a folder: a real file system in a file, and programs that only say that they ran."""
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+BLOCK = 1024
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+os.environ["LC_ALL"] = "C"
+# A node's own programs, where a slot is mounted on a node; and what opens the network.
+INSIDE = """
+data_root=RUN/data
+data_is_mounted() { false; }
+data_unmount() { :; }
+system_run() { "$@"; }
+network_start() { echo "network and SSH are started"; }
+"""
+
+
+class Commands(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        for name in ("run", "lib", "bin", "state"):
+            (self.folder / name).mkdir()
+        for part in (HERE / "lib").glob("*.sh"):
+            (self.folder / "lib" / part.name).write_text(self.moved(part.read_text()))
+        with open(self.folder / "lib" / "system.sh", "w", encoding="utf-8") as text:
+            text.write(INSIDE.replace("RUN", str(self.folder / "run")))
+        (self.folder / "macula-recovery").write_text(self.moved((HERE / "macula-recovery").read_text()))
+        self.data = self.folder / "data.img"
+        (self.folder / "run" / "disk.env").write_text(f"disk=/dev/sda esp=none slot_a=none slot_b=none data={self.data}\n")
+
+    def moved(self, text):
+        """A script whose files are in the folder of the test."""
+        for place, name in (("/run/recovery", "run"), ("/lib/recovery", "lib"), ("/usr/libexec/macula", "bin"), ("/var/lib/maculaos", "state")):
+            text = re.sub(rf"(?<![\w.]){place}\b", str(self.folder / name), text)
+        return text
+
+    def program(self, name, text):
+        path = self.folder / "bin" / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def start(self, *words, **more):
+        environment = {**os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
+        return subprocess.Popen(["sh", self.folder / "macula-recovery", *words], env=environment, text=True, stdin=more.get("stdin", subprocess.DEVNULL),
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def recovery(self, *words, given=""):
+        """Exit code and text of a command."""
+        process = self.start(*words, stdin=subprocess.PIPE)
+        said = process.communicate(given, timeout=120)[0]
+        return process.returncode, said
+
+
+class Check(Commands):
+    # What the kernel does with a journal.
+    MOUNT = 'for word; do device=$place place=$word; done; echo "$*" >>"$0.log"; e2fsck -p "$device" >/dev/null 2>&1; [ $? -lt 4 ]'
+
+    def tool(self, *words, given=None):
+        return subprocess.run(words, input=given, capture_output=True, text=True, check=True).stdout
+
+    def setUp(self):
+        super().setUp()
+        with open(self.data, "wb") as file:
+            file.truncate(16 << 20)
+        self.tool("mke2fs", "-F", "-q", "-t", "ext4", "-b", str(BLOCK), self.data)
+        self.program("mount", self.MOUNT)
+        self.program("umount", "exit 0")
+
+    def cut_power(self, and_damage=False):
+        """The bitmap of blocks is in the journal, and what is in its place is of another time."""
+        blocks, inodes = (int(re.search(rf"{name} bitmap at (\d+)", self.tool("dumpe2fs", self.data))[1]) for name in ("Block", "Inode"))
+        with open(self.data, "rb") as file:
+            file.seek(blocks * BLOCK)
+            (self.folder / "bitmap").write_bytes(file.read(BLOCK))
+        self.tool("debugfs", "-w", "-f", "-", self.data, given=f"jo\njw -b {blocks} {self.folder / 'bitmap'}\njc\n")
+        for place in (blocks, inodes) if and_damage else (blocks,):
+            self.write(place * BLOCK, bytes(BLOCK))
+
+    def write(self, offset, content):
+        with open(self.data, "r+b") as file:
+            file.seek(offset)
+            file.write(content)
+
+    def test_a_sound_file_system_is_in_order_and_not_written_to(self):
+        before = self.data.read_bytes()
+        code, said = self.recovery("check")
+        self.assertEqual((code, "is in order" in said), (0, True), said)
+        self.assertEqual(self.data.read_bytes(), before)
+        self.assertFalse((self.folder / "bin" / "mount.log").exists())
+
+    def test_after_a_power_cut_a_sound_one_is_in_order(self):
+        self.cut_power()
+        code, said = self.recovery("check")
+        self.assertIn("was not taken down in order", said)
+        self.assertEqual((code, "is in order" in said), (0, True), said)
+
+    def test_after_a_power_cut_a_damaged_one_is_damaged(self):
+        self.cut_power(and_damage=True)
+        code, said = self.recovery("check")
+        self.assertEqual((code, "is damaged" in said), (1, True), said)
+        self.assertEqual(self.recovery("repair")[0], 0)
+        self.assertEqual(self.recovery("check")[0], 0)
+
+    def test_one_without_a_superblock_is_damaged_and_can_be_repaired(self):
+        for power_cut in (False, True):
+            if power_cut:
+                self.cut_power()
+            self.write(1024 + 56, bytes(2))
+            code, said = self.recovery("check")
+            self.assertEqual((code, "is damaged" in said), (1, True), said)
+            self.assertEqual(self.recovery("repair")[0], 0)
+            self.assertEqual(self.recovery("check")[0], 0)
+
+    def test_a_journal_that_cannot_be_played_back_is_told(self):
+        self.cut_power()
+        self.program("mount", "exit 1")
+        code, said = self.recovery("check")
+        self.assertEqual(code, 1, said)
+        self.assertIn("cannot be written to: its journal cannot be played back", said)
+
+
+if __name__ == "__main__":
+    unittest.main()
