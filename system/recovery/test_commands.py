@@ -127,5 +127,18 @@ class Check(Commands):
         self.assertIn("cannot be written to: its journal cannot be played back", said)
 
 
+class Repair(Commands):
+    def test_it_brings_ssh_where_the_keys_could_not_be_read_before(self):
+        self.program("e2fsck", "exit 1")
+        self.assertIn("SSH are started", self.recovery("repair")[1])
+        (self.folder / "run" / "dropbear.pid").touch()
+        self.assertNotIn("SSH are started", self.recovery("repair")[1])
+
+    def test_one_that_failed_starts_nothing(self):
+        self.program("e2fsck", "exit 4")
+        code, said = self.recovery("repair")
+        self.assertEqual((code, "SSH" in said), (1, False), said)
+
+
 if __name__ == "__main__":
     unittest.main()
