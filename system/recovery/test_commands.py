@@ -140,5 +140,32 @@ class Repair(Commands):
         self.assertEqual((code, "SSH" in said), (1, False), said)
 
 
+class Password(Commands):
+    def password(self, given, code=0):
+        """Exit code, and what the node's program is given."""
+        self.program("confd-offline", f"cat >{self.folder / 'given'}; exit {code}")
+        return self.recovery("password", given=given)[0], (self.folder / "given").read_text()
+
+    def test_blanks_are_part_of_it(self):
+        self.assertEqual(self.password("  two words\t \n"), (0, "  two words\t \n"))
+        self.assertEqual(self.password("a\\b\n"), (0, "a\\b\n"))
+
+    def test_a_new_one_shuts_the_console_until_the_node_has_read_it(self):
+        mark = self.folder / "state" / ".password"
+        self.assertEqual(self.password("x\n", code=1)[0], 1)  # it may be stored
+        self.assertTrue(mark.exists())
+        mark.unlink()
+        self.assertEqual(self.password("x\n")[0], 0)
+        self.assertTrue(mark.exists())
+
+    def test_a_refused_one_leaves_the_console_as_it_was(self):
+        mark = self.folder / "state" / ".password"
+        self.assertEqual(self.password("x\n", code=5)[0], 5)
+        self.assertFalse(mark.exists())
+        mark.touch()
+        self.assertEqual(self.password("x\n", code=5)[0], 5)
+        self.assertTrue(mark.exists())
+
+
 if __name__ == "__main__":
     unittest.main()
