@@ -167,5 +167,26 @@ class Password(Commands):
         self.assertTrue(mark.exists())
 
 
+class Lock(Commands):
+    def test_only_one_console_works_on_the_node(self):
+        """Also where the other one comes while the lock is being made."""
+        for name in ("mkdir", "ln"):
+            self.program(name, f'PATH={os.environ["PATH"]} {name} "$@"; code=$?; [ $code != 0 ] || sleep 1; exit $code')
+        self.program("e2fsck", "sleep 3; exit 0")
+        both = [self.start("repair") for _ in range(2)]
+        said = [process.communicate(timeout=120)[0] for process in both]
+        self.assertEqual(sorted(process.returncode for process in both), [0, 1], said)
+        self.assertIn("another console is working on this node", "".join(said))
+        self.assertEqual([path.name for path in (self.folder / "run").glob("lock*")], [])
+
+    def test_a_lock_whose_owner_is_gone_is_taken(self):
+        self.program("e2fsck", "exit 0")
+        process = subprocess.Popen(["true"])
+        process.wait()
+        (self.folder / "run" / "lock").write_text(f"{process.pid}\n")
+        self.assertEqual(self.recovery("repair")[0], 0)
+        self.assertFalse((self.folder / "run" / "lock").exists())
+
+
 if __name__ == "__main__":
     unittest.main()
