@@ -188,5 +188,24 @@ class Lock(Commands):
         self.assertFalse((self.folder / "run" / "lock").exists())
 
 
+class Reset(Commands):
+    def reset(self, *words, intent="none"):
+        self.program("macula-recover", f"echo {intent}")
+        self.program("reset", 'echo "reset: $reset"')
+        return self.recovery("reset", "--yes", *words)
+
+    def test_data_are_kept_or_not_as_it_was_asked_for(self):
+        self.assertEqual(self.reset(), (0, "reset: all\n"))
+        self.assertEqual(self.reset("--keep-data"), (0, "reset: keep\n"))
+        self.assertEqual(self.reset("--keep-data", intent="keep"), (0, "reset: keep\n"))
+        self.assertEqual(self.reset(intent="keep"), (0, "reset: all\n"))
+
+    def test_nobody_is_promised_data_that_a_reset_of_everything_may_have_erased(self):
+        code, said = self.reset("--keep-data", intent="all")
+        self.assertEqual(code, 5)
+        self.assertIn("without --keep-data", said)
+        self.assertEqual(self.reset(intent="all"), (0, "reset: all\n"))
+
+
 if __name__ == "__main__":
     unittest.main()
