@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "initrd-gpt.h"
 #include "initrd.h"
 
 bool initrd_block_plain(const char *name) {
@@ -50,10 +49,8 @@ static void read_disk(initrd_block *block) {
     snprintf(block->disk, sizeof block->disk, "%.63s", above ? above + 1 : target);
 }
 
-/* The kernel does not say the unique number of a partition: it stands in the table. The first three of its fields are
- * stored with the low byte first. */
+/* The kernel does not say the unique number of a partition: it stands in the table. */
 static void read_uuid(initrd_block *block) {
-    static const int order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
     char device[80];
     uint8_t header[GPT_SECTOR], id[16];
     snprintf(device, sizeof device, "/dev/%s", block->disk);
@@ -64,9 +61,8 @@ static void read_uuid(initrd_block *block) {
         pread(fd, header, sizeof header, GPT_SECTOR) == (ssize_t)sizeof header && memcmp(header, "EFI PART", 8) == 0 &&
         pread(fd, id, sizeof id, 2 * GPT_SECTOR + (off_t)(block->number - 1) * 128 + 16) == (ssize_t)sizeof id;
     close(fd);
-    for (int i = 0; read_all && i < 16; i++)
-        sprintf(block->part_uuid + strlen(block->part_uuid), "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
-                id[order[i]]);
+    if (read_all)
+        initrd_gpt_uuid(id, block->part_uuid);
 }
 
 int initrd_block_list(initrd_block **ret_blocks) {

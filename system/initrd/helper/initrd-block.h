@@ -6,13 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "initrd-gpt.h"
+
 typedef struct initrd_block {
-    char name[64];      /* sda2 */
-    char disk[64];      /* sda; the same as name for a whole disk */
-    char part_name[80]; /* of the GPT; "" without one */
-    char part_uuid[40]; /* lower case; "" without one */
-    unsigned number;    /* of the partition; 0 for a whole disk */
-    uint64_t sectors;   /* of 512 bytes */
+    char name[64];                 /* sda2 */
+    char disk[64];                 /* sda; the same as name for a whole disk */
+    char part_name[80];            /* of the GPT; "" without one */
+    char part_uuid[GPT_UUID_SIZE]; /* lower case; "" without one */
+    unsigned number;               /* of the partition; 0 for a whole disk */
+    uint64_t sectors;              /* of 512 bytes */
 } initrd_block;
 
 /* All of them, in no order. Caller frees. Returns their number, or a negative errno. */

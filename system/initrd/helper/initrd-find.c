@@ -106,7 +106,7 @@ static bool print_found(const initrd_block *blocks, int count, const char *uuid,
 }
 
 /* Looks once at disks without partitions, when what is sought has not come of itself. */
-static bool repair_tables(void) {
+static bool repair_tables(const char *esp) {
     initrd_block *blocks = NULL;
     int count = initrd_block_list(&blocks);
     for (int i = 0; i < count; i++) {
@@ -114,7 +114,7 @@ static bool repair_tables(void) {
         for (int k = 0; k < count; k++)
             bare &= blocks[k].number == 0 || strcmp(blocks[k].disk, blocks[i].name) != 0;
         if (bare && strncmp(blocks[i].name, "loop", 4) != 0)
-            initrd_grow_repair(blocks[i].name);
+            initrd_grow_repair(blocks[i].name, esp);
     }
     free(blocks);
     return true;
@@ -138,7 +138,7 @@ int initrd_find(int argc, char **argv) {
             return waiting_found(&wait);
         more = waiting_next(&wait, REPAIR_AFTER_MS);
         if (initrd_now_ms() - began > REPAIR_AFTER_MS && !repaired)
-            repaired = repair_tables();
+            repaired = repair_tables(argv[optind]);
     }
     initrd_say("no disk has the ESP %s and all the partitions that belong to it", argv[optind]);
     return 1;

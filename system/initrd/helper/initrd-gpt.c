@@ -1,7 +1,9 @@
 #include "initrd-gpt.h"
 
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define TABLE_SECTORS (GPT_TABLE / GPT_SECTOR)
 #define MIB_SECTORS 2048
@@ -141,6 +143,28 @@ bool initrd_gpt_own(const initrd_gpt *gpt, const uint8_t random[GPT_RANDOM], ini
     seal(ret_first, 1, end, 2);
     seal(ret_second, end, 1, end - TABLE_SECTORS);
     return true;
+}
+
+void initrd_gpt_uuid(const uint8_t stored[16], char ret_text[GPT_UUID_SIZE]) {
+    static const int order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+    char *at = ret_text;
+    for (int i = 0; i < 16; i++)
+        at += sprintf(at, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", stored[order[i]]);
+}
+
+bool initrd_gpt_names(const initrd_gpt *gpt, const char *uuid) {
+    uint64_t first, last;
+    char text[GPT_UUID_SIZE];
+    for (unsigned i = 1; i <= GPT_ENTRIES; i++) {
+        initrd_gpt_uuid(gpt->table + (i - 1) * 128 + 16, text);
+        if (initrd_gpt_entry(gpt, i, &first, &last) && strcasecmp(text, uuid) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool initrd_gpt_is_ours(const initrd_gpt *torn, const initrd_gpt *second, const char *uuid) {
+    return memcmp(torn->header, "EFI PART", 8) == 0 && (initrd_gpt_names(second, uuid) || initrd_gpt_names(torn, uuid));
 }
 
 void initrd_gpt_mirror(const initrd_gpt *second, initrd_gpt *ret_first) {

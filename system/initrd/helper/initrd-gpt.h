@@ -35,6 +35,18 @@ bool initrd_gpt_extend(const initrd_gpt *gpt, unsigned number, uint64_t sectors,
 bool initrd_gpt_own(const initrd_gpt *gpt, const uint8_t random[GPT_RANDOM], initrd_gpt *ret_first,
                     initrd_gpt *ret_second);
 
+/* A unique number as people and the boot loader write it, in lower case. Its first three fields are stored with the low
+ * byte first (UEFI specification, appendix A). */
+#define GPT_UUID_SIZE 37
+void initrd_gpt_uuid(const uint8_t stored[16], char ret_text[GPT_UUID_SIZE]);
+/* True when a partition of the table, which need not be whole, has that number; letters of either case. */
+bool initrd_gpt_names(const initrd_gpt *gpt, const char *uuid);
+
+/* True when a first copy that is not whole may be written anew from a second one that is: it has the mark of a table,
+ * and one of the two has the partition with that number. Of somebody else's disk the sectors of the first copy may be
+ * in use, by a RAID's superblock for one, while an old second copy is still there. */
+bool initrd_gpt_is_ours(const initrd_gpt *torn, const initrd_gpt *second, const char *uuid);
+
 /* The first copy that belongs to a good second one. */
 void initrd_gpt_mirror(const initrd_gpt *second, initrd_gpt *ret_first);
 

@@ -20,6 +20,7 @@
 
 #include "initrd-block.h"
 #include "initrd-gpt.h"
+#include "initrd-label.h"
 #include "initrd.h"
 
 #define EXT4_RESIZE _IOW('f', 16, uint64_t)
@@ -95,9 +96,13 @@ int initrd_grow(int argc, char **argv) {
     return 0;
 }
 
+static bool read_device(void *closure, uint64_t offset, void *ret_bytes, size_t length) {
+    return pread(*(int *)closure, ret_bytes, length, (off_t)offset) == (ssize_t)length;
+}
+
 int initrd_growfs(int argc, char **argv) {
     struct statfs st;
-    uint64_t bytes;
+    uint64_t bytes, have, group;
     if (argc != 3)
         return 2;
     int device = open(argv[1], O_RDONLY | O_CLOEXEC), directory = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -106,8 +111,8 @@ int initrd_growfs(int argc, char **argv) {
         return 1;
     }
     uint64_t blocks = bytes / (uint64_t)st.f_bsize;
-    /* What statfs says is without the journal and tables: a sixteenth covers them at every size. */
-    if ((uint64_t)st.f_blocks + blocks / 16 >= blocks) {
+    /* Not what statfs says, which is without the tables. Part of a group may be too small to become one. */
+    if (!initrd_label_ext4_size(read_device, &device, &have, &group) || blocks - have < group || blocks < have) {
         puts("extended=0");
         return 0;
     }
@@ -121,8 +126,8 @@ int initrd_growfs(int argc, char **argv) {
 
 /* A disk whose first copy was torn: the kernel shows no partitions of it. Writes it anew from a second copy that is
  * whole. */
-void initrd_grow_repair(const char *disk) {
-    static initrd_gpt second, first;
+void initrd_grow_repair(const char *disk, const char *esp) {
+    initrd_gpt second = {0}, first = {0};
     char device[80];
     uint64_t bytes;
     snprintf(device, sizeof device, "/dev/%s", disk);
@@ -130,7 +135,7 @@ void initrd_grow_repair(const char *disk) {
     if (fd < 0)
         return;
     if (ioctl(fd, BLKGETSIZE64, &bytes) == 0 && bytes >= (64u << 20) && !read_copy(fd, 1, &first) &&
-        memcmp(first.header, "EFI PART", 8) == 0 && read_copy(fd, bytes / GPT_SECTOR - 1, &second)) {
+        read_copy(fd, bytes / GPT_SECTOR - 1, &second) && initrd_gpt_is_ours(&first, &second, esp)) {
         initrd_gpt_mirror(&second, &first);
         if (write_copy(fd, 1, &first) == 0) {
             initrd_say("the partition table of %s was half written and is whole again", device);

@@ -12,9 +12,15 @@
 #define ISO_DESCRIPTOR 32768
 #define ISO_LABEL 32
 #define EXT4_SUPERBLOCK 1024 /* from here on, of its fields: */
+#define EXT4_BLOCKS 4
+#define EXT4_GROUP 32
 #define EXT4_MAGIC 56
+#define EXT4_INCOMPATIBLE 96
+#define EXT4_IS_64BIT 0x80
 #define EXT4_LABEL 120
 #define EXT4_LABEL_SIZE 16
+#define EXT4_BLOCKS_HIGH 336
+#define EXT4_FIELDS 340
 
 static unsigned u16(const uint8_t *bytes) {
     return bytes[0] | (unsigned)bytes[1] << 8;
@@ -86,6 +92,16 @@ static bool ext4_label(initrd_label_reader reader, void *closure, char *ret_labe
         !reader(closure, EXT4_SUPERBLOCK + EXT4_LABEL, label, sizeof label))
         return false;
     take(label, strnlen((const char *)label, sizeof label), ret_label);
+    return true;
+}
+
+bool initrd_label_ext4_size(initrd_label_reader reader, void *closure, uint64_t *ret_blocks, uint64_t *ret_group) {
+    uint8_t fields[EXT4_FIELDS];
+    if (!reader(closure, EXT4_SUPERBLOCK, fields, sizeof fields) || u16(fields + EXT4_MAGIC) != 0xef53)
+        return false;
+    uint64_t high = u32(fields + EXT4_INCOMPATIBLE) & EXT4_IS_64BIT ? u32(fields + EXT4_BLOCKS_HIGH) : 0;
+    *ret_blocks = u32(fields + EXT4_BLOCKS) | high << 32;
+    *ret_group = u32(fields + EXT4_GROUP);
     return true;
 }
 

@@ -16,4 +16,7 @@ typedef bool (*initrd_label_reader)(void *closure, uint64_t offset, void *ret_da
  * label, the one in its root directory counts. */
 const char *initrd_label_read(initrd_label_reader reader, void *closure, char ret_label[INITRD_LABEL_SIZE]);
 
+/* How many blocks an ext4 has, and how many one of its groups. False when it is none. */
+bool initrd_label_ext4_size(initrd_label_reader reader, void *closure, uint64_t *ret_blocks, uint64_t *ret_group);
+
 #endif

@@ -29,8 +29,9 @@ int initrd_run(int argc, char **argv);
 int initrd_grow(int argc, char **argv);
 int initrd_growfs(int argc, char **argv);
 
-/* Writes the first copy of a disk's partition table anew when only the second is whole; disk as sysfs names it. */
-void initrd_grow_repair(const char *disk);
+/* Writes the first copy of a disk's partition table anew when only the second is whole and the disk is the one with
+ * that ESP; disk as sysfs names it. */
+void initrd_grow_repair(const char *disk, const char *esp);
 
 /* Says on standard error what went wrong. */
 void initrd_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

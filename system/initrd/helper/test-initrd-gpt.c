@@ -132,6 +132,28 @@ static void a_disk_made_from_an_image_gets_numbers_of_its_own_once(void **state)
     assert_int_equal(again.table[16], 0x5a);
 }
 
+#define UUID_OF_2 "42424242-4242-4242-4242-4242424242a5"
+
+static void only_a_disk_with_the_wanted_partition_is_written_to(void **state) {
+    (void)state;
+    initrd_gpt now, first, second, torn;
+    char text[GPT_UUID_SIZE];
+    make(&now);
+    now.table[128 + 31] = 0xa5;
+    seal(&now);
+    initrd_gpt_uuid((const uint8_t[16]){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, text);
+    assert_string_equal(text, "03020100-0504-0706-0809-0a0b0c0d0e0f");
+    assert_true(initrd_gpt_extend(&now, 2, LARGE, &first, &second));
+    torn = now;
+    memset(torn.table + 128, 0xee, GPT_TABLE - 128);
+    assert_true(initrd_gpt_is_ours(&torn, &second, UUID_OF_2));
+    assert_true(initrd_gpt_is_ours(&torn, &second, "42424242-4242-4242-4242-4242424242A5"));
+    assert_false(initrd_gpt_is_ours(&torn, &second, "42424242-4242-4242-4242-4242424242a6"));
+    assert_true(initrd_gpt_is_ours(&now, &torn, UUID_OF_2)); /* torn while numbers of its own were written */
+    memset(torn.header, 0, 8);
+    assert_false(initrd_gpt_is_ours(&torn, &second, UUID_OF_2));
+}
+
 static void each_changed_byte_is_noticed(void **state) {
     (void)state;
     initrd_gpt now;
@@ -152,6 +174,7 @@ int main(void) {
         cmocka_unit_test(a_partition_with_another_behind_it_is_left_alone),
         cmocka_unit_test(a_torn_first_copy_comes_back_from_the_second),
         cmocka_unit_test(a_disk_made_from_an_image_gets_numbers_of_its_own_once),
+        cmocka_unit_test(only_a_disk_with_the_wanted_partition_is_written_to),
         cmocka_unit_test(each_changed_byte_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,6 +106,25 @@ static void an_ext4_label_ends_at_its_zero_or_is_whole(void **state) {
     assert_null(label_of_disk(label));
 }
 
+static void the_size_of_an_ext4_is_read(void **state) {
+    (void)state;
+    uint64_t blocks = 1, group = 1;
+    memset(disk, 0, sizeof disk);
+    assert_false(initrd_label_ext4_size(read_disk, NULL, &blocks, &group));
+    disk[1024 + 56] = 0x53;
+    disk[1024 + 57] = 0xef;
+    disk[1024 + 4] = 0x10;
+    disk[1024 + 7] = 0x80;
+    disk[1024 + 33] = 0x80;
+    disk[1024 + 336] = 2; /* means nothing in a file system of 32 bits */
+    assert_true(initrd_label_ext4_size(read_disk, NULL, &blocks, &group));
+    assert_int_equal(blocks, 0x80000010u);
+    assert_int_equal(group, 32768);
+    disk[1024 + 96] = 0xc2;
+    assert_true(initrd_label_ext4_size(read_disk, NULL, &blocks, &group));
+    assert_true(blocks == 0x280000010u);
+}
+
 static void what_is_none_has_no_label(void **state) {
     (void)state;
     static const struct {
@@ -130,6 +149,7 @@ int main(void) {
         cmocka_unit_test(fat32_is_followed_to_the_first_cluster_of_its_root),
         cmocka_unit_test(an_iso_is_asked_first),
         cmocka_unit_test(an_ext4_label_ends_at_its_zero_or_is_whole),
+        cmocka_unit_test(the_size_of_an_ext4_is_read),
         cmocka_unit_test(what_is_none_has_no_label),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
