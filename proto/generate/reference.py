@@ -29,7 +29,7 @@ replace.
 | `/macula/system/config.yaml` | baked into the image or written by the installer; read-only |
 | `/var/lib/maculaos/config.yaml` | the node's desired state, the file to edit |
 | `/var/lib/maculaos/config.d/*.yaml` | fragments, in byte order of their names |
-| kernel command line | `maculaos.key.sub=value`; a repeated key is a list, `maculaos.sysctls[kernel.printk]="4 4 1 7"` an entry of a map, a key alone is `true` |
+| kernel command line | `maculaos.key.sub=value`; a repeated key is a list, `maculaos.sysctls[kernel.printk]="4 4 1 7"` an entry of a map, a key alone is `true`; a backslash before `"`, `'` or a backslash is taken away, for GRUB's editor puts one there |
 
 `maculaos config validate FILE` checks a document and needs no running node. `maculaos config get PATH` shows what is in
 force, defaults included. A section whose service is not part of the node is accepted and checked, and

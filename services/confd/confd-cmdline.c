@@ -24,13 +24,22 @@ void confd_options_deinit(confd_options *options) {
     *options = (confd_options){0};
 }
 
-/* The text of [start, end) without its double quotes, as the kernel reads it. */
+/* GRUB puts a backslash before each quote and backslash that somebody typed (grub-core/lib/cmdline.c). */
+static bool is_escape(const char *text, size_t at, size_t end) {
+    return text[at] == '\\' && at + 1 < end && text[at + 1] != '\0' && strchr("\\\"'", text[at + 1]);
+}
+
+/* The text of [start, end) without its double quotes, as the kernel reads it, and without the boot loader's
+ * backslashes. */
 static char *unquoted(const char *text, size_t start, size_t end) {
     char *result = mac_malloc(end - start + 1);
     size_t length = 0;
-    for (size_t i = start; i < end; i++)
-        if (text[i] != '"')
+    for (size_t i = start; i < end; i++) {
+        if (is_escape(text, i, end))
+            result[length++] = text[++i];
+        else if (text[i] != '"')
             result[length++] = text[i];
+    }
     result[length] = '\0';
     return result;
 }
@@ -77,9 +86,12 @@ void confd_cmdline_split(const char *text, size_t length, confd_options *ret_opt
             continue;
         }
         size_t start = i;
-        for (bool quoted = false; i < length && text[i] && (quoted || !isspace((unsigned char)text[i])); i++)
-            if (text[i] == '"')
+        for (bool quoted = false; i < length && text[i] && (quoted || !isspace((unsigned char)text[i])); i++) {
+            if (is_escape(text, i, length))
+                i++;
+            else if (text[i] == '"')
                 quoted = !quoted;
+        }
         options_add(&options, text, start, i);
     }
     *ret_options = options;

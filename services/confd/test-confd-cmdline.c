@@ -43,6 +43,18 @@ static void quotes_may_stand_around_the_whole_option(void **state) {
     assert_value(patch, "maculaos.sysctls", "{\"kernel.printk\":\"4 4 1 7\"}");
 }
 
+static void backslashes_of_the_boot_loader_are_taken_away(void **state) {
+    (void)state;
+    mac_autoptr(json_t) patch =
+        parse("maculaos.password=it\\'s \"maculaos.run_cmd=echo \\\"a b\\\" \\\\n \\d\" maculaos.keyboard=de", NULL);
+    assert_value(patch, "maculaos.password", "\"it's\"");
+    assert_value(patch, "run_cmd", "[{\"command\":\"echo \\\"a b\\\" \\\\n \\\\d\"}]");
+    assert_value(patch, "maculaos.keyboard", "\"de\"");
+    mac_autofree char *problems = NULL;
+    json_decref(parse("maculaos.keyboard=\\", &problems)); /* nothing follows */
+    assert_contains(problems, "maculaos.keyboard");
+}
+
 static void a_bare_boolean_is_true(void **state) {
     (void)state;
     mac_autoptr(json_t) patch = parse("maculaos.install.silent maculaos.install.no_format=false", NULL);
@@ -109,6 +121,7 @@ int main(void) {
         cmocka_unit_test(one_of_a_list_is_a_list),
         cmocka_unit_test(brackets_name_an_entry_of_a_map),
         cmocka_unit_test(quotes_may_stand_around_the_whole_option),
+        cmocka_unit_test(backslashes_of_the_boot_loader_are_taken_away),
         cmocka_unit_test(a_bare_boolean_is_true),
         cmocka_unit_test(the_old_prefix_and_top_level_keys_are_read),
         cmocka_unit_test(a_number_becomes_what_the_key_wants),

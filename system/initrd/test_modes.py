@@ -9,6 +9,8 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 START = r"""
 tell() {{ echo "tell: $*"; }}
+show_lines() {{ cat; }}
+terminals=/dev/null
 report_hand_over() {{ :; }}
 sync() {{ echo sync; }}
 reboot() {{ echo reboot; exit; }}
@@ -21,7 +23,7 @@ echo "went on to start the system"
 
 
 # Of the initramfs, which has them where a machine that is built on has not.
-TOOLS = {"macula-initrd": '[ "$1" = feed ] || exit 0; echo "fed for $2 s"; shift 2; exec "$@"', "setsid": 'exec "$@"', "cttyhack": 'exec "$@"'}
+TOOLS = {"macula-initrd": '[ "$1" = feed ] || exit 0; echo "fed for $2 s"; shift 2; exec "$@"', "setsid": 'exec "$@"'}
 
 
 class Modes(unittest.TestCase):

@@ -45,7 +45,7 @@ def one_at_a_time():
 
     Who waits stands at the gate meanwhile, so that a run of many boots lets the other in between two of them."""
     lock = lock_file().open("a")
-    with lock_file().with_suffix(".gate").open("a") as gate:
+    with lock_file().with_name(lock_file().name + ".gate").open("a") as gate:
         try:
             fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,17 +100,17 @@ class Drive:
 
 class Machine:
     """`board`: pc (i440fx) or q35; `firmware`: seabios or ovmf; `options`: more words for QEMU's command line;
-    `outside`: it reaches this host and what lies behind it; `resets`: a reset starts it anew in the same process, with what its memory
+    `outside`: it reaches this host and what lies behind it; `port`: of its only serial line, 0 is ttyS0; `resets`: a reset starts it anew in the same process, with what its memory
     and its devices keep, as on a real machine, and does not end the boot."""
 
     has_turn = False  # of the whole run, see turn()
 
     def __init__(self, folder, drives=(), board="pc", firmware="seabios", memory=512, watchdog=False, network=True, options=(),
-                 outside=False, resets=False):
+                 outside=False, resets=False, port=0):
         self.folder = pathlib.Path(folder)
         self.drives, self.board, self.firmware, self.memory = list(drives), board, firmware, memory
         self.watchdog, self.network, self.options, self.outside = watchdog, network, list(options), outside
-        self.resets = resets
+        self.resets, self.port = resets, port
         self.ports, self.boots = {}, 0
         self.keeps_turn = False  # other machines wait also while this one is between two boots
         self.process = self.console = self.qmp = self._lock = None
@@ -157,7 +157,8 @@ class Machine:
         words = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", self.board, "-m", str(self.memory),
                  "-smp", "2", *([] if self.resets else ["-no-reboot"]), "-nodefaults", "-display", "none", "-vga", "std", "-no-user-config",
                  "-device", "virtio-rng-pci",
-                 "-chardev", f"socket,id=serial,path={self._sockets}/serial,logfile={self.log},logappend=on", "-serial", "chardev:serial",
+                 "-chardev", f"socket,id=serial,path={self._sockets}/serial,logfile={self.log},logappend=on",
+                 "-device", f"isa-serial,chardev=serial,index={self.port}",
                  "-chardev", f"socket,id=control,path={self._sockets}/control", "-mon", "chardev=control,mode=control"]
         if any(drive.bus == "usb" for drive in self.drives):
             words += ["-device", "qemu-xhci"]

@@ -10,6 +10,7 @@ import time
 import unittest
 import urllib.request
 
+from os_bootstate import write_state
 from os_bus import Bus, Key
 from os_case import NODE, SOURCE, Images, OsTest, quick
 from os_console import PATIENCE, Console
@@ -215,6 +216,37 @@ class Boot(OsTest):
         self.assertTrue(environment["data"].startswith(environment["disk"]), environment)
         self.assertEqual(other.path.read_bytes()[other["data"].start:], before)
 
+    def larger(self, disk, size):
+        """The same disk with more behind it."""
+        with disk.path.open("r+b") as file:
+            file.truncate(size)
+        return Disk(disk.path)
+
+    def test_without_the_serial_port_of_the_command_line_all_is_said_where_somebody_can_read_it(self):
+        disk = self.disk()
+        # The last console of the command line, which the kernel takes for /dev/console, is a port that is not there.
+        disk.esp_write("/grub/local.cfg", b'set timeout=0\nset espid="$espid console=ttyS1"\n')
+        write_state(disk, next="recovery")
+        machine = self.machine(disk, port=1, name="recovery")
+        console = machine.start().console
+        console.expect("MaculaOS: recovery", 120)
+        console.expect("Recovery> $", 120)
+        console.line("8")
+        console.expect("[#$] $", 60)
+        console.take_shell()
+        self.assertEqual(console.ok("tr ' ' '\\n' </proc/cmdline | grep ^console= | tail -n 1").strip(), "console=ttyS0,115200")
+        self.assertEqual(console.ok("pgrep -f recovery-menu | wc -l").strip(), "2")  # the screen's and this one's
+        console.line("exit")
+        console.expect("Recovery> $", 60)
+        console.line("9")
+        console.expect("MaculaOS: recovery has ended: restarting", 60)
+        self.assertEqual(machine.wait_end(60), "reset")
+        disk.esp_write("/grub/local.cfg", b'set timeout=0\nset args="console=ttyS1"\n')
+        machine = self.machine(disk, port=1, name="system")
+        self.up(machine)
+        machine.console.ok("! pgrep -f 'getty.*ttyS0'")
+        machine.console.ok("pgrep -f 'getty.*tty1'")
+
     def test_data_grows_into_a_bigger_disk_at_the_first_boot(self):
         disk = self.disk(size=4 << 30)
         machine = self.machine(disk)
@@ -224,6 +256,14 @@ class Boot(OsTest):
         machine.power_cut()
         self.assertGreater(disk["data"].start + disk["data"].size, (4 << 30) - (2 << 20))
         self.assertGreater(disk.data_size(), disk["data"].size * 95 // 100)
+        self.assertEqual(disk.data_check(), "")
+        before = disk.data_size()
+        disk = self.larger(disk, (4 << 30) + (160 << 20))  # less than the tables of a file system take
+        machine = self.machine(disk, name="larger")
+        self.up(machine)
+        machine.console.ok("sync")
+        machine.power_cut()
+        self.assertGreater(disk.data_size(), before + (120 << 20))
         self.assertEqual(disk.data_check(), "")
         self.assertNotEqual(disk["esp"].uuid, self.disk("image")["esp"].uuid)  # two such disks can be told apart now
 

@@ -47,6 +47,7 @@ class Network(OsTest):
         machine = self.machine(self.disk(), self.medium())
         self.up(machine)
         with self.bus(machine) as bus:
+
             def announced():
                 return self.wait(bus, f"{NET}.status", lambda status: status.get("naming", {}).get("state") == "announced"
                                  and status["naming"]["host"], machine.console)

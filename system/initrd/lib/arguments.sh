@@ -22,8 +22,8 @@ arguments_read() {
         macula.tries=lost) tries_lost=1 ;;
         macula.medium=*[!0-9A-Za-z_.-]*) ;;
         macula.medium=*) medium_id=$value ;;
-        macula.watchdog=*[!0-9]*) ;;
-        macula.watchdog=*) watchdog_s=$value ;;
+        macula.watchdog= | macula.watchdog=*[!0-9]* | macula.watchdog=?????*) ;;
+        macula.watchdog=*) [ "$value" -gt 3600 ] || watchdog_s=$value ;;
         macula.trace=1) trace=1 ;;
         macula.persistence=0) persistence=0 ;;
         memmap=64K\$0x*[!0-9a-f]*) ;;

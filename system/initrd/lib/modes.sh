@@ -5,7 +5,9 @@ modes_programs=/usr/libexec/macula
 modes_shell() {
     tell "a shell of the initramfs ($1). It ends with a restart."
     macula-initrd hotplug
-    setsid cttyhack sh
+    # The first terminal that the leader of a session opens becomes its own: Ctrl-C works.
+    # shellcheck disable=SC2016 # the inner shell's
+    setsid sh -c 'exec sh <"$1" >"$1" 2>&1' sh "${terminals##* }"
     reboot -f
 }
 
@@ -23,8 +25,11 @@ modes_program() {
         # shellcheck disable=SC2086 # words
         mode=$mode slot=$slot esp_uuid=$esp_uuid $feed setsid "$program"
     else
-        code=0
-        mode=$mode slot=$slot esp_uuid=$esp_uuid setsid cttyhack "$program" || code=$?
+        # Nobody is asked: what it says is for every terminal, and none can interrupt it.
+        { code=$({ {
+            mode=$mode slot=$slot esp_uuid=$esp_uuid setsid "$program" 2>&1 </dev/null 3>&- 4>&-
+            echo $? >&4
+        } | show_lines >&3; } 4>&1); } 3>&1
         if [ "$code" != 0 ] && [ "$code" != 4 ]; then
             tell "cannot start: the factory reset was not finished"
             modes_program recovery

@@ -5,6 +5,25 @@
 log=/run/initramfs/log
 data_problem=
 
+# report_terminals: which consoles answer. Without a serial port the kernel takes the last one of the command line for
+# /dev/console all the same; and with one, a person before the screen should see no less than who is at the line.
+report_terminals() {
+    terminals=
+    read -r consoles </sys/class/tty/console/active || return 0
+    for console in $consoles; do
+        [ "$console" != tty0 ] || console=tty1
+        if [ -t 0 ] 2>/dev/null </dev/"$console"; then terminals="$terminals /dev/$console"; fi
+    done
+}
+
+# show TEXT: on all of them.
+show() {
+    [ -n "${terminals:-}" ] || echo "$*"
+    for terminal in ${terminals:-}; do echo "$*" >"$terminal"; done
+}
+
+show_lines() { while IFS= read -r line; do show "$line"; done; }
+
 uptime_now() { read -r now _ </proc/uptime; }
 
 note() {
@@ -17,7 +36,7 @@ note() {
 tell() {
     uptime_now
     echo "[$now] $*" >>"$log"
-    echo "MaculaOS: $*"
+    show "MaculaOS: $*"
 }
 
 phase() {
