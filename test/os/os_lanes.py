@@ -1,5 +1,6 @@
 """Runs tests side by side: so many machines at once as there are lanes, each with a lock of its own."""
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
@@ -18,14 +19,16 @@ def _lane(number, tests, taken, parent, report, end):
             taken.value += 1
         if place >= len(tests):
             break
+        end.send(tests[place]._testMethodName)
+        said = len(report.lines)
         tests[place].run(report)
-    end.send((report.lines, report.wasSuccessful()))
+        end.send((report.lines[said:], report.wasSuccessful()))
 
 
 def run(tests, lanes, report_of):
     """Each lane takes the next test when it is done with one. `report_of()` makes a unittest result that has `lines`.
 
-    Returns (all lines, whether all passed). A lane that died counts as a failure. What `tests` share is to be ready before: the lanes
+    Returns (all lines, whether all passed). A lane that died has failed the test that it ran. What `tests` share is to be ready before: the lanes
     are forked, and what one builds the others do not see."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the lanes, daemons, end with us
     here = multiprocessing.get_context("fork")
@@ -38,12 +41,22 @@ def run(tests, lanes, report_of):
         send.close()
         ends.append(receive)
     lines, well = [], True
-    for receive in ends:
-        try:
-            more, passed = receive.recv()
-        except EOFError:
-            more, passed = [], False
-            print("a lane died with its test", file=sys.stderr, flush=True)
-        lines += more
-        well = well and passed
+    running = dict.fromkeys(ends)
+    while running:
+        for end in multiprocessing.connection.wait(list(running)):
+            try:
+                said = end.recv()
+            except EOFError:
+                name = running.pop(end)
+                if name:
+                    print(f"FAILED  {name}: its lane died", flush=True)
+                    lines.append({"test": name, "outcome": "FAILED"})
+                    well = False
+                continue
+            if isinstance(said, str):
+                running[end] = said
+                continue
+            running[end] = None
+            lines += said[0]
+            well = well and said[1]
     return lines, well

@@ -257,7 +257,8 @@ class Reports(unittest.TestCase):
                          ([("test_of_good_parts", "passed"), ("test_of_two_parts", "FAILED")], False))
 
     def test_a_lane_that_dies_fails_the_run(self):
-        self.assertFalse(self.in_lanes("test_that_kills_its_lane", "test_of_good_parts")[1])
+        self.assertEqual(self.in_lanes("test_that_kills_its_lane", "test_of_good_parts"),
+                         ([("test_of_good_parts", "passed"), ("test_that_kills_its_lane", "FAILED")], False))
 
     def test_a_long_test_runs_when_it_is_named_and_with_no_pattern(self):
         def names(*words):
