@@ -229,7 +229,6 @@ class Boot(OsTest):
         write_state(disk, next="recovery")
         machine = self.machine(disk, port=1, name="recovery")
         console = machine.start().console
-        console.expect("MaculaOS: recovery", 120)
         console.expect("Recovery> $", 120)
         console.line("8")
         console.expect("[#$] $", 60)
