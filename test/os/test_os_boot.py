@@ -234,7 +234,7 @@ class Boot(OsTest):
         console.expect("[#$] $", 60)
         console.take_shell()
         self.assertEqual(console.ok("tr ' ' '\\n' </proc/cmdline | grep ^console= | tail -n 1").strip(), "console=ttyS0,115200")
-        self.assertEqual(console.ok("pgrep -f recovery-menu | wc -l").strip(), "2")  # the screen's and this one's
+        self.assertEqual(console.ok("grep -l 'recovery-men[u]' /proc/[0-9]*/cmdline 2>/dev/null | wc -l").strip(), "2")  # the screen's and this one's
         console.line("exit")
         console.expect("Recovery> $", 60)
         console.line("9")
