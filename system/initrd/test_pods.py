@@ -127,9 +127,11 @@ class Mounts(Case):
     def test_what_the_first_program_mounts_and_all_below_the_root_is_shared(self):
         (self.top / "openrc").mkdir()
         (self.top / "line").write_text("quiet\n")
+        (self.top / "keep").write_text("#!/bin/sh\n")
+        (self.top / "keep").chmod(0o755)
         # As where a system is installed, because that start ends before the node.
-        said = self.run_script("start", "mode=install watchdog= watchdog_s=0\nhas_password() { :; }\n", "mkdir mount hostname ip sysctl sed syslogd",
-                               openrc="/run/openrc", phases="/run/initramfs/phases", line="/proc/cmdline", inittab="/etc/inittab", state="/var/lib/maculaos")
+        said = self.run_script("start", "mode=install watchdog= watchdog_s=0\nhas_password() { :; }\n", "mkdir mount hostname ip sysctl sed sleep",
+                               openrc="/run/openrc", keep="/usr/libexec/macula/keep", phases="/run/initramfs/phases", line="/proc/cmdline", inittab="/etc/inittab", state="/var/lib/maculaos")
         mounts = [line for line in said if line.startswith("mount ")]
         self.assertEqual(mounts[-1], "mount --make-rshared /")
         self.assertEqual(len(mounts), 5)

@@ -40,7 +40,6 @@ class Services(OsTest):
         self.up(machine)
         machine.console.ok("until grep -q '^server --config ' /run/k3s-said; do sleep 1; done", 240)
 
-<<<<<<< HEAD
     def test_pods_find_the_kernel_s_modules_and_shared_mounts_and_have_time_to_end(self):
         disk = self.disk()
         machine = self.machine(disk, name="first")
@@ -57,7 +56,7 @@ class Services(OsTest):
         machine = self.machine(disk, name="second")
         self.up(machine)
         machine.console.ok("grep -qx written /var/lib/rancher/database")
-=======
+
     def test_what_runs_without_end_is_started_again_when_it_dies(self):
         machine = self.machine(self.disk(), self.medium(more=f"  ntp_servers: [{SOURCE_OF_TIME}]\n"))
         self.up(machine)
@@ -72,7 +71,6 @@ class Services(OsTest):
         console.ok("until doas grep -q 'kernel.*of the test' /var/log/messages; do sleep 1; done", 60)
         console.ok("until doas grep -q ' test: of the test' /var/log/messages; do sleep 1; done", 60)
         console.ok("doas udevadm trigger --settle --action=change /sys/class/net/lo", 60)
->>>>>>> 656dcc7 (Run on machines without a serial port: say everything where somebody can read it, start nothing on a port that is not there)
 
     @staticmethod
     def switch_k3s(console, on):
