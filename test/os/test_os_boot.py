@@ -200,7 +200,7 @@ class Boot(OsTest):
     def test_a_console_that_the_installer_was_told_has_a_login(self):
         disk, heard = self.disk(), self.folder / "second.log"
         disk.esp_write("/grub/local.cfg", b'set timeout=0\nset args="console=ttyS1,115200"\n')  # as macula-install writes it
-        machine = self.machine(disk, options=["-chardev", f"file,id=second,path={heard}", "-serial", "chardev:second"])
+        machine = self.machine(disk, options=["-chardev", f"file,id=second,path={heard}", "-device", "isa-serial,chardev=second,index=1"])
         self.up(machine)
         machine.console.ok("until pgrep -f '[g]etty.*ttyS1'; do sleep 0.5; done", 60)
         deadline = time.monotonic() + 60 * PATIENCE
