@@ -77,6 +77,23 @@ create_users() {
     rm -f sysusers.log
 }
 
+# key_maps ROOT: the layouts that maculaos.keyboard may name, as busybox' loadkmap reads them. Each lies over the kernel's
+# own map, as if it were loaded after it, so that none leaves anything of the one before. Without accents that two keys
+# make beyond those of the kernel itself, and without the few maps that are not of this form (of Arabic and Persian).
+key_maps() {
+    maps=$1/usr/share/maculaos/keymaps
+    mkdir -p "$maps"
+    kernels=/usr/share/keymaps/i386/qwerty/defkeymap.kmap.gz
+    for source in "$1"/usr/share/keymaps/i386/*/*.kmap.gz; do
+        map=$maps/$(basename "$source" .kmap.gz).bmap
+        chroot "$1" /usr/bin/loadkeys -q -b -u "$kernels" "${source#"$1"}" >"$map" 2>/dev/null || rm "$map"
+    done
+    sed '/^#/d' "$images/key-maps.list" | while read -r name map; do
+        [ -s "$maps/$map.bmap" ] || fail "there is no key map $map for the layout $name" "images/key-maps.list names it"
+        ln -sf "$map.bmap" "$maps/$name.bmap"
+    done
+}
+
 prune() {
     for package in $PRUNED_PACKAGES; do
         for list in "$1/var/lib/dpkg/info/$package.list" "$1/var/lib/dpkg/info/$package:$ARCH.list"; do

@@ -27,6 +27,7 @@ PACKAGES='
     dbus avahi-daemon chrony nats-server jq opendoas
     libuv1t64 libjansson4 libyaml-0-2 libsqlite3-0 libprotobuf-c1 libcurl4t64 libsodium23 libcrypt1 zlib1g
     libqrencode4 gpgv
+    kbd console-data
 '
 # Never unpacked into the image (dpkg's path-exclude, path-include).
 PATH_EXCLUDES='
@@ -36,14 +37,16 @@ PATH_EXCLUDES='
 '
 PATH_INCLUDES='/usr/share/doc/*/copyright'
 # Needed to configure packages, not to run the node: their files are removed from the finished root.
-# awk is there as busybox'; perl, dpkg and debconf have nobody left who calls them.
+# awk is there as busybox'; perl, dpkg and debconf have nobody left who calls them; of kbd's and console-data's key maps those
+# are left that 10-rootfs has made of them.
 PRUNED_PACKAGES='
-    perl-base debconf dpkg init-system-helpers insserv startpar initscripts diffutils mawk
+    perl-base debconf dpkg init-system-helpers insserv startpar initscripts diffutils mawk kbd
     libtext-charwidth-perl libtext-wrapi18n-perl libtext-iconv-perl liblocale-gettext-perl
 '
 PRUNED_PATHS='
     /var/lib/dpkg /var/cache /var/log /usr/share/perl /usr/share/perl5 /usr/lib/*-linux-gnu/perl* /usr/share/debconf
     /usr/share/polkit-1 /usr/share/X11 /usr/share/pam-configs
+    /usr/share/keymaps /usr/share/console /usr/share/consolefonts /usr/share/consoletrans
     /usr/share/mime /usr/share/bash-completion /usr/share/zsh
     /etc/rc?.d /etc/runlevels /etc/init.d/.depend.* /etc/resolv.conf /etc/hostname /etc/machine-id /var/lib/dbus/machine-id
     /etc/apt /etc/dpkg /etc/cron.d /etc/cron.daily /etc/logrotate.d /etc/kernel

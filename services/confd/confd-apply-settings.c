@@ -151,6 +151,15 @@ static void settings_deinit(setting *settings, size_t count) {
 
 static const char *const keyboard_paths[] = {"maculaos.keyboard", NULL};
 #define KEYBOARD_SETTINGS 3
+#define KEYMAPS "/usr/share/maculaos/keymaps"
+
+/* Where the maps are the image's own, its list is the whole truth. Elsewhere kbd looks for them, and says what it
+ * finds. */
+static bool layout_is_missing(const confd_context *context, const char *name) {
+    mac_autofree char *path = mac_asprintf(KEYMAPS "/%s.bmap", name);
+    struct stat st;
+    return mac_fs_stat(context->root, KEYMAPS, &st) == 0 && mac_fs_stat(context->root, path, &st) == -ENOENT;
+}
 
 /* The console's map is de-latin1-nodeadkeys; X and its heirs call that the layout de with the variant nodeadkeys. */
 static void keyboard_settings(const confd_context *context, setting settings[KEYBOARD_SETTINGS]) {
@@ -166,8 +175,13 @@ static void keyboard_settings(const confd_context *context, setting settings[KEY
 }
 
 static void keyboard_check(const confd_context *context, mac_problems *problems) {
-    check_plain("maculaos.keyboard", confd_section(context->document)->keyboard,
-                "the name of a console key map such as us or de-latin1", problems);
+    const char *layout = confd_section(context->document)->keyboard;
+    check_plain("maculaos.keyboard", layout, "the name of a console key map such as us or de-latin1", problems);
+    /* No error: a node whose configuration an older version took goes on with all the rest of it. */
+    if (is_plain(layout) && layout_is_missing(context, layout))
+        mac_problems_add(problems, MAC_PROBLEM_WARNING, NULL, "maculaos.keyboard",
+                         "there is no key map \"%s\", so the layout stays as it is; the names are those in " KEYMAPS,
+                         layout);
 }
 
 static int keyboard_inspect(const confd_context *context, confd_findings *findings) {
@@ -180,10 +194,21 @@ static int keyboard_inspect(const confd_context *context, confd_findings *findin
 
 static void on_keys_loaded(const confd_sys_result *result, void *data) {
     confd_run *run = data;
-    if (result->exit_code != 0 && !result->missing)
+    if (result->missing)
         confd_run_note(run, MAC_PROBLEM_WARNING, keyboard_paths[0],
-                       "loadkeys failed, the layout is used from the next boot on: %s", result->output);
+                       "there is no loadkeys here, so the layout of the console stays as it is; install kbd");
+    else if (result->exit_code != 0)
+        confd_run_note(run, MAC_PROBLEM_WARNING, keyboard_paths[0],
+                       "loadkeys failed, the layout of the console stays as it is: %s", result->output);
     confd_run_done(run, NULL);
+}
+
+/* us is the kernel's own map: who never asked for another one need not hear that none can be loaded. */
+static void on_us_loaded(const confd_sys_result *result, void *data) {
+    confd_sys_result quiet = *result;
+    quiet.exit_code = result->missing ? 0 : result->exit_code;
+    quiet.missing = false;
+    on_keys_loaded(&quiet, data);
 }
 
 static void keyboard_apply(confd_run *run, const confd_context *context) {
@@ -195,8 +220,9 @@ static void keyboard_apply(confd_run *run, const confd_context *context) {
         confd_run_done(run, error);
         return;
     }
-    const char *argv[] = {"loadkeys", "--", confd_section(context->document)->keyboard, NULL};
-    confd_sys_run(context->sys, argv, 10000, on_keys_loaded, run, NULL);
+    const char *layout = confd_section(context->document)->keyboard;
+    const char *argv[] = {"loadkeys", "--", layout, NULL};
+    confd_sys_run(context->sys, argv, 10000, mac_streq(layout, "us") ? on_us_loaded : on_keys_loaded, run, NULL);
 }
 
 const confd_applicator confd_apply_keyboard = {.name = "keyboard",

@@ -153,6 +153,40 @@ static void keyboard_is_kept_when_loadkeys_fails(void **state) {
     assert_file(node, "/etc/vconsole.conf", "KEYMAP=\"fr\"\n");
 }
 
+static void keyboard_without_loadkeys_is_a_note_but_for_us(void **state) {
+    test_node *node = *state;
+    confd_sys_record_fail(node->context.sys, "run loadkeys", -2);
+    node->section.keyboard = "us";
+    start(node, &confd_apply_keyboard);
+    assert_null(node->error);
+    assert_false(has_note(node, "loadkeys"));
+    keep(node);
+    node->section.keyboard = "fr";
+    start(node, &confd_apply_keyboard);
+    assert_null(node->error);
+    assert_true(has_note(node, "there is no loadkeys here"));
+    keep(node);
+}
+
+/* The warnings and errors of a check. Caller frees. */
+static char *keyboard_problems(test_node *node, const char *layout) {
+    mac_autoptr(mac_problems) problems = mac_problems_new();
+    node->section.keyboard = (char *)(uintptr_t)layout;
+    confd_apply_keyboard.check(&node->context, problems);
+    return mac_problems_format(problems);
+}
+
+static void keyboard_is_one_of_the_images(void **state) {
+    test_node *node = *state;
+    mac_autofree char *nowhere = keyboard_problems(node, "zz");
+    assert_null(strstr(nowhere, "zz")); /* no maps of an image: kbd knows */
+    put_file(node, "/usr/share/maculaos/keymaps/de.bmap", "bkeymap");
+    mac_autofree char *known = keyboard_problems(node, "de"), *unknown = keyboard_problems(node, "zz");
+    assert_null(strstr(known, "key map"));
+    assert_non_null(strstr(unknown, "there is no key map \"zz\""));
+    assert_true(is_accepted(node, &confd_apply_keyboard));
+}
+
 static void locale_is_written_for_both_worlds(void **state) {
     test_node *node = *state;
     put_file(node, "/etc/locale.conf", "LC_TIME=C\nLANG='de_DE.UTF-8'\n");
@@ -516,6 +550,8 @@ int main(void) {
         TEST(timezone_leads_nowhere_else),
         TEST(keyboard_keeps_the_other_lines),
         TEST(keyboard_is_kept_when_loadkeys_fails),
+        TEST(keyboard_without_loadkeys_is_a_note_but_for_us),
+        TEST(keyboard_is_one_of_the_images),
         TEST(locale_is_written_for_both_worlds),
         TEST(environment_keeps_what_others_wrote),
         TEST(environment_cannot_write_a_second_line),
