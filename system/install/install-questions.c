@@ -8,6 +8,7 @@
 
 #include "codec/mac-schema.h"
 #include "crypto/mac-crypto.h"
+#include "install-keyboard.h"
 #include "install-network.h"
 #include "install-report.h"
 #include "install-summary.h"
@@ -118,23 +119,18 @@ static install_reply ask_timezone(install_questions *questions) {
     return ask_key(questions, text, "maculaos.timezone", is_zone);
 }
 
-/* The image has no list of layouts. Known are the common ones; their variants begin alike, as de-latin1 does. */
-static bool is_layout(const char *name, const char *before) {
-    static const char common[] = " be br ch cz de dk es fi fr gb hu it jp kr nl no pl pt ro ru se tr ua uk us ";
-    mac_autofree char *word = mac_asprintf(" %.*s ", (int)strcspn(name, "-_"), name);
-    if (mac_format_check(MACULA__V1__FIELD_RULE__FORMAT__keymap, name) || strstr(common, word) ||
-        mac_streq(name, before))
-        return true;
-    install_terminal_say("  %s is none of the common layouts (%.*s). The same again takes it all the same.\n", name,
-                         (int)sizeof common - 3, common + 1);
-    return false;
+static const char *layout_of(install_questions *questions) {
+    const Macula__V1__Document *document = document_of(questions);
+    const char *layout = document && document->maculaos ? document->maculaos->keyboard : NULL;
+    return layout ? layout : "us";
 }
 
 static install_reply ask_keyboard(install_questions *questions) {
-    const Macula__V1__Document *document = document_of(questions);
-    const char *layout = document && document->maculaos ? document->maculaos->keyboard : NULL;
-    mac_autofree char *text = mac_asprintf("\nKeyboard layout, such as us or de-latin1 [%s]:", layout ? layout : "us");
-    return ask_key(questions, text, "maculaos.keyboard", is_layout);
+    mac_autofree char *text = mac_asprintf("\nKeyboard layout, such as us or de-latin1 [%s]:", layout_of(questions));
+    install_reply reply = ask_key(questions, text, "maculaos.keyboard", install_keyboard_taken);
+    if (reply == INSTALL_ANSWERED)
+        install_keyboard_use(layout_of(questions));
+    return reply;
 }
 
 /* ---- who may log in ---- */
@@ -247,8 +243,8 @@ static install_reply confirm(install_questions *questions) {
 }
 
 bool install_questions_ask(install_questions *questions) {
-    static const question all[] = {ask_disk,  ask_hostname, ask_password, ask_ssh_keys, ask_network,
-                                   ask_roles, ask_timezone, ask_keyboard, confirm};
+    static const question all[] = {ask_disk,    ask_keyboard, ask_hostname, ask_password, ask_ssh_keys,
+                                   ask_network, ask_roles,    ask_timezone, confirm};
     install_answers_given(questions->answers);
     install_terminal_say(
         "\nEnter takes what stands in brackets; \"back\" goes to the question before; \"quit\" or Ctrl-C leaves, "

@@ -1,4 +1,4 @@
-/* What is asked of a person: disk, host name, password and SSH keys, network, roles, time zone, keyboard, and at last
+/* What is asked of a person: disk, keyboard, host name, password and SSH keys, network, roles, time zone, and at last
  * whether all that is to be done. Each answer is checked at once and asked for again with the reason; "back" leads to
  * the question before, whose answer is then taken back, "quit" and Ctrl-C out, with nothing changed on any disk. */
 #ifndef INSTALL_QUESTIONS_H

@@ -10,9 +10,10 @@
 
 static const char help[] =
     "Usage: macula-install [OPTION]... [DISK]\n"
-    "Installs MaculaOS to a disk. EVERYTHING on that disk is lost. Without --yes it asks on the terminal: disk, host "
-    "name,\n"
-    "password, SSH keys, network, roles, time zone, keyboard; then shows the answers and what will be erased, and asks "
+    "Installs MaculaOS to a disk. EVERYTHING on that disk is lost. Without --yes it asks on the terminal: disk, "
+    "keyboard,\n"
+    "host name, password, SSH keys, network, roles, time zone; then shows the answers and what will be erased, and "
+    "asks "
     "again.\n\n"
     "  DISK               path, name or serial number of a whole disk, or auto: the only one that can be used\n"
     "      --image FILE   install into a file in place of a disk\n"

@@ -64,6 +64,11 @@ class KeyMaps(unittest.TestCase):
             self.assertEqual((self.top / "kept").read_text(), name + "\n")
         self.assertEqual((self.top / "loaded").read_text(), "<de><us>")
 
+    def test_a_layout_that_cannot_be_kept_is_loaded_all_the_same(self):
+        (self.top / "kept.new").mkdir()
+        self.assertEqual(self.load("de").returncode, 0)
+        self.assertEqual((self.top / "loaded").read_text(), "<de>")
+
     def test_what_is_no_layout_changes_nothing_and_says_so(self):
         for words, code, why in ((("--", "zz"), 1, "there is no key map zz"), ((), 2, "usage"), (("-d",), 2, "usage"), (("../de",), 2, "usage")):
             done = self.load(*words)

@@ -12,6 +12,7 @@ from install_rig import ENVIRONMENT, PROGRAM, InstallTest
 from os_disk import Disk
 
 PASSWORD = "correct horse 7"
+KEYBOARD = r"Keyboard[^[]*\[us\]: "
 CONFIRM = r"Type disk.img to erase it and install, or quit: "
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDdPH1x1pWf4eB3nvO2kUqQ6z1T0x7mX2m4m1vJ0w3aV me@here"
 
@@ -19,11 +20,11 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDdPH1x1pWf4eB3nvO2kUqQ6z1T0x7mX2m4m1
 class Terminal:
     """A person at a terminal: waits for a question, answers it."""
 
-    def __init__(self, *words, command_line=""):
+    def __init__(self, *words, command_line="", environment=None):
         self.master, slave = pty.openpty()
         self.said = ""
         self.process = subprocess.Popen([PROGRAM, *words], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-                                        preexec_fn=lambda: self._control(), env={**ENVIRONMENT, "MACULA_CMDLINE": command_line})
+                                        preexec_fn=lambda: self._control(), env={**ENVIRONMENT, "MACULA_CMDLINE": command_line, **(environment or {})})
         os.close(slave)
 
     @staticmethod
@@ -74,11 +75,11 @@ class Questions(InstallTest):
         self.addCleanup(lambda: terminal.process.poll() is None and terminal.process.kill())
         return terminal
 
-    def enter_all(self, terminal):
-        """Enter at every question up to the confirmation; what was said before that."""
-        said = ""
-        for question in (r"Host name \[[^]]*\]: ", r"Password \([^)]*\): ", r"Key \([^)]*\): ", r"Network \[1\]: ", r"Roles \([^)]*\): ",
-                         r"Time zone[^[]*\[UTC\]: ", r"Keyboard[^[]*\[us\]: "):
+    def enter_all(self, terminal, layouts=("",)):
+        """Enter at every question up to the confirmation, but for the keyboard's answers; what was said before that."""
+        said = "".join(terminal.answer(KEYBOARD, layout) for layout in layouts)
+        for question in (r"Host name \[[^]]*\]: ", r"Password \([^)]*\): ", r"Key \([^)]*\): ", r"Network \[1\]: ",
+                         r"Roles \([^)]*\): ", r"Time zone[^[]*\[UTC\]: "):
             said += terminal.answer(question, "")
         return said + terminal.expect(CONFIRM)
 
@@ -97,6 +98,7 @@ class Questions(InstallTest):
 
     def test_every_answer_reaches_the_disk(self):
         terminal = self.begin()
+        terminal.answer(KEYBOARD, "de-latin1")
         terminal.answer(r"Host name \[[^]]*\]: ", "edge-7")
         terminal.answer(r"Password \(Enter: none\): ", PASSWORD)
         terminal.answer(r"The same again: ", PASSWORD)
@@ -110,7 +112,6 @@ class Questions(InstallTest):
         terminal.answer(r"DNS servers \(Enter: none\): ", "192.168.7.1, 9.9.9.9")
         terminal.answer(r"Roles \([^)]*\): ", "2")
         terminal.answer(r"Time zone[^[]*\[UTC\]: ", "Europe/Berlin")
-        terminal.answer(r"Keyboard[^[]*\[us\]: ", "de-latin1")
         warning = terminal.answer(r"Type disk.img to erase it and install, or quit: ", "disk.img")
         self.assertIn("EVERYTHING on this disk will be lost", warning)
         for line in (r"host name +edge-7", r"password +of the user macula", r"SSH keys +ssh-ed25519 me@here\r\n +github:octocat",
@@ -129,6 +130,8 @@ class Questions(InstallTest):
 
     def test_a_wrong_answer_is_asked_for_again_with_the_reason(self):
         terminal = self.begin()
+        terminal.answer(KEYBOARD, "zz-nonsense")
+        self.assertIn("none of the common layouts (be br ", terminal.answer(KEYBOARD, ""))
         terminal.answer(r"Host name \[[^]]*\]: ", "Not A Name")
         self.assertIn("host name", terminal.answer(r"Host name \[[^]]*\]: ", "edge-7"))
         terminal.answer(r"Password \(Enter: none\): ", "one")
@@ -152,8 +155,6 @@ class Questions(InstallTest):
         terminal.answer(r"Roles \([^)]*\): ", "")
         terminal.answer(r"Time zone[^[]*\[UTC\]: ", "Moon/Base One")
         terminal.answer(r"Time zone[^[]*\[UTC\]: ", "")
-        terminal.answer(r"Keyboard[^[]*\[us\]: ", "zz-nonsense")
-        self.assertIn("none of the common layouts (be br ", terminal.answer(r"Keyboard[^[]*\[us\]: ", ""))
         self.assertRegex(terminal.answer(r"Type disk.img to erase it and install, or quit: ", "yes"), r"keyboard +us\r")
         terminal.answer(r"Type disk.img to erase it and install, or quit: ", "quit")
         code, said = terminal.end()
@@ -163,6 +164,9 @@ class Questions(InstallTest):
 
     def test_back_leads_to_the_question_before_and_takes_its_answer_back(self):
         terminal = self.begin("--set", "hostname=first")
+        terminal.answer(KEYBOARD, "")
+        terminal.answer(r"Host name \[first\]: ", "back")
+        terminal.answer(KEYBOARD, "de")
         terminal.answer(r"Host name \[first\]: ", "second")
         terminal.answer(r"Password \(Enter: none\): ", "back")
         terminal.answer(r"Host name \[second\]: ", "")
@@ -188,9 +192,8 @@ class Questions(InstallTest):
         terminal.answer(r"Time zone[^[]*\[UTC\]: ", "back")
         terminal.answer(r"Roles \([^)]*\): ", "")
         terminal.answer(r"Time zone[^[]*\[UTC\]: ", "")
-        terminal.answer(r"Keyboard[^[]*\[us\]: ", "")
         terminal.answer(CONFIRM, "back")
-        terminal.answer(r"Keyboard[^[]*\[us\]: ", "de")
+        terminal.answer(r"Time zone[^[]*\[UTC\]: ", "")
         said = terminal.expect(CONFIRM)
         for line in (r"host name +second\r", r"password +none", r"SSH keys +none", r"network +wired interfaces: by DHCP", r"roles +peer\r"):
             self.assertRegex(said, line)
@@ -201,7 +204,7 @@ class Questions(InstallTest):
 
     def test_a_corrected_interface_is_the_only_one(self):
         terminal = self.begin()
-        for question in (r"Host name \[[^]]*\]: ", r"Password \(Enter: none\): ", r"Key \(Enter: none\): "):
+        for question in (KEYBOARD, r"Host name \[[^]]*\]: ", r"Password \(Enter: none\): ", r"Key \(Enter: none\): "):
             terminal.answer(question, "")
         for name in ("eth7", "eth8"):
             terminal.answer(r"Network \[1\]: ", "2")
@@ -211,7 +214,6 @@ class Questions(InstallTest):
             terminal.answer(r"DNS servers \(Enter: none\): ", "")
             terminal.answer(r"Roles \([^)]*\): ", "back" if name == "eth7" else "")
         terminal.answer(r"Time zone[^[]*\[UTC\]: ", "")
-        terminal.answer(r"Keyboard[^[]*\[us\]: ", "")
         terminal.expect(CONFIRM)
         text = self.confirmed(terminal).data_read("/maculaos/config.d/10-install.yaml").decode()
         self.assertIn("eth8", text)
@@ -229,13 +231,12 @@ class Questions(InstallTest):
             self.assertRegex(said, line)
         self.assertNotIn(PASSWORD, said)
         os.write(terminal.master, b"back\n")
-        for question, answer in ((r"Keyboard[^[]*\[us\]: ", "back"), (r"Time zone[^[]*\[UTC\]: ", "back"), (r"Roles \([^)]*\): ", "back"),
+        for question, answer in ((r"Time zone[^[]*\[UTC\]: ", "back"), (r"Roles \([^)]*\): ", "back"),
                                  (r"Network \[1\]: ", "2")):
             terminal.answer(question, answer)
         self.answer_interface(terminal, "eth7")
         for question, answer in ((r"prefix length[^:]*: ", "10.1.2.3/32"), (r"Gateway \(Enter: none\): ", "172.31.1.1"),
-                                 (r"DNS servers \(Enter: none\): ", ""), (r"Roles \([^)]*\): ", ""), (r"Time zone[^[]*\[UTC\]: ", ""),
-                                 (r"Keyboard[^[]*\[us\]: ", "")):
+                                 (r"DNS servers \(Enter: none\): ", ""), (r"Roles \([^)]*\): ", ""), (r"Time zone[^[]*\[UTC\]: ", "")):
             terminal.answer(question, answer)
         self.assertRegex(terminal.expect(CONFIRM), r"eth7: 10\.1\.2\.3/32, gateway 172\.31\.1\.1\r")
         disk = self.confirmed(terminal)
@@ -246,20 +247,42 @@ class Questions(InstallTest):
 
     def test_what_is_unusual_is_taken_at_the_second_time(self):
         terminal = self.begin()
-        self.assertIn("Neither a password nor a key", self.enter_all(terminal))
-        os.write(terminal.master, b"back\n")
-        terminal.answer(r"Keyboard[^[]*\[us\]: ", "dvorak")
-        terminal.answer(r"Keyboard[^[]*\[us\]: ", "neo")
-        terminal.answer(r"Keyboard[^[]*\[us\]: ", "neo")
-        self.assertRegex(terminal.expect(CONFIRM), r"keyboard +neo\r")
+        said = self.enter_all(terminal, layouts=("dvorak", "neo", "neo"))
+        self.assertIn("Neither a password nor a key", said)
+        self.assertIn("none of the common layouts (be br ", said)
+        self.assertRegex(said, r"keyboard +neo\r")
         self.assertIn("keyboard: neo", self.confirmed(terminal).data_read("/maculaos/config.d/10-install.yaml").decode())
 
+    def with_maps(self):
+        """The maps of a medium, and a loadkeys that notes what it is asked for."""
+        maps, programs = self.folder / "keymaps", self.folder / "programs"
+        maps.mkdir()
+        programs.mkdir()
+        for name in ("de", "dvorak", "neo2", "us"):
+            (maps / f"{name}.bmap").touch()
+        (programs / "loadkeys").write_text(f'#!/bin/sh\necho "$*" >>{self.folder}/loaded\n')
+        (programs / "loadkeys").chmod(0o755)
+        return {"MACULA_KEYMAPS": str(maps), "PATH": f"{programs}:{ENVIRONMENT['PATH']}"}
+
+    def test_only_a_layout_that_the_medium_has_is_taken_and_it_holds_before_the_password(self):
+        terminal = self.begin(environment=self.with_maps())
+        terminal.answer(KEYBOARD, "neo")
+        terminal.answer(KEYBOARD, "neo")
+        self.assertRegex(terminal.answer(KEYBOARD, "../de"), r"no layout neo, but these:\r\n  de dvorak neo2 us\r\n")
+        self.assertIn("a keyboard layout", terminal.answer(KEYBOARD, "dvorak"))
+        terminal.answer(r"Host name \[[^]]*\]: ", "back")
+        self.assertEqual((self.folder / "loaded").read_text(), "-- dvorak\n")
+        terminal.answer(r"Keyboard[^[]*\[dvorak\]: ", "")
+        terminal.answer(r"Host name \[[^]]*\]: ", "quit")
+        self.assertEqual(terminal.end()[0], 1)
+        self.assertEqual((self.folder / "loaded").read_text(), "-- dvorak\n-- dvorak\n")
+
     def test_ctrl_c_leaves_everything_as_it_was(self):
-        for question in (r"Host name \[[^]]*\]: ", r"Password \(Enter: none\): "):
+        for question in (KEYBOARD, r"Host name \[[^]]*\]: "):
             with self.subTest(question):
                 terminal = self.begin()
-                if "Password" in question:
-                    terminal.answer(r"Host name \[[^]]*\]: ", "")
+                if question != KEYBOARD:
+                    terminal.answer(KEYBOARD, "")
                 terminal.expect(question)
                 os.write(terminal.master, b"\x03")
                 code, said = terminal.end()
@@ -280,7 +303,7 @@ class Questions(InstallTest):
 
     def test_a_closed_terminal_leaves_everything_as_it_was(self):
         terminal = self.begin()
-        terminal.expect(r"Host name \[[^]]*\]: ")
+        terminal.expect(KEYBOARD)
         os.write(terminal.master, b"\x04")
         self.assertEqual(terminal.end()[0], 1)
         self.assertEqual(self.image.stat().st_blocks, 0)

@@ -75,12 +75,13 @@ class Install(OsTest):
         console.line()
         console.expect(r"/dev/vda +4\.0 GiB +nothing known on it")
         for question, answer in ((r"Install to which disk\?[^:]*: $", "sr0"), (r"Install to which disk\?[^:]*: $", "vda"),
+                                 (r"Keyboard[^[]*\[us\]: $", "zz"), (r"no layout zz, but these:(?s:.*) de (?s:.*)Keyboard[^[]*\[us\]: $", ""),
                                  (r"Host name \[[^]]*\]: $", "Not A Name"), (r"Host name \[[^]]*\]: $", "installed"),
                                  (r"Password \(Enter: none\): $", "correct horse"), (r"The same again: $", "correct horse"),
                                  (r"Key \(Enter: none\): $", "back"), (r"Password \(Enter: none\): $", "correct horse"),
                                  (r"The same again: $", "correct horse"), (r"Key \(Enter: none\): $", ""), (r"Network \[1\]: $", ""),
                                  (r"Roles \([^)]*\): $", ""), (r"Time zone[^[]*\[UTC\]: $", "Europe/Berlin"),
-                                 (r"Keyboard[^[]*\[us\]: $", ""), (r"Type vda to erase it and install, or quit: $", "vda")):
+                                 (r"Type vda to erase it and install, or quit: $", "vda")):
             console.expect(question, 60)
             console.line(answer)
         console.expect(r"Take the medium out and restart", 400, never="macula-install:")
