@@ -10,8 +10,10 @@
 #include "cli-setup.h"
 #include "codec/mac-codec.h"
 #include "crypto/mac-crypto.h"
+#include "flow/mac-keymap.h"
 
 #define SHOWN_MAX 15 /* of the matches of a search */
+#define SHOWN_COLUMNS 72u
 #define LINE_MAX_BYTES 8192
 #define NOTHING "-" /* empties what stands there */
 
@@ -205,6 +207,32 @@ static bool ask_check(const Macula__V1__FirstbootField *field, cli_answers *answ
     return true;
 }
 
+static void show_options(const Macula__V1__FirstbootField *field) {
+    size_t column = 0;
+    for (size_t i = 0; i < field->n_options; i++) {
+        bool wraps = i > 0 && column + strlen(field->options[i]) + 1 > SHOWN_COLUMNS;
+        cli_print(CLI_PLAIN, "%s%s", i == 0 ? "    " : wraps ? "\n    " : " ", field->options[i]);
+        column = (wraps ? 0 : column) + strlen(field->options[i]) + 1;
+    }
+    cli_print(CLI_PLAIN, "\n");
+}
+
+/* A layout that is not here is asked for again; one that is holds for what is typed next, a password. */
+static bool takes_layout(const Macula__V1__FirstbootField *field, const char *layout) {
+    if (!mac_streq(field->name, "keyboard") || !*layout)
+        return true;
+    if (!mac_keymap_possible(layout)) {
+        cli_print(CLI_YELLOW, "  There is no layout %s here, but these:\n", layout);
+        show_options(field);
+        return false;
+    }
+    mac_error *error = mac_keymap_load(layout);
+    if (error)
+        cli_print(CLI_YELLOW, "  The keyboard keeps the layout that it had until now: %s\n", error->message);
+    mac_error_free(error);
+    return true;
+}
+
 static bool ask_line(const Macula__V1__FirstbootField *field, cli_answers *answers) {
     const char *now = field->value ? field->value : "";
     bool choice = field->kind == MACULA__V1__FIRSTBOOT_FIELD__KIND__choice;
@@ -218,6 +246,8 @@ static bool ask_line(const Macula__V1__FirstbootField *field, cli_answers *answe
         const char *chosen = !*line ? now : field->n_options > 0 ? choose(field, line) : line;
         if (!choice && mac_streq(line, NOTHING))
             chosen = "";
+        if (chosen && !takes_layout(field, chosen))
+            continue;
         if (chosen) {
             cli_answers_set(answers, field->name, chosen);
             return true;

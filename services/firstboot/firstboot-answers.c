@@ -308,12 +308,12 @@ static bool is_common(const char *answer, const mac_strings *suggestions, const 
     return !*answer;
 }
 
-/* A node has no list of all layouts and languages, so what is unusual is no error. */
+/* A node has no list of all languages, nor everywhere one of all layouts, so what is unusual is no error. */
 static void warn_unusual(const json_t *values, const firstboot_facts *facts, mac_strings *warnings) {
     const char *keyboard = firstboot_answer(values, "keyboard"), *locale = firstboot_answer(values, "locale");
     mac_autofree char *layout = T_FILL(UNUSUAL_KEYBOARD, keyboard, NULL);
     mac_autofree char *language = T_FILL(UNUSUAL_LOCALE, locale, NULL);
-    if (!is_common(keyboard, &facts->keyboards, "-"))
+    if (!is_common(keyboard, &facts->keyboards, facts->all_keyboards ? "" : "-"))
         mac_strings_add(warnings, layout);
     if (!is_common(locale, &facts->locales, "_.@"))
         mac_strings_add(warnings, language);

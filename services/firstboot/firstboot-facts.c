@@ -13,6 +13,8 @@
 
 #define ZONES_FILE "/usr/share/zoneinfo/zone.tab" /* country, place, name, remark: tzdata's own list */
 #define ZONES_LIMIT (256u << 10)
+#define KEYMAPS "/usr/share/maculaos/keymaps" /* as libmacula's flow/mac-keymap.h has it, which needs the loop */
+#define KEYMAP_SUFFIX ".bmap"
 #define SUFFIX "${RANDOM_SUFFIX}" /* in a host name of the configuration */
 #define SUFFIX_FILE "/var/lib/maculaos/identity/suffix"
 #define RESOLVER_FILE "/etc/resolv.conf"
@@ -41,6 +43,26 @@ static void read_zones(mac_root *root, mac_strings *zones) {
     qsort(zones->items, zones->count, sizeof *zones->items, compare_text);
 }
 
+/* Those that the image has, or common ones where it has none. */
+static void read_keyboards(mac_root *root, firstboot_facts *facts) {
+    static const char *const common[] = {"us", "gb", "de", "de-latin1", "fr", "be", "ch", "es", "it",
+                                         "pt", "br", "nl", "dk",        "no", "se", "fi", "pl", "cz",
+                                         "hu", "ro", "ru", "ua",        "tr", "jp", "kr"};
+    mac_strings names = {0};
+    if (mac_fs_list(root, KEYMAPS, &names) == 0)
+        for (size_t i = 0; i < names.count; i++)
+            if (mac_ends_with(names.items[i], KEYMAP_SUFFIX)) {
+                names.items[i][strlen(names.items[i]) - strlen(KEYMAP_SUFFIX)] = '\0';
+                mac_strings_add(&facts->keyboards, names.items[i]);
+            }
+    mac_strings_deinit(&names);
+    facts->all_keyboards = facts->keyboards.count > 0;
+    for (size_t i = 0; !facts->all_keyboards && i < MAC_ARRAY_SIZE(common); i++)
+        mac_strings_add(&facts->keyboards, common[i]);
+    if (facts->all_keyboards)
+        qsort(facts->keyboards.items, facts->keyboards.count, sizeof *facts->keyboards.items, compare_text);
+}
+
 /* confd has made the suffix before the first service starts, and keeps it. */
 char *firstboot_facts_future_name(const firstboot_facts *facts, mac_root *root, const char *name) {
     mac_autofree char *suffix = NULL;
@@ -57,18 +79,14 @@ char *firstboot_facts_future_name(const firstboot_facts *facts, mac_root *root, 
 }
 
 void firstboot_facts_init(firstboot_facts *facts, mac_root *root, char *const *networks, size_t network_count) {
-    static const char *const keyboards[] = {"us", "gb", "de", "de-latin1", "fr", "be", "ch", "es", "it",
-                                            "pt", "br", "nl", "dk",        "no", "se", "fi", "pl", "cz",
-                                            "hu", "ro", "ru", "ua",        "tr", "jp", "kr"};
     static const char *const locales[] = {"C.UTF-8",     "en_US.UTF-8", "en_GB.UTF-8", "de_DE.UTF-8", "fr_FR.UTF-8",
                                           "nl_NL.UTF-8", "nl_BE.UTF-8", "es_ES.UTF-8", "it_IT.UTF-8", "pt_PT.UTF-8",
                                           "pt_BR.UTF-8", "pl_PL.UTF-8", "cs_CZ.UTF-8", "sv_SE.UTF-8", "da_DK.UTF-8",
                                           "nb_NO.UTF-8", "fi_FI.UTF-8", "tr_TR.UTF-8", "ja_JP.UTF-8", "zh_CN.UTF-8"};
     *facts = (firstboot_facts){.networks = networks, .network_count = network_count};
-    for (size_t i = 0; i < MAC_ARRAY_SIZE(keyboards); i++)
-        mac_strings_add(&facts->keyboards, keyboards[i]);
     for (size_t i = 0; i < MAC_ARRAY_SIZE(locales); i++)
         mac_strings_add(&facts->locales, locales[i]);
+    read_keyboards(root, facts);
     read_zones(root, &facts->zones);
     firstboot_facts_refresh(facts, root);
 }

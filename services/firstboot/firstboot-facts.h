@@ -32,7 +32,8 @@ typedef struct firstboot_facts {
     char *const *networks; /* of firstboot_facts_init */
     size_t network_count;
     mac_strings zones;     /* empty: not known on this system */
-    mac_strings keyboards; /* common layouts, as suggestions */
+    mac_strings keyboards; /* layouts, as suggestions */
+    bool all_keyboards;    /* there are no others; else these are common ones */
     mac_strings locales;
     firstboot_heard heard[FIRSTBOOT_HEARD_MAX];
     size_t heard_count;

@@ -170,6 +170,31 @@ class Setup(unittest.TestCase):
             self.assertEqual(warnings("de-latin1-nodeadkeys", "de_AT.UTF-8"), "")
             self.assertEqual(warnings("us", "C.UTF-8"), "")
 
+    def test_only_a_layout_that_the_image_has_is_taken_and_it_holds_before_the_password(self):
+        node = Node()
+        for name in ("de", "dvorak", "us"):
+            node.write(f"/usr/share/maculaos/keymaps/{name}.bmap", "")
+        node.write("/programs/loadkeys", f'#!/bin/sh\necho "$*" >>{node.path("/loaded")}\n')
+        node.path("/programs/loadkeys").chmod(0o755)
+        with node:
+            person = Terminal(node, "setup", PATH=f"{node.path('/programs')}:{os.environ['PATH']}",
+                              MACULA_KEYMAPS=str(node.path("/usr/share/maculaos/keymaps")))
+            person.answer(r"Connection\n(?s:.*)\[dhcp\] ", "1")
+            person.answer(r"Name of the node(?s:.*?)\] ", "edge-7")
+            person.answer(r"Time zone(?s:.*?)\] ", "UTC")
+            person.answer(r"Keyboard(?s:.*?)\] ", "de-nonsense")
+            person.answer(r"There is no layout de-nonsense here, but these:\n    de dvorak us\n(?s:.*?)\] ", "dvorak")
+            person.answer(r"Language of programs(?s:.*?)\] ", "")
+            person.expect(r"Password of the user macula")
+            self.assertEqual(node.path("/loaded").read_text(), "-- dvorak\n")
+            person.press(b"\x03")
+            person.end(echoes=True)
+            # Without a terminal, and on the page, it is a warning, as is what a configuration says already.
+            node.cli("setup", "--answers", "-", stdin=f"hostname=edge-7\nssh_keys={KEY}\nkeyboard=de-nonsense\n").ok()
+            steps = node.cli("call", "firstboot.steps").ok().json()["steps"]
+            warnings = " ".join(next(step for step in steps if step["name"] == "system")["warnings"])
+            self.assertIn("layout de-nonsense is none of those known here", warnings)
+
     def answer_system(self, person, name):
         person.answer(r"Name of the node(?s:.*?)\] ", name)
         person.answer(r"Time zone(?s:.*?)\] ", "UTC")

@@ -75,7 +75,7 @@ class Install(OsTest):
         console.line()
         console.expect(r"/dev/vda +4\.0 GiB +nothing known on it")
         for question, answer in ((r"Install to which disk\?[^:]*: $", "sr0"), (r"Install to which disk\?[^:]*: $", "vda"),
-                                 (r"Keyboard[^[]*\[us\]: $", "zz"), (r"no layout zz, but these:(?s:.*) de (?s:.*)Keyboard[^[]*\[us\]: $", ""),
+                                 (r"Keyboard[^[]*\[us\]: $", "zz"), (r"no layout zz, but these:(?s:.*)\bde\b(?s:.*)Keyboard[^[]*\[us\]: $", ""),
                                  (r"Host name \[[^]]*\]: $", "Not A Name"), (r"Host name \[[^]]*\]: $", "installed"),
                                  (r"Password \(Enter: none\): $", "correct horse"), (r"The same again: $", "correct horse"),
                                  (r"Key \(Enter: none\): $", "back"), (r"Password \(Enter: none\): $", "correct horse"),

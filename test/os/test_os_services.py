@@ -72,6 +72,29 @@ class Services(OsTest):
         console.ok("until doas grep -q ' test: of the test' /var/log/messages; do sleep 1; done", 60)
         console.ok("doas udevadm trigger --settle --action=change /sys/class/net/lo", 60)
 
+    def test_the_layout_of_the_keyboard_follows_the_configuration_from_the_start_and_while_the_node_runs(self):
+        disk = self.disk()
+        machine = self.machine(disk, self.medium(more="  keyboard: de\n"), name="first")
+        self.up(machine)
+        self.types(machine.console, "z")
+        machine.console.ok("doas maculaos config set maculaos.keyboard us", 180)
+        self.types(machine.console, "y")
+        said = machine.console.ok("doas maculaos config set maculaos.keyboard zz 2>&1", 180)
+        self.assertIn('there is no key map "zz"', said)
+        machine.console.ok("doas maculaos config set maculaos.keyboard fr", 180)
+        machine.console.line("doas poweroff")
+        self.assertEqual(machine.wait_end(), "off")
+        machine = self.machine(disk, name="second")
+        self.up(machine)
+        machine.console.ok("grep -qx fr /var/lib/maculaos/keyboard")
+        self.types(machine.console, "a", key=16)
+
+    @staticmethod
+    def types(console, letter, key=21):
+        """What the kernel's map has for a key, without Shift; key 21 is y on an American keyboard, 16 q."""
+        offset = len("bkeymap") + 256 + 2 * key
+        console.ok(f"until doas dumpkmap | od -An -tx1 -j {offset} -N 1 | grep -q {ord(letter):x}; do sleep 1; done", 60)
+
     @staticmethod
     def switch_k3s(console, on):
         """By the configuration; it is refused when OpenRC does not do it."""
