@@ -31,6 +31,7 @@ mac_error *mac_keymap_load(const char *name) {
     int r = mac_command_run(&options, &result);
     if (r < 0)
         return mac_error_from_errno(r, "loadkeys cannot be started");
-    mac_autofree char *output = (char *)(uintptr_t)result.output;
-    return mac_command_error(argv[0], &result);
+    mac_error *error = mac_command_error(argv[0], &result);
+    free((char *)(uintptr_t)result.output);
+    return error;
 }
