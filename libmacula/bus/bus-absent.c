@@ -48,11 +48,7 @@ void mac_bus_stand_in(mac_bus *bus, const char *service) {
     absent->desk = bus_source_new(bus, desk, BUS_QUEUE_GROUP, on_denied, absent);
 }
 
-void mac_bus_stand_down(mac_bus *bus, const char *service) {
-    bus_absent **link = find(bus, service), *absent = *link;
-    if (!absent)
-        return;
-    *link = absent->next;
+static void absent_free(bus_absent *absent) {
     bus_source_free(absent->bare);
     bus_source_free(absent->below);
     bus_source_free(absent->desk);
@@ -60,7 +56,27 @@ void mac_bus_stand_down(mac_bus *bus, const char *service) {
     free(absent);
 }
 
+static void on_left(const mac_answer *answer, void *data) {
+    (void)answer; /* without a connection nothing is under way either */
+    absent_free(data);
+}
+
+/* What the server has sent by now is answered until it has heard of the end: nobody else gets those requests. */
+void mac_bus_stand_down(mac_bus *bus, const char *service) {
+    bus_absent **link = find(bus, service), *absent = *link;
+    if (!absent)
+        return;
+    *link = absent->next;
+    bus_source_end(absent->bare);
+    bus_source_end(absent->below);
+    bus_source_end(absent->desk);
+    mac_bus_flush(bus, on_left, absent);
+}
+
 void bus_absents_deinit(mac_bus *bus) {
-    while (bus->absents)
-        mac_bus_stand_down(bus, bus->absents->name);
+    while (bus->absents) {
+        bus_absent *absent = bus->absents;
+        bus->absents = absent->next;
+        absent_free(absent);
+    }
 }

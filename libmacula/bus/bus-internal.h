@@ -124,6 +124,7 @@ struct bus_source {
     uint64_t dropped;      /* since it was made */
     uint64_t told_dropped; /* uv_now() when dropped messages were logged; 0: never */
     bool dead;             /* removed while draining; freed after it */
+    bool ended;            /* the server has been told; what was under way still comes */
 };
 
 bus_source *bus_source_new(mac_bus *bus, const char *subject, const char *queue, bus_source_callback callback,
@@ -132,6 +133,8 @@ bus_source *bus_source_new(mac_bus *bus, const char *subject, const char *queue,
 bus_source *bus_source_new_serving(mac_bus *bus, const char *subject, const char *queue, bus_source_callback callback,
                                    void *data);
 void bus_source_free(bus_source *source);
+/* The subscription ends; what the server has sent by then is still handed over, until the source is freed. */
+void bus_source_end(bus_source *source);
 /* A message has come. */
 void bus_source_deliver(mac_bus *bus, uint64_t sid, const bus_message *message);
 /* Counts what was not handed over, and says so once in a while. */

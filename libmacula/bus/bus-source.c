@@ -137,9 +137,15 @@ static void source_disconnect(bus_source *source) {
     if (!source->sid)
         return;
     bus->by_sid[source->sid & SID_INDEX] = NULL;
-    if (bus_link_is_open(bus))
+    if (bus_link_is_open(bus) && !source->ended)
         bus_wire_say(bus->wire, "UNSUB %" PRIu64, source->sid);
     source->sid = 0;
+}
+
+void bus_source_end(bus_source *source) {
+    if (source->sid && bus_link_is_open(source->bus))
+        bus_wire_say(source->bus->wire, "UNSUB %" PRIu64, source->sid);
+    source->ended = true;
 }
 
 void bus_source_free(bus_source *source) {
@@ -157,7 +163,7 @@ void bus_source_free(bus_source *source) {
 
 void bus_sources_connect(mac_bus *bus) {
     for (bus_source *source = bus->sources; source; source = source->next)
-        if (!source->dead && !source->sid)
+        if (!source->dead && !source->ended && !source->sid)
             source_connect(source);
 }
 

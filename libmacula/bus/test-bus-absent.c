@@ -94,11 +94,30 @@ static void a_service_that_is_back_answers_alone(void **state) {
     test_node_close(node, &other);
 }
 
+/* A request that the server has given to who stands in while he ends it has no other taker. */
+static void a_request_under_way_is_not_lost_when_it_ends(void **state) {
+    test_node *node = *state;
+    mac_bus *other = test_node_bus(node, "other", NULL, NULL);
+    test_node_until_connected(node, other);
+    for (unsigned i = 0; i < 200; i++) {
+        mac_bus_stand_in(other, "absent");
+        test_node_flush(node, other);
+        reply got = {0};
+        mac_bus_request(node->client, RPC "absent.read", "{}", 2, false, false, 0, on_reply, &got);
+        mac_bus_stand_down(other, "absent");
+        test_node_until(node, &got.last);
+        assert_int_equal(got.code, MACULA__V1__ERROR_CODE__UNAVAILABLE);
+        assert_true(got.unserved);
+    }
+    test_node_close(node, &other);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(whoever_calls_hears_that_nobody_serves_it, setup, teardown),
         cmocka_unit_test_setup_teardown(whoever_may_not_call_it_hears_that, setup, teardown),
         cmocka_unit_test_setup_teardown(a_service_that_is_back_answers_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_request_under_way_is_not_lost_when_it_ends, setup, teardown),
     };
     return cmocka_run_group_tests_name("standing in", tests, NULL, NULL);
 }

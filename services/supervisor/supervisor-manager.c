@@ -122,7 +122,7 @@ static void on_notification(pid_t pid, const supervisor_notification *said, void
         if (said->alive)
             supervisor_unit_said_alive(unit);
         if (said->ready)
-            supervisor_unit_said_ready(unit);
+            supervisor_absent_end(manager, &manager->units[i]);
         if (said->stopping)
             supervisor_unit_said_stopping(unit);
         return;

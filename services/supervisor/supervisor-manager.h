@@ -70,6 +70,9 @@ void supervisor_ending_go_on(supervisor_manager *manager);
 void supervisor_connection_ensure(supervisor_manager *manager);
 /* supervisor-absent.c: stands in for those who are not ready, and for nobody else; called whenever that changes. */
 void supervisor_absent_update(supervisor_manager *manager);
+/* A process said that it is ready. Its unit is so once the server gives us no more of its requests: whoever hears of it
+ * gets an answer of the service itself. */
+void supervisor_absent_end(supervisor_manager *manager, supervisor_task *task);
 /* supervisor-announce.c: says, once, that the node is ready, or what keeps it from that. */
 void supervisor_announce(supervisor_manager *manager);
 #endif

@@ -23,6 +23,7 @@ struct supervisor_task {
     supervisor_process *process; /* NULL: none */
     uv_timer_t timer;
     supervisor_task_hooks hooks;
+    pid_t coming; /* process that said it is ready while who stands in for it is still leaving; 0: none */
     int death_signal;
     uint64_t data_max; /* RLIMIT_DATA from its next start on; 0: as its file says */
 };
