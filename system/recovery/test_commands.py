@@ -170,13 +170,20 @@ class Password(Commands):
 class Lock(Commands):
     def test_only_one_console_works_on_the_node(self):
         """Also where the other one comes while the lock is being made."""
-        for name in ("mkdir", "ln"):
-            self.program(name, f'PATH={os.environ["PATH"]} {name} "$@"; code=$?; [ $code != 0 ] || sleep 1; exit $code')
-        self.program("e2fsck", "sleep 3; exit 0")
-        both = [self.start("repair") for _ in range(2)]
-        said = [process.communicate(timeout=120)[0] for process in both]
-        self.assertEqual(sorted(process.returncode for process in both), [0, 1], said)
-        self.assertIn("another console is working on this node", "".join(said))
+        made, go_on = self.folder / "made", self.folder / "go-on"
+        for fifo in (made, go_on):
+            os.mkfifo(fifo)
+        for name in ("mkdir", "ln"):  # whoever has made the lock is held there
+            self.program(name, f'PATH={os.environ["PATH"]} {name} "$@" || exit\n'
+                               f'case $* in */run/lock) echo >{made}; read -r _ <{go_on} ;; esac')
+        self.program("e2fsck", "exit 0")
+        first = self.start("repair")
+        made.read_text()
+        code, said = self.recovery("repair")
+        self.assertEqual(code, 1, said)
+        self.assertIn("another console is working on this node", said)
+        go_on.write_text("go on\n")
+        self.assertEqual((first.communicate(timeout=120)[0] != "", first.returncode), (True, 0))
         self.assertEqual([path.name for path in (self.folder / "run").glob("lock*")], [])
 
     def test_a_lock_whose_owner_is_gone_is_taken(self):
