@@ -1,6 +1,7 @@
 """Two slots and a boot state: whatever is wrong with one, the other comes up; the state survives what a power cut makes of it."""
 import json
 import os
+import struct
 import unittest
 
 from os_bootstate import EMPTY, State, encode_tries, next_boot, state_on, states_on, tries_of, write_state
@@ -58,11 +59,21 @@ class Slots(OsTest):
         self.comes_back(disk, 2)
         self.assertEqual(next_boot(disk), ("a", False))
 
-    def test_a_slot_whose_tables_are_damaged_gives_way_within_the_same_boot(self):
+    def without_table(self, which):
+        """B without one of its squashfs's tables: the directories, or where the small files (/boot/crc32) lie."""
         disk, _ = self.disk_with_both()
-        part, blocks = disk["rootfs-B"], disk.slot_json("b")["data_blocks"]
-        disk.write(part.start + (blocks - 1) * 4096, bytes(4096))  # at the end of a squashfs, and GRUB needs them
-        self.comes_back(disk, 1)
+        part = disk["rootfs-B"]
+        directories, list_of_places = struct.unpack("<QQ", disk.read(part.start + 72, 16))
+        places, = struct.unpack("<Q", disk.read(part.start + list_of_places, 8))
+        first, end = {"directories": (directories, places), "small files": (places, list_of_places)}[which]
+        disk.write(part.start + first, bytes(end - first))
+        return disk
+
+    def test_a_slot_whose_directories_are_damaged_gives_way_within_the_same_boot(self):
+        self.comes_back(self.without_table("directories"), 1)
+
+    def test_a_slot_whose_checksums_cannot_be_read_gives_way_within_the_same_boot(self):
+        self.comes_back(self.without_table("small files"), 1)
 
     def test_a_slot_with_a_wrong_hash_falls_back_to_the_other(self):
         disk, state = self.disk_with_both()
