@@ -90,10 +90,13 @@ static int prepare_file(const char *path, mac_error **ret_error) {
     return 0;
 }
 
-static bool configure(sqlite3 *db) {
+static bool configure(sqlite3 *db, bool alone) {
     sqlite3_extended_result_codes(db, 1);
     sqlite3_busy_timeout(db, BUSY_MS);
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
+    /* Said before the WAL is opened, its index is in memory and not in the -shm file (https://sqlite.org/wal.html). */
+    if (alone && sqlite3_exec(db, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK)
+        return false;
     if (sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL) != SQLITE_OK ||
         sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK)
         return false;
@@ -116,7 +119,7 @@ static int check(sqlite3 *db, const char *path, mac_error **ret_error) {
     return mac_streq(found, "ok") ? 0 : mac_store_say_damaged(ret_error, path, found);
 }
 
-static int open_connection(const char *path, sqlite3 **ret_db, mac_error **ret_error) {
+static int open_connection(const char *path, bool alone, sqlite3 **ret_db, mac_error **ret_error) {
     sqlite3 *db = NULL;
     int error = 0;
     bool is_open = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK;
@@ -124,7 +127,7 @@ static int open_connection(const char *path, sqlite3 **ret_db, mac_error **ret_e
         /* SQLite has quietly opened it for reading; without a place for the WAL it would fail less clearly later. */
         error = access(path, W_OK) < 0 ? -errno : -EROFS;
         mac_store_say(ret_error, mac_error_from_errno(error, "opening the database %s for writing", path));
-    } else if (!is_open || !configure(db)) {
+    } else if (!is_open || !configure(db, alone)) {
         error = mac_store_say_failure(ret_error, path, db, "opening");
     } else {
         error = check(db, path, ret_error);
@@ -136,8 +139,8 @@ static int open_connection(const char *path, sqlite3 **ret_db, mac_error **ret_e
     return error;
 }
 
-int mac_store_open(const char *path, const char *const *migrations, size_t count, mac_store **ret_store,
-                   mac_error **ret_error) {
+static int open_store(const char *path, bool alone, const char *const *migrations, size_t count, mac_store **ret_store,
+                      mac_error **ret_error) {
     /* No bulk of page memory in advance, no statistics: must be said before the first connection, later is refused. */
     (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
@@ -145,11 +148,11 @@ int mac_store_open(const char *path, const char *const *migrations, size_t count
     if (error < 0)
         return error;
     sqlite3 *db;
-    error = open_connection(path, &db, ret_error);
+    error = open_connection(path, alone, &db, ret_error);
     if (error == 0 && mac_store_is_too_new(db, count)) {
         error = mac_store_return_previous(db, path, count, ret_error);
         if (error == 0 || error == -ENOENT) /* without a copy it stays, and is refused below */
-            error = open_connection(path, &db, ret_error);
+            error = open_connection(path, alone, &db, ret_error);
     }
     if (error < 0)
         return error;
@@ -163,4 +166,24 @@ int mac_store_open(const char *path, const char *const *migrations, size_t count
     malloc_trim(0);
     *ret_store = mac_store_new(db, path);
     return 0;
+}
+
+int mac_store_open(const char *path, const char *const *migrations, size_t count, mac_store **ret_store,
+                   mac_error **ret_error) {
+    return open_store(path, false, migrations, count, ret_store, ret_error);
+}
+
+int mac_store_open_reserved(mac_root *root, const char *file, const char *reserve, const char *const *migrations,
+                            size_t count, mac_store **ret_store, mac_error **ret_error) {
+    mac_autofree char *path = mac_root_path(root, file);
+    int result = open_store(path, false, migrations, count, ret_store, ret_error);
+    if (result == -ENOSPC && mac_fs_remove_relaxed(root, reserve) == 0) {
+        mac_error_free(mac_take(ret_error));
+        result = open_store(path, false, migrations, count, ret_store, ret_error);
+    }
+    if (result == -ENOSPC) {
+        mac_error_free(mac_take(ret_error));
+        result = open_store(path, true, migrations, count, ret_store, ret_error);
+    }
+    return result;
 }

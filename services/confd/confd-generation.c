@@ -76,14 +76,9 @@ int confd_store_open(mac_root *root, confd_store **ret_store, mac_error **ret_er
     }
     const char *const migrations[] = {schema,           mac_outbox_schema, schema_came_from, schema_job,
                                       schema_power_due, schema_confirm,    schema_before};
-    mac_autofree char *path = mac_root_path(root, CONFD_STORE_FILE);
     mac_store *base = NULL;
-    result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &base, ret_error);
-    if (result == -ENOSPC) { /* also reading takes a few pages beside the database */
-        confd_store_release_reserve(root);
-        mac_error_free(mac_take(ret_error));
-        result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &base, ret_error);
-    }
+    result = mac_store_open_reserved(root, CONFD_STORE_FILE, CONFD_RESERVE_FILE, migrations, MAC_ARRAY_SIZE(migrations),
+                                     &base, ret_error);
     if (result < 0)
         return result;
     confd_store *store = mac_calloc(1, sizeof *store);

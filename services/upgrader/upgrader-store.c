@@ -38,14 +38,9 @@ int upgrader_store_open(mac_root *root, upgrader_store **ret_store, mac_error **
         return result;
     }
     const char *const migrations[] = {schema, mac_outbox_schema};
-    mac_autofree char *path = mac_root_path(root, UPGRADER_STORE_FILE);
     upgrader_store *store = mac_calloc(1, sizeof *store);
-    result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &store->base, ret_error);
-    if (result == -ENOSPC) { /* also reading takes a few pages beside the database */
-        upgrader_store_release_reserve(root);
-        mac_error_free(mac_take(ret_error));
-        result = mac_store_open(path, migrations, MAC_ARRAY_SIZE(migrations), &store->base, ret_error);
-    }
+    result = mac_store_open_reserved(root, UPGRADER_STORE_FILE, UPGRADER_RESERVE_FILE, migrations,
+                                     MAC_ARRAY_SIZE(migrations), &store->base, ret_error);
     if (result < 0) {
         free(store);
         return result;

@@ -4,6 +4,7 @@
 No machine of the tests has a radio. What needs one speaks with a stand-in for wpa_supplicant on its control socket
 (stand_in_supplicant.py); whether wpa_supplicant itself takes what netd tells it is asked of the real one, with its
 driver for wired interfaces."""
+import contextlib
 import json
 import os
 import pathlib
@@ -91,6 +92,12 @@ class Joining(Wifi):
         node.wait_net(lambda net: net.link("wlan0"))
         self.assertFalse(node.net().link("wlan0")["managed"])
 
+    @staticmethod
+    def processes():
+        for place in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                yield int(place.name), (place / "cmdline").read_bytes()
+
     def test_the_process_that_is_killed_comes_back_and_so_does_the_network(self):
         self.air(DEPOT)
         node = self.node(JOINS)
@@ -98,8 +105,7 @@ class Joining(Wifi):
         first = self.asked().count("ATTACH")
         events = node.events("net.wifi")
         directory = f"{node.root}/run/macula/net/wifi".encode()
-        pids = [int(p.parent.name) for p in pathlib.Path("/proc").glob("[0-9]*/cmdline")
-                if directory in p.read_bytes() and b"stand_in" in p.read_bytes()]
+        pids = [pid for pid, words in self.processes() if directory in words and b"stand_in" in words]
         os.kill(*pids, signal.SIGKILL)
         events.wait('"connected"')
         self.assertGreater(self.asked().count("ATTACH"), first)

@@ -40,6 +40,8 @@ class FullDisks(UpgradeTest):
         node.runner.wait_once("a restart was asked for")
         self.assertNotIn("pending", node.boot())
         self.assertTrue(node.status()["trial"]["rejected"])
+        node.stop()
+        self.fill(node)  # what the services have given back at their end
         node.reboot()
         status = node.status()
         self.assertEqual((status["version"], status["running"]["state"]), (FIRST, "active"))
