@@ -34,11 +34,10 @@ typedef struct mac_store mac_store;
  * as -EUCLEAN when it is read), a failing migration (-EINVAL), and what the operating system refuses. */
 int mac_store_open(const char *path, const char *const *migrations, size_t count, mac_store **ret_store,
                    mac_error **ret_error) MAC_MUST_USE;
-/* The same of the file below `root`, for who has to start on a full disk too: then `reserve` (mac_fs_reserve) is
- * removed, as also reading takes a few pages beside a database; and where that is not enough, because it is gone
- * already or somebody else was faster, the store is opened without a page, until it is closed with no other process
- * beside it
- * (-EBUSY when one has it open). *ret_error must not be NULL. */
+/* The same of the file below `root`, for who has to start on a full disk too. As also reading takes a few pages
+ * beside a database, `reserve` (mac_fs_reserve) is removed then. Where that is not enough, because it is gone
+ * already or somebody else was faster, the store is opened without a page: no other process can open it until it
+ * is closed, and -EBUSY says that one has it open now. *ret_error must not be NULL. */
 int mac_store_open_reserved(mac_root *root, const char *file, const char *reserve, const char *const *migrations,
                             size_t count, mac_store **ret_store, mac_error **ret_error) MAC_MUST_USE;
 /* Rolls back what is not committed. */
